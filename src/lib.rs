@@ -1,0 +1,6 @@
+//! Exeat: the egress gateway for AI coding agents.
+
+pub mod net;
+pub mod policy;
+pub mod reason;
+pub mod secrets;

@@ -1,0 +1,19 @@
+//! Names, addresses and targets: what a request asks for, parsed once.
+//!
+//! Pure: bytes in, values out; no sockets, no clocks. Every other room decides, resolves, dials and
+//! logs these values and never the string they came from. Nothing here repairs: what is not in the
+//! narrow grammar is an error that says which rule was broken.
+
+mod address;
+mod authority;
+mod host;
+mod path;
+mod pattern;
+mod target;
+
+pub use address::AddressClass;
+pub use authority::{Authority, AuthorityError, parse_port};
+pub use host::{Host, HostError};
+pub use path::{Path, PathError};
+pub use pattern::{HostPattern, PatternError};
+pub use target::{Scheme, Target};
