@@ -1,6 +1,11 @@
 //! Tests of the room as a whole: real files, the real writer.
 
+mod crash;
+mod disk;
+mod encoder;
+mod files;
 mod records;
+mod tamper;
 
 use super::settings::Bounds;
 use super::*;
