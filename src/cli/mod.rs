@@ -1,0 +1,2 @@
+//! The verbs: argv in, exit code out; one file a verb.
+pub mod flows;
