@@ -18,4 +18,4 @@ pub use client_hello::{ClientHello, HelloError};
 pub use host::{Host, HostError};
 pub use path::{Path, PathError};
 pub use pattern::{HostPattern, PatternError};
-pub use target::{Scheme, Target};
+pub use target::{HostFields, Scheme, Target, TargetError};
