@@ -223,7 +223,7 @@ mod tests {
             ("ftp://h/", "h", TargetError::WrongForm),
             ("http:/h/", "h", TargetError::WrongForm),
             ("http://u@h/", "h", TargetError::Authority(AuthorityError::Userinfo)),
-            ("http://h\\@d/", "h", TargetError::Path(PathError::Backslash)),
+            ("http://h\\@d/", "h", TargetError::Path(PathError::NoSlash)),
             ("http://h#@d/", "h", TargetError::Path(PathError::Fragment)),
             ("http://h/../x", "h", TargetError::Path(PathError::DotSegment)),
         ] {
