@@ -55,6 +55,11 @@ impl Download {
         }
     }
 
+    /// Whether nothing of an answer has come, not even an interim one.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.interim == 0 && self.status.is_none()
+    }
+
     /// Whether the client's connection must close after the answer.
     pub(super) fn closes(&self) -> bool {
         self.close

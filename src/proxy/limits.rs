@@ -18,8 +18,6 @@ pub struct Limits {
     pub connect_timeout: Duration,
     /// From the end of a request to the first byte of its answer.
     pub response_timeout: Duration,
-    /// Without a byte of a request's body from its client; see also [`Limits::BODY_RATE`].
-    pub body_timeout: Duration,
     /// Without a byte in either direction of a tunnel or an answer: long polls and event streams live on it.
     pub idle_timeout: Duration,
     /// Between two requests of a connection.
@@ -45,7 +43,6 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             response_timeout: Duration::from_secs(300),
-            body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(600),
             keep_alive_timeout: Duration::from_secs(60),
         }

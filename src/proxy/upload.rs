@@ -3,18 +3,16 @@
 use super::error::Error;
 use super::gate;
 use super::headers::passes_as_trailer;
+use super::Limits;
 use super::identify::Identity;
 use crate::http1::{BodyReader, Fields, Frame, Framing, encode};
 use crate::net::{Host, Target};
 use crate::reason::{Denial, Reason};
-use crate::secrets::{BodyContext, BodyScan, Finding};
+use crate::secrets::{BodyContext, BodyScan, Finding, Stopped};
 use crate::wire::Wire;
 use bytes::{Bytes, BytesMut};
 use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
-
-/// Bytes queued for the origin beyond which the client is not read: the body's share of memory.
-const QUEUED_MAX: usize = 256 * 1024;
 
 /// The body of one request.
 pub(super) struct Upload {
@@ -26,10 +24,21 @@ pub(super) struct Upload {
     /// Cleared by the scanner, not yet queued for the origin.
     cleared: Vec<Bytes>,
     trailers: Option<Fields>,
+    findings: Vec<Finding>,
     state: State,
+    waits_for: Side,
     /// Bytes of the body that came from the client.
     pub(super) received: u64,
+    /// Bytes of the body that went on to the origin.
+    pub(super) sent: u64,
     started: Instant,
+}
+
+/// Whose turn it is while a body does not move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Client,
+    Origin,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +54,7 @@ enum State {
 }
 
 impl Upload {
+    /// The body of the request to `target` with these header fields.
     pub(super) fn new(framing: Framing, target: &Target, fields: &Fields, identity: &Identity) -> Self {
         let scan = (framing != Framing::None).then(|| {
             identity.ruleset.guard.body(&BodyContext {
@@ -63,8 +73,11 @@ impl Upload {
             host: target.authority.host.clone(),
             cleared: Vec::new(),
             trailers: None,
+            findings: Vec::new(),
             state: if framing == Framing::None { State::Written } else { State::Reading },
+            waits_for: Side::Client,
             received: 0,
+            sent: 0,
             started: Instant::now(),
         }
     }
@@ -91,15 +104,19 @@ impl Upload {
 
     /// What the scanner has found since it was last asked.
     pub(super) fn take_findings(&mut self) -> Vec<Finding> {
-        self.scan.as_mut().map(BodyScan::take_findings).unwrap_or_default()
+        if let Some(scan) = &mut self.scan {
+            self.findings.extend(scan.take_findings());
+        }
+        std::mem::take(&mut self.findings)
     }
 
-    /// Whether the client sends too slowly to be waited for.
+    /// Whether the client is waited for and sends too slowly for that.
     pub(super) fn is_too_slow(&self, now: Instant) -> bool {
         let time = now - self.started;
         self.state == State::Reading
-            && time > super::Limits::BODY_GRACE
-            && self.received < super::Limits::BODY_RATE * time.as_secs()
+            && self.waits_for == Side::Client
+            && time >= Limits::BODY_GRACE
+            && self.received < Limits::BODY_RATE * time.as_secs()
     }
 
     /// Takes what is in `input` of the body through budget and scanner. True: more must be read first.
@@ -120,6 +137,7 @@ impl Upload {
             let wants_more = self.advance(&mut down.input)?;
             self.queue(up);
             // Written before more is read: what the origin doesn't take, the client may not send.
+            self.waits_for = Side::Origin;
             if let Err(error) = ready!(up.poll_flush(cx)) {
                 // The origin may have answered early and closed; its answer decides.
                 tracing::debug!(%error, "the origin takes no more of the body");
@@ -130,17 +148,13 @@ impl Upload {
                 self.state = State::Written;
                 return Poll::Ready(Ok(()));
             }
+            self.waits_for = Side::Client;
             match ready!(down.poll_fill(cx)) {
                 Ok(0) => return Poll::Ready(Err(Error::ClientGone(None))),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(Error::ClientGone(Some(error)))),
             }
         }
-    }
-
-    /// Whether more than enough waits to be written.
-    pub(super) fn is_full(&self) -> bool {
-        self.cleared.iter().map(Bytes::len).sum::<usize>() >= QUEUED_MAX
     }
 
     fn take(&mut self, data: Bytes) -> Result<(), Error> {
@@ -150,30 +164,41 @@ impl Upload {
         budget.map_err(|exceeded| Denial::new(Reason::QuotaExceeded).because(exceeded))?;
         let Some(scan) = &mut self.scan else { return Ok(()) };
         let pushed = scan.push(data);
-        while let Some(bytes) = scan.released() {
-            self.cleared.push(bytes);
-        }
-        pushed.map_err(|stopped| stopped.reason.into())
+        self.settle(pushed)
     }
 
     fn end(&mut self, trailers: Fields) -> Result<(), Error> {
         if let Some(scan) = &mut self.scan {
             let finished = scan.finish();
-            while let Some(bytes) = scan.released() {
-                self.cleared.push(bytes);
-            }
-            finished.map_err(|stopped| Error::from(stopped.reason))?;
+            self.settle(finished)?;
         }
         if !trailers.is_empty() {
-            gate::scan_trailers(&self.identity, &self.host, &trailers)?;
+            let findings = gate::scan_trailers(&self.identity, &self.host, &trailers);
+            let denial = gate::blocking(&findings);
+            self.findings.extend(findings);
+            denial.map_or(Ok(()), |denial| Err(Error::Refused(denial)))?;
         }
         self.trailers = Some(trailers);
         self.state = State::Read;
         Ok(())
     }
 
+    /// Collects what the scanner has cleared, or why it stopped.
+    fn settle(&mut self, outcome: Result<(), Stopped>) -> Result<(), Error> {
+        let Some(scan) = &mut self.scan else { return Ok(()) };
+        let Err(stopped) = outcome else {
+            self.cleared.extend(std::iter::from_fn(|| scan.released()));
+            return Ok(());
+        };
+        // What was cleared before the finding could go on, but a body that is cut serves nobody.
+        self.findings.extend(scan.take_findings());
+        let named = (stopped.reason == Reason::SecretInRequest).then(|| gate::blocking(&self.findings)).flatten();
+        Err(named.unwrap_or_else(|| Denial::new(stopped.reason)).into())
+    }
+
     fn queue(&mut self, up: &mut Wire) {
         for bytes in self.cleared.drain(..) {
+            self.sent += bytes.len() as u64;
             if self.framing == Framing::Chunked {
                 encode::chunk_start(up.head_buffer(), bytes.len());
                 up.queue(bytes);

@@ -17,6 +17,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::AsyncWrite;
+use tokio::task::coop::has_budget_remaining;
 use tokio_util::io::poll_read_buf;
 
 /// Bytes read at once while a peer sends little, and while it sends much.
@@ -107,14 +108,21 @@ impl Wire {
     }
 
     /// Says that nothing more will be written (close_notify under TLS, then FIN).
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    /// Says that nothing more will be written (close_notify under TLS, then FIN).
     pub async fn shutdown(&mut self) -> io::Result<()> {
-        poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await
+        poll_fn(|cx| self.poll_shutdown(cx)).await
     }
 
     /// Whether the peer has neither closed nor sent anything that nobody asked for: what an idle
     /// connection must show before it is used again (Pingora CVE-2025-4366).
     pub fn is_quiet(&mut self) -> bool {
+        // Without budget every poll is pending, and says nothing.
         let mut cx = Context::from_waker(Waker::noop());
-        self.input.is_empty() && self.output.len() == 0 && self.poll_fill(&mut cx).is_pending()
+        let clean = self.input.is_empty() && self.output.len() == 0 && has_budget_remaining();
+        clean && self.poll_fill(&mut cx).is_pending()
     }
 }
