@@ -4,3 +4,4 @@ pub mod net;
 pub mod policy;
 pub mod reason;
 pub mod secrets;
+pub mod session;
