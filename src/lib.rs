@@ -5,3 +5,4 @@ pub mod policy;
 pub mod reason;
 pub mod secrets;
 pub mod session;
+pub mod store;
