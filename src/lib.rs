@@ -6,3 +6,4 @@ pub mod reason;
 pub mod secrets;
 pub mod session;
 pub mod store;
+pub mod telemetry;

@@ -1,6 +1,7 @@
 //! What is known about a session, and the bounds of what an operator may write on it.
 
 use super::{SessionId, TokenDigest};
+use crate::telemetry::steers_output;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,12 +93,6 @@ pub fn labels<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result
         }
     }
     Ok(labels)
-}
-
-/// Characters that move a terminal's cursor, end a line or turn the order of what is read (T31).
-fn steers_output(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
