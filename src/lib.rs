@@ -1,8 +1,12 @@
 //! Exeat: the egress gateway for AI coding agents.
 
 pub mod http1;
+pub mod control;
 pub mod net;
 pub mod policy;
 pub mod reason;
 pub mod secrets;
 pub mod wire;
+pub mod session;
+pub mod store;
+pub mod telemetry;
