@@ -2,6 +2,7 @@
 
 pub mod http1;
 pub mod control;
+pub mod flow;
 pub mod net;
 pub mod policy;
 pub mod reason;
