@@ -1,5 +1,6 @@
 //! Exeat: the egress gateway for AI coding agents.
 
+pub mod ca;
 pub mod dns;
 pub mod net;
 pub mod policy;
