@@ -6,3 +6,4 @@ pub mod net;
 pub mod policy;
 pub mod reason;
 pub mod secrets;
+pub mod upstream;

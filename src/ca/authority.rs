@@ -143,9 +143,8 @@ impl CertificateAuthority {
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), PROVIDER.clone())
             .build()
             .map_err(|error| unusable(rustls::Error::General(error.to_string())))?;
-        let name = ServerName::try_from("exeat.invalid").map_err(|error| {
-            unusable(rustls::Error::General(error.to_string()))
-        })?;
+        let name = ServerName::try_from("exeat.invalid")
+            .map_err(|error| unusable(rustls::Error::General(error.to_string())))?;
         let seconds = u64::try_from(now.as_second()).map_err(|_| Error::ClockOutOfRange)?;
         let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         verifier.verify_server_cert(&leaf.certificate, &[], &name, &[], now).map_err(unusable)?;

@@ -97,9 +97,7 @@ fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), Error> {
     let before = roots.len();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|_| Error::BadCertificate { path: path.to_owned() })?;
-        roots
-            .add(certificate)
-            .map_err(|source| Error::BadRoot { path: path.to_owned(), source: Box::new(source) })?;
+        roots.add(certificate).map_err(|source| Error::BadRoot { path: path.to_owned(), source: Box::new(source) })?;
     }
     if roots.len() == before {
         return Err(Error::NoCertificate { path: path.to_owned() });

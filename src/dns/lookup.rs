@@ -62,9 +62,7 @@ fn merge(first: Result<Answer, Error>, second: Result<Answer, Error>) -> Result<
         // The other family has no records: that is an answer too.
         (Ok(answer), Err(Error::NoAddress | Error::NoSuchName))
         | (Err(Error::NoAddress | Error::NoSuchName), Ok(answer)) => Ok(answer),
-        (Ok(answer), Err(_)) | (Err(_), Ok(answer)) => {
-            Ok(Answer { lifetime: answer.lifetime.min(PARTIAL), ..answer })
-        }
+        (Ok(answer), Err(_)) | (Err(_), Ok(answer)) => Ok(Answer { lifetime: answer.lifetime.min(PARTIAL), ..answer }),
         (Err(first), Err(second)) => Err(first.or(second)),
     }
 }
@@ -156,23 +154,26 @@ mod tests {
             Record::from_rdata(name(owner), ttl, RData::A(Ipv4Addr::new(203, 0, 113, last).into()))
         };
         let alias = |owner: &str, target: &str, ttl| {
-            Record::from_rdata(
-                name(owner),
-                ttl,
-                RData::CNAME(hickory_resolver::proto::rr::rdata::CNAME(name(target))),
-            )
+            Record::from_rdata(name(owner), ttl, RData::CNAME(hickory_resolver::proto::rr::rdata::CNAME(name(target))))
         };
         let queried = name("a.test.");
-        let records =
-            [a("evil.test.", 9, 1), alias("b.test.", "c.test.", 30), alias("a.test.", "B.test.", 90), a("c.test.", 1, 50)];
+        let records = [
+            a("evil.test.", 9, 1),
+            alias("b.test.", "c.test.", 30),
+            alias("a.test.", "B.test.", 90),
+            a("c.test.", 1, 50),
+        ];
         let found = follow(&queried, &records).unwrap();
         assert_eq!(found, answer("203.0.113.1", 30));
 
         assert_eq!(follow(&queried, &[a("evil.test.", 9, 1)]), Err(Error::NoAddress));
         let looped = [alias("a.test.", "b.test.", 1), alias("b.test.", "a.test.", 1)];
         assert_eq!(follow(&queried, &looped), Err(Error::NoAddress));
-        let long: Vec<Record> =
-            (0..1000).map(|n| alias(&if n == 0 { "a.test.".into() } else { format!("n{n}.test.") }, &format!("n{}.test.", n + 1), 1)).collect();
+        let long: Vec<Record> = (0..1000)
+            .map(|n| {
+                alias(&if n == 0 { "a.test.".into() } else { format!("n{n}.test.") }, &format!("n{}.test.", n + 1), 1)
+            })
+            .collect();
         assert_eq!(follow(&queried, &long), Err(Error::LongChain(CHAIN)));
         assert_eq!(follow(&queried, &[a("a.test.", 1, 86_400)]).unwrap().lifetime, LONGEST);
     }

@@ -127,7 +127,10 @@ mod tests {
             ],
         };
         let to = |host: &str| {
-            settings.connect_to(&Host::parse(host.as_bytes()).unwrap()).map(|to| to.host.to_string()).unwrap_or_default()
+            settings
+                .connect_to(&Host::parse(host.as_bytes()).unwrap())
+                .map(|to| to.host.to_string())
+                .unwrap_or_default()
         };
         assert_eq!(to("x.a.test"), "127.0.0.3");
         assert_eq!(to("y.a.test"), "127.0.0.2");

@@ -113,10 +113,7 @@ mod tests {
     fn one_forbidden_address_refuses_the_whole_name() {
         for answer in [["203.0.113.1", "127.0.0.3"], ["127.0.0.3", "203.0.113.1"]] {
             let error = vetted(&[], &answer).unwrap_err();
-            assert_eq!(
-                error,
-                Error::NotNamed { address: "127.0.0.3".parse().unwrap(), class: AddressClass::Loopback }
-            );
+            assert_eq!(error, Error::NotNamed { address: "127.0.0.3".parse().unwrap(), class: AddressClass::Loopback });
             assert!(error.to_string().contains("127.0.0.3"));
             assert!(!error.detail().contains("127.0.0.3"), "the agent doesn't get to read inner addresses");
             assert!(error.detail().contains("loopback"));
