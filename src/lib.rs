@@ -3,6 +3,8 @@
 pub mod http1;
 pub mod control;
 pub mod flow;
+pub mod ca;
+pub mod dns;
 pub mod net;
 pub mod policy;
 pub mod reason;
@@ -11,3 +13,4 @@ pub mod wire;
 pub mod session;
 pub mod store;
 pub mod telemetry;
+pub mod upstream;
