@@ -1,4 +1,5 @@
 //! The price of one decision: a policy of 1,000 rules, hosts that hit and hosts that miss.
+#![allow(clippy::expect_used)] // what a bench writes itself is right, or the bench is wrong
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use exeat::net::{Authority, Path, Scheme, Target};
