@@ -2,6 +2,7 @@
 
 pub mod ca;
 pub mod dns;
+pub mod flow;
 pub mod net;
 pub mod policy;
 pub mod reason;
