@@ -3,4 +3,5 @@
 pub mod net;
 pub mod policy;
 pub mod reason;
+pub mod sandbox;
 pub mod secrets;
