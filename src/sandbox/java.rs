@@ -118,10 +118,10 @@ pub(super) fn maven_settings(way: &Way<'_>) -> String {
     let (host, port, user, password) = (way.proxy.ip(), way.proxy.port(), way.session, way.token);
     let mut proxies = String::new();
     for scheme in ["https", "http"] {
-        let _ = write!(
+        let _ = writeln!(
             proxies,
             "    <proxy><id>exeat-{scheme}</id><active>true</active><protocol>{scheme}</protocol>\
-             <host>{host}</host><port>{port}</port><username>{user}</username><password>{password}</password></proxy>\n"
+             <host>{host}</host><port>{port}</port><username>{user}</username><password>{password}</password></proxy>"
         );
     }
     format!(
