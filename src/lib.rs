@@ -1,7 +1,9 @@
 //! Exeat: the egress gateway for AI coding agents.
 
+pub mod ca;
 pub mod cli;
 pub mod control;
+pub mod dns;
 pub mod flow;
 pub mod net;
 pub mod policy;
@@ -11,3 +13,4 @@ pub mod secrets;
 pub mod session;
 pub mod store;
 pub mod telemetry;
+pub mod upstream;
