@@ -2,5 +2,6 @@
 
 mod check;
 mod clients;
+mod probe;
 
 pub use check::{Check, Level};
