@@ -1,0 +1,9 @@
+//! `exeat run`: one command behind a gateway of its own.
+
+mod place;
+mod report;
+mod summary;
+
+pub use place::{Place, PlaceError, runs_directory};
+pub use report::Report;
+pub use summary::Summary;
