@@ -142,12 +142,7 @@ struct Request {
 }
 
 /// Steps 2 to 9 for one request. What it returns is recorded, then flushed.
-async fn handle(
-    shared: &Shared,
-    leg: &mut Leg,
-    recorder: &mut Recorder,
-    request: &mut Request,
-) -> Result<Next, Error> {
+async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request: &mut Request) -> Result<Next, Error> {
     let head = read_head(shared, leg).await?;
     request.method = Some(head.method.clone());
     let framing = request_framing(&head).map_err(Error::Framing)?;
@@ -234,8 +229,7 @@ async fn connect(
     if framing != Framing::None {
         return Err(Denial::new(Reason::BadFraming).because("a CONNECT has no body").into());
     }
-    let authority =
-        Target::connect(head.target(), host_fields(&head.fields, head.version)).map_err(Error::Target)?;
+    let authority = Target::connect(head.target(), host_fields(&head.fields, head.version)).map_err(Error::Target)?;
     request.authority = Some(authority.clone());
     let permit = gate::admit_tunnel(&identity, &authority, recorder)?;
     leg.interrupt.arm(shared.limits.connect_timeout * 3);

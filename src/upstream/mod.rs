@@ -6,7 +6,9 @@
 
 mod connect;
 mod error;
-pub mod tls;
+mod pool;
+mod tls;
 
 pub use connect::connect;
 pub use error::Error;
+pub use pool::{Pool, Upstream};

@@ -35,19 +35,16 @@ pub struct Upstream {
 
 /// Idle connections and TLS settings, by session: neither a connection nor a TLS ticket ever serves
 /// another session than the one it was made for (T25).
-#[derive(Debug)]
 pub struct Pool {
     trust: Trust,
     sessions: Mutex<HashMap<SessionId, Owned>>,
 }
 
-#[derive(Debug)]
 struct Owned {
     config: Arc<ClientConfig>,
     idle: HashMap<(Scheme, Authority), Vec<Idle>>,
 }
 
-#[derive(Debug)]
 struct Idle {
     upstream: Upstream,
     since: Instant,
