@@ -88,7 +88,8 @@ async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
         if leg.wire.input.is_empty() && !wait_for_request(shared, leg).await {
             return Next::Close;
         }
-        let Ok(mut recorder) = Recorder::open(&shared.journal, leg.peer) else {
+        let opened = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));
+        let Ok(mut recorder) = opened else {
             refusal::write_unrecorded(leg.wire.head_buffer(), Reason::LogUnavailable);
             // The connection closes, whether this was read or not.
             let _ = leg.interrupt.during(leg.wire.flush()).await;
