@@ -1,11 +1,14 @@
 //! The composition root: a configuration becomes a running gateway, and a running gateway ends.
 
 use crate::ca::{self, CertificateAuthority, Leaves, Trust};
-use crate::config::Config;
+use crate::config::{self, Config, GatewayLimits, SecretSource};
 use crate::control::{self, Control, OperatorKey};
 use crate::dns::{OwnListeners, Resolver};
 use crate::flow::{Feed, Journal};
-use crate::proxy::{self, Shared};
+use crate::http1::HeadLimits;
+use crate::proxy::{self, Rulesets, Shared};
+use crate::secrets::Guard;
+use crate::session::Ruleset;
 use crate::store::{Embedded, Memory, Sessions, Store};
 use crate::telemetry::Metrics;
 use crate::upstream::Pool;
@@ -44,6 +47,15 @@ pub struct Gateway {
     drain: Duration,
 }
 
+/// What a gateway is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Agents of others: sessions are made over the control API and kept over a restart.
+    Service,
+    /// One command of this process: no control API, and nothing outlives it but the journal.
+    Command,
+}
+
 /// Why a gateway does not start. Nothing accepts connections then.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -76,37 +88,38 @@ pub enum StartError {
 
 impl Gateway {
     /// Builds every part in order (journal, CA, sessions, listeners, resolver), then begins to accept.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    pub async fn start(config: Config, role: Role) -> Result<Self, StartError> {
         let journal = Journal::open(config.flows).map_err(StartError::Journal)?;
         let authority = Arc::new(CertificateAuthority::open_or_create(&config.ca).map_err(StartError::Ca)?);
         let ca_bundle = config.ca.certificate.with_file_name("ca-bundle.pem");
         ca::write_bundle(&authority, &ca_bundle).map_err(StartError::Ca)?;
         let trust = Trust::load(&config.trust).map_err(StartError::Ca)?;
         let leaves = Leaves::new(authority).map_err(StartError::Ca)?;
-        let store: Arc<dyn Store> = match &config.store {
-            Some(path) => Arc::new(Embedded::open(path).map_err(StartError::Store)?),
-            None => Arc::new(Memory::default()),
+        let store: Arc<dyn Store> = match role {
+            Role::Service => {
+                Arc::new(Embedded::open(&Embedded::path_in(&config.state)).map_err(StartError::Store)?)
+            }
+            Role::Command => Arc::new(Memory::default()),
         };
         let sessions = Sessions::open(store, config.sessions).await.map_err(StartError::Store)?;
         let listener = bind("listen.proxy", config.listen.proxy).await?;
         let proxy_address = local_address(&listener, config.listen.proxy);
-        let control = match config.listen.control {
-            Some(address) => Some((bind("listen.control", address).await?, config.control_key)),
-            None => None,
+        let control = match role {
+            Role::Service => Some(bind("listen.control", config.listen.control).await?),
+            Role::Command => None,
         };
-        let control_address =
-            control.as_ref().zip(config.listen.control).map(|((listener, _), asked)| local_address(listener, asked));
+        let control_address = control.as_ref().map(|listener| local_address(listener, config.listen.control));
         let own = OwnListeners::new([Some(proxy_address), control_address].into_iter().flatten());
         let resolver = Resolver::new(config.resolver, own).map_err(StartError::Resolver)?;
         let shared = Arc::new(Shared {
             sessions,
-            rulesets: ArcSwap::from_pointee(config.rulesets),
+            rulesets: ArcSwap::from_pointee(rulesets(&config.rulesets)),
             resolver,
             pool: Pool::new(trust),
             leaves,
             journal,
             journal_broken: ArcSwap::from_pointee(CancellationToken::new()),
-            limits: config.limits,
+            limits: limits(&config.limits),
             draining: CancellationToken::new(),
             killed: CancellationToken::new(),
         });
@@ -122,8 +135,8 @@ impl Gateway {
             stop_services: CancellationToken::new(),
             drain: config.drain,
         };
-        if let Some((listener, key)) = control {
-            gateway.serve_control(listener, key.as_deref()).await?;
+        if let Some(listener) = control {
+            gateway.serve_control(listener, &config.control_key)?;
         }
         gateway.run_services();
         gateway.services.spawn(proxy::listen(gateway.shared.clone(), listener, gateway.connections.clone()));
@@ -193,12 +206,12 @@ impl Gateway {
         self.shared.journal.close().await.is_ok()
     }
 
-    async fn serve_control(&self, listener: TcpListener, key: Option<&Path>) -> Result<(), StartError> {
-        let (Some(listen), Some(key)) = (self.control_address, key) else { return Ok(()) };
+    fn serve_control(&self, listener: TcpListener, key: &SecretSource) -> Result<(), StartError> {
+        let Some(listen) = self.control_address else { return Ok(()) };
         let shared = self.shared.clone();
         let control = Control {
             listen,
-            key: OperatorKey::load_or_create(key).map_err(StartError::Key)?,
+            key: operator_key(key)?,
             sessions: self.shared.sessions.clone(),
             policies: Arc::new(move || shared.rulesets.load().keys().cloned().collect()),
             proxy: self.proxy_address,
@@ -214,6 +227,39 @@ impl Gateway {
         self.services.spawn(self.shared.sessions.clone().expire(self.stop_services.clone()));
         self.services.spawn(reap(self.shared.clone(), self.stop_services.clone()));
         self.services.spawn(watch_journal(self.shared.clone(), self.stop_services.clone()));
+    }
+}
+
+/// The key of the configuration, made where it is a file that is not there yet.
+fn operator_key(source: &SecretSource) -> Result<OperatorKey, StartError> {
+    match source {
+        SecretSource::File(path) => OperatorKey::load_or_create(path).map_err(StartError::Key),
+        SecretSource::Env(_) => {
+            let value = source.read().map_err(StartError::KeySource)?;
+            OperatorKey::new(value).map_err(StartError::Key)
+        }
+    }
+}
+
+fn rulesets(configured: &std::collections::HashMap<Arc<str>, Arc<config::Ruleset>>) -> Rulesets {
+    let compile = |ruleset: &config::Ruleset| Ruleset {
+        policy: ruleset.policy.clone(),
+        guard: Arc::new(Guard),
+        limits: ruleset.limits,
+    };
+    configured.iter().map(|(name, ruleset)| (name.clone(), Arc::new(compile(ruleset)))).collect()
+}
+
+fn limits(configured: &GatewayLimits) -> proxy::Limits {
+    proxy::Limits {
+        connections: usize::try_from(configured.connections.get()).unwrap_or(usize::MAX),
+        head: HeadLimits::default(),
+        head_timeout: configured.head_timeout,
+        handshake_timeout: configured.handshake_timeout,
+        connect_timeout: configured.connect_timeout,
+        response_timeout: configured.response_timeout,
+        idle_timeout: configured.idle_timeout,
+        keep_alive_timeout: configured.keep_alive_timeout,
     }
 }
 
