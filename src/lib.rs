@@ -1,5 +1,6 @@
 //! Exeat: the egress gateway for AI coding agents.
 
+pub mod cli;
 pub mod control;
 pub mod net;
 pub mod policy;
