@@ -29,6 +29,7 @@ pub mod app;
 pub mod ca;
 pub mod cli;
 pub mod config;
+pub mod cli;
 pub mod control;
 pub mod dns;
 pub mod flow;

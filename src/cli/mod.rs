@@ -110,3 +110,6 @@ async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Doctor(arguments) => doctor::run(arguments).await,
     }
 }
+//! The verbs: argv in, exit code out; one file a verb.
+
+pub mod session;
