@@ -1,6 +1,7 @@
 //! Exeat: the egress gateway for AI coding agents.
 
 pub mod ca;
+pub mod cli;
 pub mod dns;
 pub mod net;
 pub mod policy;

@@ -1,0 +1,3 @@
+//! argv to exit code: one file a verb.
+
+pub mod ca;
