@@ -8,5 +8,8 @@ mod connect;
 mod error;
 pub mod tls;
 
+#[cfg(test)]
+mod tests;
+
 pub use connect::connect;
 pub use error::Error;
