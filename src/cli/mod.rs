@@ -113,3 +113,5 @@ async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
 //! The verbs: argv in, exit code out; one file a verb.
 
 pub mod session;
+
+pub mod ca;

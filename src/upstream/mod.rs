@@ -9,6 +9,9 @@ mod error;
 mod pool;
 mod tls;
 
+#[cfg(test)]
+mod tests;
+
 pub use connect::connect;
 pub use error::Error;
 pub use pool::{Pool, Upstream};
