@@ -32,6 +32,7 @@ pub mod config;
 pub mod cli;
 pub mod control;
 pub mod dns;
+pub mod cli;
 pub mod flow;
 pub mod http1;
 pub mod net;

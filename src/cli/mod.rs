@@ -115,3 +115,5 @@ async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
 pub mod session;
 
 pub mod ca;
+//! The verbs: argv in, exit code out; one file a verb.
+pub mod flows;
