@@ -3,6 +3,7 @@
 mod place;
 mod report;
 mod summary;
+mod watch;
 
 pub use place::{Place, PlaceError, runs_directory};
 pub use report::Report;
