@@ -1,5 +1,8 @@
 //! Exeat: the egress gateway for AI coding agents.
 
+pub mod http1;
+pub mod control;
+pub mod flow;
 pub mod ca;
 pub mod cli;
 pub mod control;
@@ -10,6 +13,7 @@ pub mod policy;
 pub mod reason;
 pub mod sandbox;
 pub mod secrets;
+pub mod wire;
 pub mod session;
 pub mod store;
 pub mod telemetry;
