@@ -18,6 +18,9 @@ pub struct Report<'a> {
 impl Display for Report<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let summary = self.summary;
+        if summary.flows + summary.unauthenticated + summary.missed == 0 {
+            return writeln!(f, "exeat: nothing went through the gateway");
+        }
         let (flows, hosts) = (summary.flows, summary.reached.len());
         write!(f, "exeat: {} to {}", plural(flows, "flow"), plural(hosts as u64, "host"))?;
         write!(f, ", {} up, {} down", Size(summary.bytes.up), Size(summary.bytes.down))?;
@@ -35,6 +38,13 @@ impl Display for Report<'_> {
         section(f, "failed", &summary.failed, write_refusal)?;
         section(f, "secrets", &summary.findings, write_finding)?;
         self.write_allow(f)?;
+        if summary.unauthenticated > 0 {
+            let requests = plural(summary.unauthenticated, "request");
+            writeln!(
+                f,
+                "exeat: {requests} came without the session's token: from clients that wait to be asked, or have none"
+            )?;
+        }
         if summary.missed > 0 {
             writeln!(f, "exeat: {} not counted here, see the journal", plural(summary.missed, "record"))?;
         }
@@ -166,6 +176,17 @@ mod tests {
             report(&[line]),
             "exeat: 1 flow to 1 host, 2.0 KiB up, 5 B down\nexeat: journal: exeat flows tail --journal /state/runs/1\n"
         );
+    }
+
+    #[test]
+    fn a_run_without_flows_is_told_in_one_line() {
+        assert_eq!(report(&[]), "exeat: nothing went through the gateway\n");
+    }
+
+    #[test]
+    fn requests_without_a_token_are_told_apart_from_refusals() {
+        let report = report(&[r#"{"verdict":"denied","reason":"proxy_auth_required"}"#]);
+        assert!(report.contains("exeat: 1 request came without the session's token"), "{report}");
     }
 
     #[test]
