@@ -71,6 +71,9 @@ pub enum StartError {
     /// The operator's key.
     #[error("the operator's key can't be used")]
     Key(#[source] control::KeyError),
+    /// Where the operator's key should be.
+    #[error("the operator's key can't be read")]
+    KeySource(#[source] config::SecretError),
     /// The name servers.
     #[error("the resolver can't be set up")]
     Resolver(#[source] crate::dns::Error),
@@ -236,7 +239,7 @@ fn operator_key(source: &SecretSource) -> Result<OperatorKey, StartError> {
         SecretSource::File(path) => OperatorKey::load_or_create(path).map_err(StartError::Key),
         SecretSource::Env(_) => {
             let value = source.read().map_err(StartError::KeySource)?;
-            OperatorKey::new(value).map_err(StartError::Key)
+            OperatorKey::new(value.as_str().into()).map_err(StartError::Key)
         }
     }
 }

@@ -4,10 +4,8 @@
 //! is asked for goes to stdout.
 
 mod ca;
-mod check;
 mod doctor;
 mod flows;
-mod policy;
 mod run;
 mod serve;
 mod session;
@@ -49,14 +47,10 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Run(run::Args),
     Serve(serve::Args),
-    Check(check::Args),
     Session(session::Args),
-    Policy(policy::Args),
     Flows(flows::Args),
     Ca(ca::Args),
-    Doctor(doctor::Args),
 }
 
 /// Runs the command line of this process to its exit code.
@@ -100,20 +94,9 @@ pub fn main() -> ExitCode {
 
 async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
-        Verb::Run(arguments) => run::run(arguments).await,
         Verb::Serve(arguments) => serve::run(arguments).await,
-        Verb::Check(arguments) => check::run(arguments).await,
         Verb::Session(arguments) => session::run(arguments).await,
-        Verb::Policy(arguments) => policy::run(arguments).await,
         Verb::Flows(arguments) => flows::run(arguments).await,
         Verb::Ca(arguments) => ca::run(arguments).await,
-        Verb::Doctor(arguments) => doctor::run(arguments).await,
     }
 }
-//! The verbs: argv in, exit code out; one file a verb.
-
-pub mod session;
-
-pub mod ca;
-//! The verbs: argv in, exit code out; one file a verb.
-pub mod flows;

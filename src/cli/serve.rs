@@ -1,7 +1,7 @@
 //! `exeat serve`: the gateway, until it is told to stop.
 
 use super::FAILED;
-use crate::app::Gateway;
+use crate::app::{Gateway, Role};
 use crate::config;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,14 +31,14 @@ Signals: TERM or INT drains (a second one ends at once); HUP opens the journal's
 
 pub(super) async fn run(arguments: Args) -> anyhow::Result<ExitCode> {
     let config = config::load(arguments.config.as_deref())?;
-    for warning in config.warnings() {
-        eprintln!("exeat: warning: {warning}");
+    if !config.warnings.is_empty() {
+        eprintln!("{}", config.warnings);
     }
     raise_descriptor_limit();
     // Before anything is bound: a signal during the start must not be lost.
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let hup = signal(SignalKind::hangup())?;
-    let gateway = Gateway::start(config).await?;
+    let gateway = Gateway::start(config, Role::Service).await?;
     eprintln!("exeat: proxy listening on {}", gateway.proxy_address());
     if let Some(address) = gateway.control_address() {
         eprintln!("exeat: control listening on {address}");

@@ -89,7 +89,7 @@ impl Upload {
 
     /// Whether the client has sent all of it.
     pub(super) fn is_read(&self) -> bool {
-        self.state != State::Reading
+        self.is_empty() || self.reader.is_done()
     }
 
     /// Whether nothing more goes to the origin.
