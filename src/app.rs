@@ -6,15 +6,19 @@ use crate::control::{self, Control, OperatorKey};
 use crate::dns::{OwnListeners, Resolver};
 use crate::flow::{Feed, Journal};
 use crate::http1::HeadLimits;
+use crate::policy::Mode;
 use crate::proxy::{self, Rulesets, Shared};
-use crate::secrets::Guard;
+use crate::secrets::{self, FingerprintKey, Guard, Scanner};
 use crate::session::Ruleset;
 use crate::store::{Embedded, Memory, Sessions, Store};
 use crate::telemetry::Metrics;
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
-use std::io;
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +33,8 @@ use tokio_util::task::TaskTracker;
 const REAP_EVERY: Duration = Duration::from_secs(5);
 /// How often a broken journal is asked whether it works again.
 const RECOVERY_EVERY: Duration = Duration::from_millis(200);
+/// The file of the fingerprints' key, in the state folder.
+const FINGERPRINT_KEY: &str = "fingerprint.key";
 /// How long connections have to end once the drain's grace is over.
 const KILL_GRACE: Duration = Duration::from_secs(2);
 
@@ -71,6 +77,20 @@ pub enum StartError {
     /// The operator's key.
     #[error("the operator's key can't be used")]
     Key(#[source] control::KeyError),
+    /// The catalogue of secrets.
+    #[error("the catalogue of secrets can't be compiled")]
+    Catalogue(#[source] secrets::BuiltinError),
+    /// A policy's settings for secrets.
+    #[error("a policy's secrets can't be guarded")]
+    Secrets(#[source] secrets::GuardError),
+    /// The key of the findings' fingerprints.
+    #[error("{} can't be used", path.display())]
+    FingerprintKey {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// Where the operator's key should be.
     #[error("the operator's key can't be read")]
     KeySource(#[source] config::SecretError),
@@ -92,6 +112,7 @@ pub enum StartError {
 impl Gateway {
     /// Builds every part in order (journal, CA, sessions, listeners, resolver), then begins to accept.
     pub async fn start(config: Config, role: Role) -> Result<Self, StartError> {
+        let rulesets = rulesets(&config.rulesets, &fingerprint_key(&config.state, role)?)?;
         let journal = Journal::open(config.flows).map_err(StartError::Journal)?;
         let authority = Arc::new(CertificateAuthority::open_or_create(&config.ca).map_err(StartError::Ca)?);
         let ca_bundle = config.ca.certificate.with_file_name("ca-bundle.pem");
@@ -116,7 +137,7 @@ impl Gateway {
         let resolver = Resolver::new(config.resolver, own).map_err(StartError::Resolver)?;
         let shared = Arc::new(Shared {
             sessions,
-            rulesets: ArcSwap::from_pointee(rulesets(&config.rulesets)),
+            rulesets: ArcSwap::from_pointee(rulesets),
             resolver,
             pool: Pool::new(trust),
             leaves,
@@ -244,13 +265,51 @@ fn operator_key(source: &SecretSource) -> Result<OperatorKey, StartError> {
     }
 }
 
-fn rulesets(configured: &std::collections::HashMap<Arc<str>, Arc<config::Ruleset>>) -> Rulesets {
-    let compile = |ruleset: &config::Ruleset| Ruleset {
-        policy: ruleset.policy.clone(),
-        guard: Arc::new(Guard),
-        limits: ruleset.limits,
+/// The policies with the scanner that they share.
+fn rulesets(
+    configured: &HashMap<Arc<str>, Arc<config::Ruleset>>,
+    key: &FingerprintKey,
+) -> Result<Rulesets, StartError> {
+    let scanner = Scanner::builtin().map_err(StartError::Catalogue)?;
+    let compile = |ruleset: &config::Ruleset| {
+        let guard = Guard::new(scanner.clone(), secret_settings(ruleset), key.clone()).map_err(StartError::Secrets)?;
+        Ok(Ruleset { policy: ruleset.policy.clone(), guard: Arc::new(guard), limits: ruleset.limits })
     };
-    configured.iter().map(|(name, ruleset)| (name.clone(), Arc::new(compile(ruleset)))).collect()
+    configured.iter().map(|(name, ruleset)| Ok((name.clone(), Arc::new(compile(ruleset)?)))).collect()
+}
+
+fn secret_settings(ruleset: &config::Ruleset) -> secrets::Settings {
+    let action = match (ruleset.policy.mode(), ruleset.secrets.action) {
+        // A policy that observes stops nothing but addresses inside the network.
+        (Mode::Observe, _) | (_, config::Action::Observe) => secrets::Action::Observe,
+        (_, config::Action::Mask) => secrets::Action::Mask,
+        (_, config::Action::Block) => secrets::Action::Block,
+    };
+    let permits = ruleset.secrets.permits.iter();
+    let permits =
+        permits.map(|permit| secrets::Permitted { rule: permit.rule.clone(), hosts: permit.hosts.clone() }).collect();
+    secrets::Settings { action, permits, ..secrets::Settings::default() }
+}
+
+/// The key of the findings' fingerprints. A service keeps it, so that a secret has one fingerprint over
+/// restarts; a command's dies with it.
+fn fingerprint_key(state: &Path, role: Role) -> Result<FingerprintKey, StartError> {
+    let failed = |source| StartError::FingerprintKey { path: state.join(FINGERPRINT_KEY), source };
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| failed(io::Error::other("no random bits")))?;
+    if role == Role::Service {
+        let path = state.join(FINGERPRINT_KEY);
+        std::fs::create_dir_all(state).map_err(failed)?;
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(mut file) => file.write_all(&bytes).map_err(failed)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let kept = std::fs::read(&path).map_err(failed)?;
+                bytes = kept.try_into().map_err(|_| failed(io::Error::other("not 32 bytes; delete it to have a new one")))?;
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Ok(FingerprintKey::new(&bytes))
 }
 
 fn limits(configured: &GatewayLimits) -> proxy::Limits {
