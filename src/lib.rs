@@ -1,6 +1,7 @@
 //! Exeat: the egress gateway for AI coding agents.
 
 pub mod ca;
+pub mod config;
 pub mod control;
 pub mod dns;
 pub mod flow;
