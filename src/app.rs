@@ -120,9 +120,7 @@ impl Gateway {
         let trust = Trust::load(&config.trust).map_err(StartError::Ca)?;
         let leaves = Leaves::new(authority).map_err(StartError::Ca)?;
         let store: Arc<dyn Store> = match role {
-            Role::Service => {
-                Arc::new(Embedded::open(&Embedded::path_in(&config.state)).map_err(StartError::Store)?)
-            }
+            Role::Service => Arc::new(Embedded::open(&Embedded::path_in(&config.state)).map_err(StartError::Store)?),
             Role::Command => Arc::new(Memory::default()),
         };
         let sessions = Sessions::open(store, config.sessions).await.map_err(StartError::Store)?;
@@ -304,7 +302,9 @@ fn fingerprint_key(state: &Path, role: Role) -> Result<FingerprintKey, StartErro
             Ok(mut file) => file.write_all(&bytes).map_err(failed)?,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let kept = std::fs::read(&path).map_err(failed)?;
-                bytes = kept.try_into().map_err(|_| failed(io::Error::other("not 32 bytes; delete it to have a new one")))?;
+                bytes = kept
+                    .try_into()
+                    .map_err(|_| failed(io::Error::other("not 32 bytes; delete it to have a new one")))?;
             }
             Err(error) => return Err(failed(error)),
         }

@@ -20,7 +20,8 @@ const LEVELS: &[(u32, &[&str])] = &[
 
 /// Rooms without async, clocks or I/O: bytes and instants in, decisions out.
 const PURE: &[&str] = &["net", "http1", "policy", "secrets", "session", "reason"];
-const IMPURE: &[&str] = &["tokio", "std::net::Tcp", "std::fs", "std::thread", "Instant::now", "SystemTime", "Timestamp::now"];
+const IMPURE: &[&str] =
+    &["tokio", "std::net::Tcp", "std::fs", "std::thread", "Instant::now", "SystemTime", "Timestamp::now"];
 
 /// Crates that one room uses, so that a swap is one room's work.
 const SINGLE_USE: &[(&str, &str)] = &[
@@ -106,7 +107,11 @@ fn imports_go_down_only() {
         let own = levels.get(source.room.as_str()).unwrap_or_else(|| panic!("{} is in no room", source.path.display()));
         for room in imported_rooms(&source.code) {
             let Some(level) = levels.get(room.as_str()) else { continue };
-            assert!(room == source.room || level < own, "{} imports {room}, which is not below it", source.path.display());
+            assert!(
+                room == source.room || level < own,
+                "{} imports {room}, which is not below it",
+                source.path.display()
+            );
         }
     }
 }

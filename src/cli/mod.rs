@@ -4,8 +4,10 @@
 //! is asked for goes to stdout.
 
 mod ca;
+mod check;
 mod doctor;
 mod flows;
+mod policy;
 mod run;
 mod serve;
 mod session;
@@ -48,7 +50,9 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum Verb {
     Serve(serve::Args),
+    Check(check::Args),
     Session(session::Args),
+    Policy(policy::Args),
     Flows(flows::Args),
     Ca(ca::Args),
 }
@@ -95,6 +99,8 @@ pub fn main() -> ExitCode {
 async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Serve(arguments) => serve::run(arguments).await,
+        Verb::Check(arguments) => check::run(arguments).await,
+        Verb::Policy(arguments) => policy::run(arguments).await,
         Verb::Session(arguments) => session::run(arguments).await,
         Verb::Flows(arguments) => flows::run(arguments).await,
         Verb::Ca(arguments) => ca::run(arguments).await,

@@ -1,6 +1,6 @@
 //! `exeat policy`: asks a policy, explains it, lists presets, prints the schemas.
 
-use crate::config::{self, Config, Diagnostics, RUN_POLICY, RunOptions, Ruleset, preset};
+use crate::config::{self, Config, Diagnostics, RUN_POLICY, Ruleset, RunOptions, preset};
 use crate::net::{Authority, Path, Scheme, Target};
 use crate::policy::{Explanation, Permit, TlsMode};
 use crate::reason::Denial;
@@ -122,11 +122,8 @@ fn ask(out: &mut impl Write, question: &Question, explain: bool) -> anyhow::Resu
 }
 
 fn ruleset(question: &Question) -> Result<Arc<Ruleset>, Diagnostics> {
-    let options = RunOptions {
-        config: question.config.as_deref(),
-        policy: question.policy.as_deref(),
-        allow: &question.allow,
-    };
+    let options =
+        RunOptions { config: question.config.as_deref(), policy: question.policy.as_deref(), allow: &question.allow };
     let config = Config::for_run(options)?;
     // `for_run` always makes it.
     config.rulesets.get(RUN_POLICY).cloned().ok_or_else(Diagnostics::default)
@@ -204,7 +201,8 @@ fn as_json(target: &Target, explanation: &Explanation, verdict: &Result<Permit, 
         "method": target.method.as_str(),
         "path": target.path.path(),
     });
-    let denial = |denial: &Denial| json!({ "reason": denial.reason.code(), "rule": denial.rule, "detail": denial.detail });
+    let denial =
+        |denial: &Denial| json!({ "reason": denial.reason.code(), "rule": denial.rule, "detail": denial.detail });
     let mut answer = match verdict {
         Ok(permit) => json!({
             "verdict": if permit.observed().is_some() { "observed" } else { "allowed" },
