@@ -1,0 +1,14 @@
+//! Whole-gateway tests: the built binary on loopback, with an agent, an origin and a nameserver of the tests' own.
+//!
+//! One binary; this file is its index.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test says what is wrong by failing"
+)]
+
+mod support;
