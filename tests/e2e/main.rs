@@ -12,3 +12,14 @@
 )]
 
 mod support;
+
+/// CONNECT, and the relay of what may not be opened.
+mod connect;
+/// Plain HTTP in absolute form.
+mod forward;
+/// TLS opened with a minted leaf.
+mod intercept;
+/// The tests' own reader is as strict as it must be.
+mod oracle;
+/// Who asks: credentials, sessions, their end.
+mod identity;

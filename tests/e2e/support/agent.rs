@@ -5,9 +5,11 @@ use super::certs;
 use super::message::{Response, Wire};
 use super::world::World;
 use data_encoding::BASE64;
-use rustls::client::Resumption;
+use rustls::client::{
+    ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
+};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned, SupportedProtocolVersion};
+use rustls::{ClientConfig, ClientConnection, NamedGroup, StreamOwned, SupportedProtocolVersion};
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -214,5 +216,48 @@ impl Wire<Tls> {
     /// The certificate that the gateway showed, and its issuer's place after it.
     pub fn leaf(&self) -> Vec<u8> {
         self.stream.conn.peer_certificates().unwrap()[0].to_vec()
+    }
+}
+
+/// Keeps tickets under one name, whoever gave them, as an agent would that tries to cross hosts.
+#[derive(Debug)]
+struct Crossing(ClientSessionMemoryCache);
+
+/// A store that offers every ticket to every host.
+pub fn one_store_for_all() -> Resumption {
+    Resumption::store(Arc::new(Crossing(ClientSessionMemoryCache::new(8))))
+}
+
+fn anyone() -> ServerName<'static> {
+    ServerName::try_from("anyone.exeat.test").unwrap()
+}
+
+impl ClientSessionStore for Crossing {
+    fn set_kx_hint(&self, _: ServerName<'static>, group: NamedGroup) {
+        self.0.set_kx_hint(anyone(), group);
+    }
+
+    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
+        self.0.kx_hint(&anyone())
+    }
+
+    fn set_tls12_session(&self, _: ServerName<'static>, value: Tls12ClientSessionValue) {
+        self.0.set_tls12_session(anyone(), value);
+    }
+
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.0.tls12_session(&anyone())
+    }
+
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {
+        self.0.remove_tls12_session(&anyone());
+    }
+
+    fn insert_tls13_ticket(&self, _: ServerName<'static>, value: Tls13ClientSessionValue) {
+        self.0.insert_tls13_ticket(anyone(), value);
+    }
+
+    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.0.take_tls13_ticket(&anyone())
     }
 }

@@ -222,7 +222,8 @@ impl<S: Read> Wire<S> {
         let mut parts = text.splitn(3, ' ');
         let version = parts.next().filter(|version| matches!(*version, "HTTP/1.1" | "HTTP/1.0"));
         let version = version.ok_or_else(|| malformed("status line", &line))?.to_owned();
-        let status = parts.next().and_then(|status| status.parse().ok()).ok_or_else(|| malformed("status line", &line))?;
+        let status =
+            parts.next().and_then(|status| status.parse().ok()).ok_or_else(|| malformed("status line", &line))?;
         let (fields, _) = self.fields()?;
         let framing = match status {
             100..=199 | 204 | 304 => Framing::None,

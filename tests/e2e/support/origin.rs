@@ -225,13 +225,7 @@ impl Drop for Origin {
     }
 }
 
-fn serve(
-    stream: TcpStream,
-    index: usize,
-    tls: Option<Arc<ServerConfig>>,
-    behaviour: &Behaviour,
-    shared: &Arc<Shared>,
-) {
+fn serve(stream: TcpStream, index: usize, tls: Option<Arc<ServerConfig>>, behaviour: &Behaviour, shared: &Arc<Shared>) {
     let _ = stream.set_nodelay(true);
     let _ = stream.set_read_timeout(Some(DEADLINE));
     let io = match tls {

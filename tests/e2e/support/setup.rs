@@ -97,7 +97,8 @@ impl Setup {
         let _ = writeln!(text, "flows: {{journal: flows, durability: {durability}}}");
         text.push_str("resolver:\n");
         // Nobody listens on port 9 of 127.0.0.99: a name that is looked up against a test's will fails.
-        let nameservers = if self.nameservers.is_empty() { vec!["127.0.0.99:9".to_owned()] } else { self.nameservers.clone() };
+        let nameservers =
+            if self.nameservers.is_empty() { vec!["127.0.0.99:9".to_owned()] } else { self.nameservers.clone() };
         let _ = writeln!(text, "  nameservers: {nameservers:?}");
         if !self.connect.is_empty() {
             text.push_str("  connect:\n");

@@ -202,7 +202,8 @@ impl World {
     pub fn control_with(&self, method: &str, path: &str, host: &str, fields: &str, body: &str) -> Response {
         let length = body.len();
         let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}{kind}Content-Length: {length}\r\n\r\n");
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{fields}{kind}Content-Length: {length}\r\n\r\n");
         let mut wire = super::agent::dial(self.control);
         super::agent::push(&mut wire, (head + body).as_bytes());
         wire.response_to(method).unwrap()
