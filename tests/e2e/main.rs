@@ -17,9 +17,13 @@ mod support;
 mod connect;
 /// Plain HTTP in absolute form.
 mod forward;
-/// TLS opened with a minted leaf.
-mod intercept;
-/// The tests' own reader is as strict as it must be.
-mod oracle;
 /// Who asks: credentials, sessions, their end.
 mod identity;
+/// TLS opened with a minted leaf.
+mod intercept;
+/// The sixty malformed requests, plain and inside TLS.
+mod malformed;
+/// The tests' own reader is as strict as it must be.
+mod oracle;
+/// One stream, one reading.
+mod smuggling;
