@@ -15,6 +15,8 @@ mod support;
 
 /// CONNECT, and the relay of what may not be opened.
 mod connect;
+/// Names, addresses, and those that are never dialled.
+mod dns;
 /// Plain HTTP in absolute form.
 mod forward;
 /// Who asks: credentials, sessions, their end.
@@ -25,5 +27,7 @@ mod intercept;
 mod malformed;
 /// The tests' own reader is as strict as it must be.
 mod oracle;
+/// What a session may reach.
+mod policy;
 /// One stream, one reading.
 mod smuggling;

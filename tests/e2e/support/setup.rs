@@ -14,6 +14,11 @@ pub struct Setup {
     pub durability: Option<&'static str>,
     pub extra: String,
     pub environment: Vec<(String, String)>,
+    /// Proxy and control port; none: free ones.
+    pub ports: Option<(u16, u16)>,
+    pub every_address: bool,
+    /// What runs the binary: it must end in `exec`.
+    pub wrapper: Vec<String>,
 }
 
 /// A policy that allows this host on loopback.
@@ -83,6 +88,24 @@ impl Setup {
         self
     }
 
+    /// On these ports instead of free ones.
+    pub fn listening(mut self, proxy: u16, control: u16) -> Self {
+        self.ports = Some((proxy, control));
+        self
+    }
+
+    /// The proxy listens on 0.0.0.0.
+    pub fn on_every_address(mut self) -> Self {
+        self.every_address = true;
+        self
+    }
+
+    /// Runs these words of a shell before the binary takes the shell's place.
+    pub fn after_shell(mut self, words: &str) -> Self {
+        self.wrapper = ["sh", "-c", &format!("{words}; exec \"$@\""), "sh"].map(str::to_owned).to_vec();
+        self
+    }
+
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
         self
@@ -90,7 +113,9 @@ impl Setup {
 
     /// The file; tokens come from the environment.
     pub fn yaml(&self) -> String {
-        let mut text = String::from("listen: {proxy: \"127.0.0.1:0\", control: \"127.0.0.1:0\"}\n");
+        let (proxy, control) = self.ports.unwrap_or_default();
+        let at = if self.every_address { "0.0.0.0" } else { "127.0.0.1" };
+        let mut text = format!("listen: {{proxy: \"{at}:{proxy}\", control: \"127.0.0.1:{control}\"}}\n");
         text.push_str("ca: {certificate: ca.pem, key: ca.key}\ncontrol: {key: \"file:control.key\"}\n");
         text.push_str("upstream: {trust: [\"origins.pem\"]}\n");
         let durability = self.durability.unwrap_or("batched");

@@ -72,7 +72,18 @@ impl Lines {
 
 /// The command with nothing inherited but where programs are found.
 pub fn exeat(home: &Path) -> Command {
-    let mut command = Command::new(binary());
+    exeat_after(&[], home)
+}
+
+fn exeat_after(wrapper: &[String], home: &Path) -> Command {
+    let mut command = match wrapper {
+        [] => Command::new(binary()),
+        [program, arguments @ ..] => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(binary());
+            command
+        }
+    };
     command.env_clear().current_dir(home).env("HOME", home);
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
@@ -103,7 +114,7 @@ impl World {
 
     fn launch(directory: TempDir, setup: Setup, tokens: BTreeMap<String, String>) -> Self {
         std::fs::write(directory.path().join("exeat.yaml"), setup.yaml()).unwrap();
-        let mut command = exeat(directory.path());
+        let mut command = exeat_after(&setup.wrapper, directory.path());
         command.args(["serve", "--config"]).arg(directory.path().join("exeat.yaml"));
         command.envs(tokens.iter().map(|(id, token)| (token_variable(id), token)));
         command.envs(setup.environment.iter().map(|(name, value)| (name, value)));
@@ -114,12 +125,13 @@ impl World {
             let line = text.lines().find_map(|line| line.strip_prefix(&format!("exeat: {what} listening on ")));
             line.and_then(|address| address.trim().parse().ok())
         };
-        let (Some(proxy), Some(control), true) = (address("proxy"), address("control"), text.contains("exeat: ready"))
-        else {
+        let ready = text.contains("exeat: ready");
+        let (Some(proxy), Some(control), true) = (address("proxy"), address("control"), ready) else {
             let _ = child.kill();
             let status = child.wait();
             panic!("the gateway did not start ({status:?}); it said:\n{text}\nits configuration:\n{}", setup.yaml());
         };
+        let proxy = reachable(proxy);
         Self { directory, setup, proxy, control, tokens, child, stderr }
     }
 
@@ -268,6 +280,14 @@ impl World {
     pub fn run(&self, arguments: &[&str]) -> std::process::Output {
         exeat(self.directory.path()).args(arguments).output().unwrap()
     }
+}
+
+/// Where an agent finds a listener on every address.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    address
 }
 
 impl Drop for World {
