@@ -29,7 +29,8 @@ fn a_request_inside_tls_reaches_the_origin_over_tls() {
     let records = world.into_records();
     assert_eq!(records.len(), 2, "{records:#?}");
     let (tunnel, request) = (records.tunnels()[0], records.requests()[0]);
-    assert_eq!((request.mode(), request.verdict(), request.number("/status")), ("intercept", "allowed", Some(200)));
+    assert_eq!((tunnel.mode(), tunnel.host()), ("intercept", HOST));
+    assert_eq!((request.verdict(), request.number("/status")), ("allowed", Some(200)));
     assert_eq!((request.text("/target/scheme"), request.text("/parent")), (Some("https"), Some(tunnel.flow())));
     assert_eq!(request.text("/target/method"), Some("GET"));
     assert!(request.text("/upstream/tls/version").is_some_and(|version| version.contains("1.3")), "{request:?}");

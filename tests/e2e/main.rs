@@ -15,6 +15,8 @@ mod support;
 
 /// CONNECT, and the relay of what may not be opened.
 mod connect;
+/// The operators' API.
+mod control;
 /// Names, addresses, and those that are never dialled.
 mod dns;
 /// Plain HTTP in absolute form.
@@ -23,11 +25,19 @@ mod forward;
 mod identity;
 /// TLS opened with a minted leaf.
 mod intercept;
+/// One record a flow, and none without.
+mod journal;
+/// Start, bad configurations, drain, restart.
+mod lifecycle;
 /// The sixty malformed requests, plain and inside TLS.
 mod malformed;
 /// The tests' own reader is as strict as it must be.
 mod oracle;
 /// What a session may reach.
 mod policy;
+/// What must not leave.
+mod secrets;
 /// One stream, one reading.
 mod smuggling;
+/// Origins that are broken or hostile.
+mod upstream_faults;

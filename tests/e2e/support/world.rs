@@ -138,6 +138,11 @@ impl World {
     /// Stops it and starts it again in the same folder.
     pub fn restart(mut self) -> Self {
         self.terminate();
+        self.restart_dead()
+    }
+
+    /// Starts it again where it has ended already.
+    pub fn restart_dead(mut self) -> Self {
         let setup = std::mem::take(&mut self.setup);
         let tokens = std::mem::take(&mut self.tokens);
         let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
