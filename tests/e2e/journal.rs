@@ -206,12 +206,9 @@ fn what_an_agent_sends_cannot_forge_a_line() {
         b"/\x1b[31m",
     ];
     for path in injections {
-        let head = [
-            b"GET http://plain.exeat.test",
-            path,
-            b" HTTP/1.1\r\nHost: plain.exeat.test\r\n",
-            agent.field().as_bytes(),
-        ];
+        let credentials = agent.field();
+        let host = b" HTTP/1.1\r\nHost: plain.exeat.test\r\n".as_slice();
+        let head = [b"GET http://plain.exeat.test".as_slice(), path, host, credentials.as_bytes()];
         let rest = b"User-Agent: \xe2\x80\xa8 \xff \"}\r\n\r\n".as_slice();
         let _ = agent.send([head.concat().as_slice(), rest].concat()).response_to("GET");
     }

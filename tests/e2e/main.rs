@@ -13,6 +13,10 @@
 
 mod support;
 
+/// A gibibyte each way.
+mod bodies;
+/// curl, git, pip, npm, cargo, node, requests, httpx, urllib.
+mod clients;
 /// CONNECT, and the relay of what may not be opened.
 mod connect;
 /// The operators' API.
@@ -35,6 +39,8 @@ mod malformed;
 mod oracle;
 /// What a session may reach.
 mod policy;
+/// One command behind a gateway of its own.
+mod run;
 /// What must not leave.
 mod secrets;
 /// One stream, one reading.

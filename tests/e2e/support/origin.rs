@@ -371,6 +371,11 @@ impl Reply {
         self
     }
 
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
     /// In chunks of this size.
     pub fn chunked(mut self, size: usize) -> Self {
         self.chunks = Some(size);
