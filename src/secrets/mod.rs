@@ -6,3 +6,5 @@
 mod finding;
 
 pub use finding::{Disposition, Finding, Fingerprint, Severity, Surface};
+mod stub;
+pub use stub::*;
