@@ -198,6 +198,53 @@ async fn no_more_than_a_thousand_hosts_are_kept() {
     assert!(leaves.kept_hosts().await <= 1_000);
 }
 
+/// One TLS record of a handshake message's bytes.
+fn record(content: &[u8]) -> Vec<u8> {
+    let mut record = vec![0x16, 3, 1];
+    record.extend(u16::try_from(content.len()).unwrap().to_be_bytes());
+    record.extend(content);
+    record
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_abused_ends_and_the_next_is_served() {
+    let (_directory, authority, leaves) = leaves();
+    let config = leaves.server_config(&host("a.test"), false).await.unwrap();
+    // A ClientHello that claims 60 KB and 16 MB, in pieces; one of TLS 1.0; an alert, application data and
+    // garbage before any handshake.
+    let claims = |length: [u8; 3]| {
+        let mut bytes = record(&[&[1][..], &length].concat());
+        for _ in 0..8 {
+            bytes.extend(record(&[0xff; 8_000]));
+        }
+        bytes
+    };
+    let tls10 = {
+        let mut hello = vec![1, 0, 0, 45, 3, 1];
+        hello.extend([7; 32]);
+        hello.extend([0, 0, 4, 0x00, 0x2f, 0x00, 0x35, 1, 0, 0, 0]);
+        record(&hello)
+    };
+    let empty_fragments = record(&[]).repeat(1_000);
+    for bytes in [
+        claims([0, 0xea, 0x60]),
+        claims([0xff, 0xff, 0xff]),
+        tls10,
+        empty_fragments,
+        vec![0x15, 3, 3, 0, 2, 1, 0],
+        vec![0x17, 3, 3, 0, 1, 0],
+        vec![0x80, 0x2e, 1, 0, 2],
+        vec![0xff; 4_096],
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+    ] {
+        let (mut near, far) = tokio::io::duplex(1024 * 1024);
+        near.write_all(&bytes).await.unwrap();
+        near.shutdown().await.unwrap();
+        assert!(TlsAcceptor::from(config.clone()).accept(far).await.is_err(), "{:?}", &bytes[..bytes.len().min(16)]);
+    }
+    handshake(config, client(&authority, rustls::ALL_VERSIONS), "a.test").await.unwrap();
+}
+
 #[tokio::test]
 async fn python_in_strict_mode_accepts_the_chain() {
     const SCRIPT: &str = "
