@@ -1,5 +1,7 @@
 //! What the first and every later TLS connection to a host costs in certificates.
 
+#![allow(clippy::expect_used, reason = "a bench that can't be set up has nothing to measure")]
+
 use criterion::{Criterion, criterion_group, criterion_main};
 use exeat::ca::{CertificateAuthority, Leaves, Settings};
 use exeat::net::Host;
