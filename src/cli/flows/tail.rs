@@ -16,8 +16,8 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  exeat flows tail --journal /var/lib/exeat/flows --follow
-  exeat flows tail --journal /var/lib/exeat/flows --verdict denied -n 100
+  exeat flows tail --follow
+  exeat flows tail --config exeat.yaml --verdict denied -n 100
   exeat flows tail --journal /var/lib/exeat/flows --session s1 --json | jq .target.host")]
 pub(super) struct Args {
     #[command(flatten)]

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 /// Resolves once nothing is wrong any more.
 async fn recovered(journal: &Journal) {
-    let mut faults = journal.shared().health.watch();
-    let well = faults.wait_for(|&faults| faults == 0);
-    tokio::time::timeout(Duration::from_secs(10), well).await.expect("the journal stays broken").unwrap();
+    tokio::time::timeout(Duration::from_secs(10), journal.recovered()).await.expect("the journal stays broken");
 }
 
 #[tokio::test]
