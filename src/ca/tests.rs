@@ -1,26 +1,19 @@
-//! The room's parts together: files on disk, leaves on the wire, clients that are not ours.
+//! The room's parts together: files on disk here, leaves on the wire and roots below.
+
+mod leaves;
+mod roots;
 
 use super::*;
-use crate::net::Host;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
-use rustls::HandshakeKind;
+use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicI64, Ordering};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
-use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
-
-fn host(text: &str) -> Host {
-    Host::parse(text.as_bytes()).unwrap()
-}
+use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
 fn made() -> (TempDir, Settings, CertificateAuthority) {
     let directory = TempDir::new().unwrap();
@@ -154,29 +147,53 @@ fn a_ca_of_the_operators_own_is_taken_with_every_usual_key() {
     }
 }
 
+/// A pair that openssl makes; nothing where there is no openssl.
+fn by_openssl(key: &[&str], subject: &str) -> Option<(TempDir, Settings)> {
+    let directory = TempDir::new().unwrap();
+    let settings = Settings::in_directory(directory.path());
+    let openssl = |arguments: &[&str]| Command::new("openssl").args(arguments).current_dir(&directory).output();
+    let Ok(key) = openssl(key) else {
+        eprintln!("skipped: there is no openssl");
+        return None;
+    };
+    place_key(&settings.key, &String::from_utf8(key.stdout).unwrap(), 0o600);
+    let request = ["req", "-x509", "-key", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", subject];
+    let usage = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"];
+    assert!(openssl(&[&request[..], &usage].concat()).unwrap().status.success());
+    Some((directory, settings))
+}
+
 #[test]
 fn keys_in_the_forms_that_openssl_writes_are_read() {
-    for arguments in [
+    for key in [
         &["ecparam", "-name", "prime256v1", "-genkey"][..],
         &["ecparam", "-name", "secp384r1", "-genkey", "-noout"],
         &["genrsa", "-traditional", "2048"],
         &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
     ] {
-        let directory = TempDir::new().unwrap();
-        let settings = Settings::in_directory(directory.path());
-        let openssl = |arguments: &[&str]| Command::new("openssl").args(arguments).current_dir(&directory).output();
-        let Ok(key) = openssl(arguments) else {
-            eprintln!("skipped: there is no openssl");
-            return;
-        };
-        place_key(&settings.key, &String::from_utf8(key.stdout).unwrap(), 0o600);
-        let request =
-            ["req", "-x509", "-key", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", "/O=Acme/OU=Ops/CN=Acme"];
-        let usage = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"];
-        assert!(openssl(&[&request[..], &usage].concat()).unwrap().status.success());
+        let Some((_directory, settings)) = by_openssl(key, "/O=Acme/OU=Ops/CN=Acme") else { return };
         let opened = CertificateAuthority::open(&settings);
-        assert!(opened.is_ok(), "{arguments:?}: {:?}", opened.unwrap_err());
+        assert!(opened.is_ok(), "{key:?}: {:?}", opened.unwrap_err());
     }
+}
+
+#[test]
+fn a_ca_whose_leaves_would_not_verify_is_refused_at_the_start() {
+    let p256 = &["ecparam", "-name", "prime256v1", "-genkey", "-noout"];
+    let Some((_directory, settings)) = by_openssl(p256, "/O=Acme/OU=Ops/OU=Agents/CN=Acme") else { return };
+    // rcgen keeps one value of each kind, so that the issuer of its leaves would be somebody else.
+    assert!(matches!(CertificateAuthority::open(&settings), Err(Error::Unusable { .. })));
+    let Some((_directory, settings)) = by_openssl(&["genrsa", "1024"], "/CN=Short") else { return };
+    assert!(matches!(CertificateAuthority::open(&settings), Err(Error::BadKey { .. })));
+}
+
+#[test]
+fn a_ca_that_is_constrained_to_some_names_is_taken() {
+    let mut params = own_params();
+    let permitted_subtrees = vec![rcgen::GeneralSubtree::DnsName("acme.test".to_owned())];
+    params.name_constraints = Some(rcgen::NameConstraints { permitted_subtrees, excluded_subtrees: vec![] });
+    let (_directory, settings) = place(&params, &KeyPair::generate().unwrap());
+    assert!(CertificateAuthority::open(&settings).is_ok());
 }
 
 #[test]
@@ -198,11 +215,6 @@ fn what_is_no_ca_is_refused_by_name() {
     assert!(matches!(refused(past, &key), Error::Expired { .. }));
     let future: fn(&mut CertificateParams) = |params| params.not_before = rcgen::date_time_ymd(3000, 1, 1);
     assert!(matches!(refused(future, &key), Error::NotValidYet { .. }));
-    let elsewhere: fn(&mut CertificateParams) = |params| {
-        let permitted_subtrees = vec![rcgen::GeneralSubtree::DnsName("acme.test".to_owned())];
-        params.name_constraints = Some(rcgen::NameConstraints { permitted_subtrees, excluded_subtrees: vec![] });
-    };
-    assert!(matches!(refused(elsewhere, &key), Error::Unusable { .. }));
 }
 
 #[test]
@@ -234,292 +246,4 @@ fn a_key_in_the_certificate_file_does_not_get_into_what_agents_read() {
     assert!(!authority.certificate_pem().contains("PRIVATE"));
     assert!(!bundle(&authority).contains("PRIVATE"));
     assert!(!format!("{authority:?}").contains("KeyPair"));
-}
-
-/// The leaf that a configuration serves, by a handshake in memory.
-async fn handshake(
-    server: Arc<rustls::ServerConfig>,
-    client: Arc<rustls::ClientConfig>,
-    name: &str,
-) -> std::io::Result<(Vec<CertificateDer<'static>>, HandshakeKind, Option<Vec<u8>>)> {
-    let (near, far) = tokio::io::duplex(64 * 1024);
-    let serving = tokio::spawn(async move {
-        let mut stream = TlsAcceptor::from(server).accept(far).await?;
-        stream.write_all(b"x").await?;
-        stream.shutdown().await
-    });
-    let name = ServerName::try_from(name.to_owned()).unwrap();
-    let mut stream = TlsConnector::from(client).connect(name, near).await?;
-    // Tickets come after the handshake.
-    let mut all = Vec::new();
-    stream.read_to_end(&mut all).await?;
-    serving.await.unwrap()?;
-    let connection = stream.get_ref().1;
-    let chain = connection.peer_certificates().unwrap_or_default().iter().map(|c| c.clone().into_owned()).collect();
-    Ok((chain, connection.handshake_kind().unwrap(), connection.alpn_protocol().map(<[u8]>::to_vec)))
-}
-
-fn client(
-    authority: &CertificateAuthority,
-    versions: &[&'static rustls::SupportedProtocolVersion],
-) -> Arc<rustls::ClientConfig> {
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(authority.certificate_pem().as_bytes()) {
-        roots.add(certificate.unwrap()).unwrap();
-    }
-    let builder = rustls::ClientConfig::builder_with_provider(PROVIDER.clone());
-    let mut config =
-        builder.with_protocol_versions(versions).unwrap().with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Arc::new(config)
-}
-
-fn leaves() -> (TempDir, Arc<CertificateAuthority>, Leaves) {
-    let (directory, _, authority) = made();
-    let authority = Arc::new(authority);
-    let leaves = Leaves::new(authority.clone()).unwrap();
-    (directory, authority, leaves)
-}
-
-#[tokio::test]
-async fn a_leaf_is_for_one_host_one_week_and_one_purpose() {
-    let (_directory, authority, leaves) = leaves();
-    let ca_der = CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes()).unwrap();
-    let (_, ca) = X509Certificate::from_der(&ca_der).unwrap();
-    let mut serials = std::collections::HashSet::new();
-    let long = format!("{}.example.test", "a".repeat(63));
-    for (written, shown) in [
-        ("api.example.test", "api.example.test"),
-        (&long, &long),
-        ("_acme.example.test", "_acme.example.test"),
-        ("192.0.2.1", "192.0.2.1"),
-        ("[2001:db8::1]", "2001:db8::1"),
-    ] {
-        let config = leaves.server_config(&host(written), false).await.unwrap();
-        let (chain, ..) = handshake(config, client(&authority, rustls::ALL_VERSIONS), shown).await.unwrap();
-        assert_eq!(chain.len(), 1, "a root is not sent");
-        let (_, leaf) = X509Certificate::from_der(&chain[0]).unwrap();
-        let names = leaf.subject_alternative_name().unwrap().unwrap();
-        assert!(names.critical && names.value.general_names.len() == 1);
-        match &names.value.general_names[0] {
-            GeneralName::DNSName(name) => assert_eq!(*name, shown),
-            GeneralName::IPAddress(octets) => assert!(matches!(octets.len(), 4 | 16)),
-            other => panic!("{other:?}"),
-        }
-        assert_eq!(leaf.subject().iter().count(), 0);
-        assert!(!leaf.basic_constraints().unwrap().unwrap().value.ca);
-        assert_eq!(leaf.key_usage().unwrap().unwrap().value.flags, 1, "digitalSignature only");
-        let purposes = leaf.extended_key_usage().unwrap().unwrap().value;
-        assert!(purposes.server_auth && !purposes.client_auth && !purposes.any);
-        assert_ne!(leaf.public_key().raw, ca.public_key().raw, "never the CA's own key");
-        assert_eq!(leaf.issuer().as_raw(), ca.subject().as_raw());
-        assert!(
-            leaf.iter_extensions().any(|e| matches!(e.parsed_extension(), ParsedExtension::AuthorityKeyIdentifier(_)))
-        );
-        let lifetime = leaf.validity().not_after.timestamp() - leaf.validity().not_before.timestamp();
-        assert!(lifetime <= 8 * 86_400);
-        assert!(leaf.validity().not_after.timestamp() <= Timestamp::now().as_second() + 7 * 86_400);
-        assert!(leaf.validity().not_after.timestamp() <= ca.validity().not_after.timestamp());
-        assert!(serials.insert(leaf.raw_serial().to_vec()), "no two leaves share a serial");
-    }
-}
-
-#[tokio::test]
-async fn a_leaf_of_one_host_is_for_no_other() {
-    let (_directory, authority, leaves) = leaves();
-    let config = leaves.server_config(&host("a.test"), false).await.unwrap();
-    for name in ["b.test", "x.a.test", "test", "127.0.0.1"] {
-        let client = client(&authority, rustls::ALL_VERSIONS);
-        assert!(handshake(config.clone(), client, name).await.is_err(), "{name}");
-    }
-}
-
-#[tokio::test]
-async fn a_host_is_minted_once_however_many_ask() {
-    let (_directory, _, leaves) = leaves();
-    let leaves = Arc::new(leaves);
-    let asks: tokio::task::JoinSet<_> = (0..50)
-        .map(|_| {
-            let leaves = leaves.clone();
-            async move { leaves.server_config(&host("a.test"), false).await.unwrap() }
-        })
-        .collect();
-    let all = asks.join_all().await;
-    assert!(all.iter().all(|config| Arc::ptr_eq(config, &all[0])));
-    let other = leaves.server_config(&host("a.test"), true).await.unwrap();
-    assert!(!Arc::ptr_eq(&other, &all[0]), "another ALPN list is another configuration");
-}
-
-#[tokio::test]
-async fn h2_is_offered_only_where_it_is_asked_for() {
-    let (_directory, authority, leaves) = leaves();
-    for (h2, expected) in [(true, "h2"), (false, "http/1.1")] {
-        let config = leaves.server_config(&host("a.test"), h2).await.unwrap();
-        let (.., alpn) = handshake(config, client(&authority, rustls::ALL_VERSIONS), "a.test").await.unwrap();
-        assert_eq!(alpn.unwrap(), expected.as_bytes());
-    }
-}
-
-#[tokio::test]
-async fn a_session_is_resumed_at_its_own_host_and_at_no_other() {
-    let (_directory, authority, leaves) = leaves();
-    let a = leaves.server_config(&host("a.test"), false).await.unwrap();
-    let b = leaves.server_config(&host("b.test"), false).await.unwrap();
-    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
-        let client = client(&authority, &[version]);
-        let kind = |server: &Arc<rustls::ServerConfig>| handshake(server.clone(), client.clone(), "a.test");
-        assert_eq!(kind(&a).await.unwrap().1, HandshakeKind::Full);
-        assert_eq!(kind(&a).await.unwrap().1, HandshakeKind::Resumed, "{version:?}");
-        // The ticket of a.test at b.test: not taken, so the certificate is shown, and it is the wrong one.
-        let error = kind(&b).await.unwrap_err();
-        assert!(error.to_string().contains("not valid for name"), "{version:?}: {error}");
-    }
-}
-
-/// The clock of the renewal test alone.
-static SECONDS: AtomicI64 = AtomicI64::new(0);
-
-#[tokio::test]
-async fn a_leaf_is_renewed_before_its_last_day_and_when_the_clock_jumps_back() {
-    const HOUR: i64 = 3600;
-    let (_directory, _, authority) = made();
-    let begun = Timestamp::now().as_second();
-    let end = authority.not_after().as_second();
-    let clock = || Timestamp::from_second(SECONDS.load(Ordering::SeqCst)).unwrap();
-    let leaves = Leaves::with_clock(Arc::new(authority), clock).unwrap();
-    let at = async |seconds: i64| {
-        SECONDS.store(seconds, Ordering::SeqCst);
-        leaves.server_config(&host("a.test"), false).await
-    };
-    let first = at(begun).await.unwrap();
-    assert!(Arc::ptr_eq(&first, &at(begun + 6 * 24 * HOUR - 1).await.unwrap()));
-    let second = at(begun + 6 * 24 * HOUR).await.unwrap();
-    assert!(!Arc::ptr_eq(&first, &second), "less than a day is left");
-    assert!(!Arc::ptr_eq(&second, &at(begun).await.unwrap()), "not valid yet at this time");
-
-    // Near the CA's end leaves get shorter and are kept for half of what is left.
-    let last = at(end - 10 * HOUR).await.unwrap();
-    assert!(Arc::ptr_eq(&last, &at(end - 6 * HOUR).await.unwrap()));
-    assert!(!Arc::ptr_eq(&last, &at(end - 5 * HOUR).await.unwrap()));
-    let error = at(end + 1).await.unwrap_err();
-    assert!(matches!(error, Error::Leaf(inner) if matches!(*inner, Error::Expired { .. })));
-}
-
-#[tokio::test]
-async fn no_more_than_a_thousand_hosts_are_kept() {
-    let (_directory, _, leaves) = leaves();
-    for n in 0..1_100 {
-        leaves.server_config(&host(&format!("h{n}.test")), false).await.unwrap();
-    }
-    assert!(leaves.kept_hosts().await <= 1_000);
-}
-
-#[tokio::test]
-async fn python_in_strict_mode_accepts_the_chain() {
-    const SCRIPT: &str = "
-import socket, ssl, sys
-context = ssl.create_default_context(cafile=sys.argv[1])
-context.verify_flags |= ssl.VERIFY_X509_STRICT
-with socket.create_connection(('127.0.0.1', int(sys.argv[2]))) as plain:
-    with context.wrap_socket(plain, server_hostname=sys.argv[3]) as tls:
-        assert tls.recv(1) == b'x'
-";
-    let (_directory, settings, authority) = made();
-    let leaves = Leaves::new(Arc::new(authority)).unwrap();
-    for name in ["api.example.test", "192.0.2.1", "2001:db8::1"] {
-        let written = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
-        let config = leaves.server_config(&host(&written), false).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port().to_string();
-        let certificate = settings.certificate.clone();
-        let python = tokio::task::spawn_blocking(move || {
-            Command::new("python3").args(["-c", SCRIPT]).arg(certificate).args([&port, name]).output()
-        });
-        let serving = tokio::spawn(async move {
-            let (stream, _) = listener.accept().await?;
-            let mut stream = TlsAcceptor::from(config).accept(stream).await?;
-            stream.write_all(b"x").await?;
-            stream.shutdown().await
-        });
-        let Ok(output) = python.await.unwrap() else {
-            eprintln!("skipped: there is no python3");
-            return;
-        };
-        serving.abort();
-        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-#[test]
-fn only_listed_roots_are_trusted_and_empty_sources_are_errors() {
-    let (directory, settings, _) = made();
-    let load = |roots: &[TrustRoot]| Trust::load(&TrustSettings { roots: roots.to_vec() });
-    assert!(load(&[]).is_ok(), "nobody is trusted, which is safe");
-    assert!(load(&[TrustRoot::File(settings.certificate)]).is_ok());
-    let empty = directory.path().join("empty.pem");
-    fs::write(&empty, "no certificate here\n").unwrap();
-    assert!(matches!(load(&[TrustRoot::File(empty)]), Err(Error::NoCertificate { .. })));
-    assert!(matches!(load(&[TrustRoot::File("/nonexistent.pem".into())]), Err(Error::Read { .. })));
-    assert_eq!(TrustSettings::default().roots, [TrustRoot::System]);
-}
-
-/// Runs itself again with the variables set: a test must not change its own process's.
-#[test]
-fn the_systems_roots_are_those_that_the_variables_name() {
-    let system = || Trust::load(&TrustSettings::default());
-    if let Ok(expected) = std::env::var("EXEAT_TEST_ROOTS") {
-        let (_directory, _, authority) = made();
-        match expected.as_str() {
-            "one" => {
-                assert!(system().is_ok());
-                assert_eq!(bundle(&authority).matches("BEGIN CERTIFICATE").count(), 2);
-            }
-            _ => {
-                let error = system().err().unwrap();
-                assert!(matches!(error, Error::NoSystemRoots { .. }), "{error}");
-                assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
-                assert_eq!(bundle(&authority), authority.certificate_pem());
-            }
-        }
-        return;
-    }
-    let (directory, settings, _) = made();
-    let empty = directory.path().join("empty");
-    fs::create_dir(&empty).unwrap();
-    for (expected, variable, value) in [
-        ("one", "SSL_CERT_FILE", &settings.certificate),
-        ("one", "SSL_CERT_DIR", &settings.certificate.parent().unwrap().to_owned()),
-        ("none", "SSL_CERT_FILE", &"/nonexistent.pem".into()),
-        ("none", "SSL_CERT_DIR", &empty),
-    ] {
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "ca::tests::the_systems_roots_are_those_that_the_variables_name"])
-            .env_remove("SSL_CERT_FILE")
-            .env_remove("SSL_CERT_DIR")
-            .env("EXEAT_TEST_ROOTS", expected)
-            .env(variable, value)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{variable}: {}", String::from_utf8_lossy(&output.stdout));
-    }
-}
-
-#[test]
-fn the_agents_file_is_for_all_to_read_and_rewritten_only_when_it_changes() {
-    let (directory, _, authority) = made();
-    let path = directory.path().join("state/ca-bundle.pem");
-    write_bundle(&authority, &path).unwrap();
-    assert_eq!(mode(&path), 0o644);
-    let text = fs::read_to_string(&path).unwrap();
-    assert!(text.ends_with(&authority.certificate_pem()));
-    for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
-        certificate.unwrap();
-    }
-    let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
-    let before = inode(&path);
-    write_bundle(&authority, &path).unwrap();
-    assert_eq!(inode(&path), before);
-    fs::write(&path, "stale").unwrap();
-    write_bundle(&authority, &path).unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }

@@ -64,17 +64,27 @@ pub struct Diagnostic {
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Source {
-    /// `hidden`: the spans of values that must not be shown, and of comments, which may hold old ones.
-    pub(super) fn new(name: Arc<str>, text: &str, hidden: &[Range<usize>]) -> Arc<Self> {
+    /// Stars for what must not be shown, blanks for comments, which may hold old secrets.
+    pub(super) fn new(name: Arc<str>, text: &str, hidden: &[Range<usize>], comments: &[Range<usize>]) -> Arc<Self> {
+        let within = |spans: &[Range<usize>], at: usize| spans.iter().any(|span| span.contains(&at));
         let mut shown = String::with_capacity(text.len());
         for (at, character) in text.char_indices() {
-            if character != '\n' && hidden.iter().any(|span| span.contains(&at)) {
-                shown.extend(std::iter::repeat_n('*', character.len_utf8()));
-            } else {
-                shown.push(character);
+            let cover = match character {
+                '\n' => None,
+                _ if within(hidden, at) => Some('*'),
+                _ if within(comments, at) => Some(' '),
+                _ => None,
+            };
+            match cover {
+                Some(cover) => shown.extend(std::iter::repeat_n(cover, character.len_utf8())),
+                None => shown.push(character),
             }
         }
         Arc::new(Self { name, shown })
+    }
+
+    pub(super) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
     }
 
     /// Line and column of a byte, from 1; the column in characters.
@@ -155,9 +165,7 @@ impl Diagnostic {
             Severity::Warning => Level::WARNING,
         };
         let mut group = level.primary_title(self.title()).elements(self.snippet.iter().map(|(source, span)| {
-            Snippet::source(&source.shown)
-                .path(&*self.file)
-                .annotation(AnnotationKind::Primary.span(span.clone()))
+            Snippet::source(&source.shown).path(&*self.file).annotation(AnnotationKind::Primary.span(span.clone()))
         }));
         if self.snippet.is_none() {
             let mut origin = annotate_snippets::Origin::path(&*self.file);

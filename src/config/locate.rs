@@ -242,7 +242,8 @@ impl Scanner<'_> {
     fn plain_line(&mut self, in_flow: bool) -> usize {
         let start = self.at;
         while let Some(byte) = self.peek() {
-            let colon = byte == b':' && (self.ends_word(1) || (in_flow && matches!(self.peek_at(1), Some(b',' | b']' | b'}'))));
+            let colon =
+                byte == b':' && (self.ends_word(1) || (in_flow && matches!(self.peek_at(1), Some(b',' | b']' | b'}'))));
             let comment = byte.is_ascii_whitespace() && self.peek_at(1) == Some(b'#');
             let closed = in_flow && matches!(byte, b',' | b'[' | b']' | b'{' | b'}');
             if matches!(byte, b'\n' | b'\r') || comment || colon && in_flow || closed {

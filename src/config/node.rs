@@ -39,20 +39,6 @@ pub(super) enum Value {
     Map(Vec<(Node, Node)>),
 }
 
-impl Value {
-    /// What it is called in a sentence.
-    pub(super) fn kind(&self) -> &'static str {
-        match self {
-            Value::Null => "nothing",
-            Value::Bool(_) => "true or false",
-            Value::Integer(_) | Value::Unsigned(_) | Value::Float(_) => "a number",
-            Value::Text(_) => "a text",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a mapping",
-        }
-    }
-}
-
 /// A value as the parser gives it: no places, doubled keys kept.
 #[derive(Debug)]
 pub(super) enum Bare {

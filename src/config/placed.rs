@@ -32,7 +32,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for PlacedVisitor<T> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut place: A) -> Result<Placed<T>, A::Error> {
         // In the order in which the reader gives them; the names are for whoever debugs it.
-        let mut next_key = |place: &mut A| place.next_key::<String>().map(drop);
+        let next_key = |place: &mut A| place.next_key::<String>().map(drop);
         next_key(&mut place)?;
         let path: String = place.next_value()?;
         next_key(&mut place)?;

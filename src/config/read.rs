@@ -7,7 +7,9 @@ use super::diagnostic::Mistake;
 use super::node::{At, Node, Value};
 use super::similar::did_you_mean;
 use serde::de::value::StrDeserializer;
-use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+};
 use serde::forward_to_deserialize_any;
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -110,14 +112,14 @@ impl de::Error for ReadError {
             de::Unexpected::Unit | de::Unexpected::Option => "nothing",
             de::Unexpected::Bool(_) => "true or false",
             de::Unexpected::Unsigned(_) | de::Unexpected::Signed(_) | de::Unexpected::Float(_) => "a number",
-            de::Unexpected::Str(_) => "a text",
+            de::Unexpected::Str(_) => "a string",
             de::Unexpected::Seq => "a list",
             _ => "a mapping",
         };
         // serde's derive asks for `struct Name`; the operator knows mappings.
         let expected = expected.to_string();
         let expected = if expected.starts_with("struct ") { "a mapping".to_owned() } else { expected };
-        let help = (found == "a number" && expected.contains("text")).then(|| "put it in quotes".to_owned());
+        let help = (found == "a number" && expected.contains("a string")).then(|| "put it in quotes".to_owned());
         Self { help, ..Self::new(format!("expected {expected}, found {found}")) }
     }
 

@@ -88,7 +88,8 @@ async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
         if leg.wire.input.is_empty() && !wait_for_request(shared, leg).await {
             return Next::Close;
         }
-        let Ok(mut recorder) = Recorder::open(&shared.journal, leg.peer) else {
+        let opened = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));
+        let Ok(mut recorder) = opened else {
             refusal::write_unrecorded(leg.wire.head_buffer(), Reason::LogUnavailable);
             // The connection closes, whether this was read or not.
             let _ = leg.interrupt.during(leg.wire.flush()).await;
@@ -142,12 +143,7 @@ struct Request {
 }
 
 /// Steps 2 to 9 for one request. What it returns is recorded, then flushed.
-async fn handle(
-    shared: &Shared,
-    leg: &mut Leg,
-    recorder: &mut Recorder,
-    request: &mut Request,
-) -> Result<Next, Error> {
+async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request: &mut Request) -> Result<Next, Error> {
     let head = read_head(shared, leg).await?;
     request.method = Some(head.method.clone());
     let framing = request_framing(&head).map_err(Error::Framing)?;
@@ -234,8 +230,7 @@ async fn connect(
     if framing != Framing::None {
         return Err(Denial::new(Reason::BadFraming).because("a CONNECT has no body").into());
     }
-    let authority =
-        Target::connect(head.target(), host_fields(&head.fields, head.version)).map_err(Error::Target)?;
+    let authority = Target::connect(head.target(), host_fields(&head.fields, head.version)).map_err(Error::Target)?;
     request.authority = Some(authority.clone());
     let permit = gate::admit_tunnel(&identity, &authority, recorder)?;
     leg.interrupt.arm(shared.limits.connect_timeout * 3);

@@ -10,7 +10,7 @@ use super::interrupt::Cause;
 use super::upload::Upload;
 use super::{Limits, Shared};
 use crate::flow::{Phase, Recorder};
-use crate::http1::{Framing, RequestHead, Version, encode};
+use crate::http1::{Framing, RequestHead, encode};
 use crate::net::{Authority, Host, Scheme, Target};
 use crate::policy::Permit;
 use crate::upstream::Upstream;

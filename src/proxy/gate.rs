@@ -1,8 +1,8 @@
 //! The one gate: every request of every way in is admitted here, in one order.
 
+use super::Shared;
 use super::error::Error;
 use super::identify::Identity;
-use super::Shared;
 use crate::dns::Vetted;
 use crate::flow::{Phase, Recorder};
 use crate::http1::Fields;
@@ -38,12 +38,17 @@ pub(super) fn admit(
 }
 
 /// Steps 5 and 6 for a CONNECT, whose head has a host and nothing else to go out.
-pub(super) fn admit_tunnel(identity: &Identity, authority: &Authority, recorder: &mut Recorder) -> Result<Permit, Error> {
+pub(super) fn admit_tunnel(
+    identity: &Identity,
+    authority: &Authority,
+    recorder: &mut Recorder,
+) -> Result<Permit, Error> {
     recorder.tunnel(authority, |text| identity.ruleset.guard.redact(text));
     spend_request(identity)?;
     let permit = identity.ruleset.policy.decide_tunnel(authority)?;
     note_permit(&permit, recorder);
-    let view = HeadView { host: &authority.host, method: "CONNECT", path: "", query: None, fields: &[], trailers: false };
+    let view =
+        HeadView { host: &authority.host, method: "CONNECT", path: "", query: None, fields: &[], trailers: false };
     judge(identity.ruleset.guard.scan_head(&view), recorder)?;
     recorder.mark(Phase::Decide);
     Ok(permit)

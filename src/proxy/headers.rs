@@ -88,7 +88,11 @@ pub(super) struct Nominated<'a>(Vec<&'a [u8]>);
 impl<'a> Nominated<'a> {
     pub(super) fn of(fields: &'a Fields) -> Self {
         let named = fields.values("connection").flat_map(list_tokens);
-        Self(named.filter(|name| !name.eq_ignore_ascii_case(b"close") && !name.eq_ignore_ascii_case(b"keep-alive")).collect())
+        Self(
+            named
+                .filter(|name| !name.eq_ignore_ascii_case(b"close") && !name.eq_ignore_ascii_case(b"keep-alive"))
+                .collect(),
+        )
     }
 
     /// Whether the field goes no further than here.
@@ -107,7 +111,8 @@ fn check_connection(value: &[u8]) -> Result<bool, Error> {
     for token in list_tokens(value) {
         close |= token.eq_ignore_ascii_case(b"close");
         if NEVER_NOMINATED.iter().any(|name| token.eq_ignore_ascii_case(name.as_bytes())) {
-            let denial = Denial::new(Reason::BadRequest).because("Connection names a field that frames or routes the message");
+            let denial =
+                Denial::new(Reason::BadRequest).because("Connection names a field that frames or routes the message");
             return Err(denial.into());
         }
     }

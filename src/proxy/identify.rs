@@ -20,9 +20,9 @@ impl Identity {
     /// The session with the policy that is in force now. A session whose policy is gone has no
     /// permission left.
     fn new(shared: &Shared, live: Arc<Live>) -> Result<Self, Denial> {
-        let ruleset = shared.ruleset(&live.session.policy).ok_or_else(|| {
-            Denial::new(Reason::SessionEnded).because("the session's policy is no longer configured")
-        })?;
+        let ruleset = shared
+            .ruleset(&live.session.policy)
+            .ok_or_else(|| Denial::new(Reason::SessionEnded).because("the session's policy is no longer configured"))?;
         let session = &live.session;
         let info = Arc::new(SessionInfo {
             id: session.id.shared(),
@@ -71,8 +71,8 @@ impl Remembered {
             }
         }
         let mut buffer = CredentialsBuffer::default();
-        let credentials = Credentials::parse(value, &mut buffer)
-            .map_err(|error| Denial::new(Reason::AuthRequired).because(error))?;
+        let credentials =
+            Credentials::parse(value, &mut buffer).map_err(|error| Denial::new(Reason::AuthRequired).because(error))?;
         let live = shared.sessions.authenticate(&credentials).ok_or(Reason::AuthRequired)?;
         let identity = Identity::new(shared, live)?;
         let slot = identity.live.budget.connection(&identity.ruleset.limits);

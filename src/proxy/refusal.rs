@@ -88,7 +88,7 @@ pub(super) fn write_unrecorded(out: &mut BytesMut, reason: Reason) {
 fn detail(denial: &Denial) -> String {
     let sentence = denial.reason.sentence();
     match &denial.detail {
-        Some(detail) => format!("{} ({detail}).", sentence.trim_end_matches('.')),
+        Some(detail) => format!("{} ({}).", sentence.trim_end_matches('.'), detail.trim_end_matches('.')),
         None => sentence.to_owned(),
     }
 }

@@ -1,9 +1,9 @@
 //! A request's body on its way up: through the scanner and the budget, piece by piece.
 
+use super::Limits;
 use super::error::Error;
 use super::gate;
 use super::headers::passes_as_trailer;
-use super::Limits;
 use super::identify::Identity;
 use crate::http1::{BodyReader, Fields, Frame, Framing, encode};
 use crate::net::{Host, Target};
@@ -89,7 +89,7 @@ impl Upload {
 
     /// Whether the client has sent all of it.
     pub(super) fn is_read(&self) -> bool {
-        self.state != State::Reading
+        self.is_empty() || self.reader.is_done()
     }
 
     /// Whether nothing more goes to the origin.

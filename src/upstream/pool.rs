@@ -35,19 +35,16 @@ pub struct Upstream {
 
 /// Idle connections and TLS settings, by session: neither a connection nor a TLS ticket ever serves
 /// another session than the one it was made for (T25).
-#[derive(Debug)]
 pub struct Pool {
     trust: Trust,
     sessions: Mutex<HashMap<SessionId, Owned>>,
 }
 
-#[derive(Debug)]
 struct Owned {
     config: Arc<ClientConfig>,
     idle: HashMap<(Scheme, Authority), Vec<Idle>>,
 }
 
-#[derive(Debug)]
 struct Idle {
     upstream: Upstream,
     since: Instant,
@@ -106,14 +103,12 @@ impl Pool {
         Ok(Upstream { wire: Wire::new(Stream::Upstream(Box::new(stream))), address, tls })
     }
 
-    /// Drops everything of a session that has ended.
-    pub fn forget(&self, session: &SessionId) {
-        self.lock().remove(session);
-    }
-
-    /// Drops what has been idle for too long, or was closed by its origin.
-    pub fn reap(&self) {
-        for owned in self.lock().values_mut() {
+    /// Drops what has been idle for too long or was closed by its origin, and everything of sessions
+    /// that are not live any more.
+    pub fn reap(&self, is_live: impl Fn(&SessionId) -> bool) {
+        let mut sessions = self.lock();
+        sessions.retain(|session, _| is_live(session));
+        for owned in sessions.values_mut() {
             for kept in owned.idle.values_mut() {
                 kept.retain_mut(|idle| idle.since.elapsed() < IDLE_MAX && idle.upstream.wire.is_quiet());
             }
