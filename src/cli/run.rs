@@ -10,7 +10,7 @@ pub(super) use arguments::Args;
 
 use super::USAGE;
 use crate::app::{Gateway, Role};
-use crate::config::{Action, Config, RUN_POLICY, RunOptions, Ruleset};
+use crate::config::{Action, Config, RUN_POLICY, Ruleset, RunOptions};
 use crate::policy::{Mode, Policy};
 use crate::sandbox::{self, Way};
 use crate::store::{Created, New};
@@ -72,8 +72,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// The configuration of this run; wrong, it is told before anything starts.
 fn configure(args: &Args) -> anyhow::Result<Config> {
-    let options =
-        RunOptions { config: args.config.as_deref(), policy: args.policy.as_deref(), allow: &args.allow };
+    let options = RunOptions { config: args.config.as_deref(), policy: args.policy.as_deref(), allow: &args.allow };
     let mut config = Config::for_run(options)?;
     config.drain = DRAIN;
     if args.observe
