@@ -64,7 +64,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// The checks that hang on what is configured.
 async fn configured(config: Config) -> Vec<Check> {
-    let found = format!("{} policies", config.rulesets.len());
+    let mut names: Vec<_> = config.rulesets.keys().map(|name| &**name).collect();
+    names.sort_unstable();
+    let found = format!("policies: {}", names.join(", "));
     let mut checks = vec![if config.warnings.is_empty() {
         Check::ok("config", found)
     } else {

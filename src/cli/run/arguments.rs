@@ -13,14 +13,17 @@ Examples:
   exeat run --observe -- make test      # refuse nothing, tell what would have been refused
   exeat run --policy ci --task 'nightly build' --label team=core -- ./build.sh
 
-The command gets the proxy and CA variables that common clients read; those that ignore them reach the network past
-the gateway. NO_PROXY is empty: a service on this machine needs a rule as well (--allow localhost:3000).
+The command gets the proxy and CA variables that common clients read; programs that ignore
+them reach the network past the gateway. NO_PROXY is empty: a service on this machine needs a
+rule as well (--allow localhost:3000).
 
-Each run has a directory of its own, with its journal, under $XDG_STATE_HOME/exeat/runs (~/.local/state/exeat/runs).
-The exit code is the command's own: 128 + n when signal n ended it, 127 when it is not found, 126 when it can't be
-executed; 2 when the configuration is wrong, before anything starts.";
+Each run has a directory of its own, with its journal, under $XDG_STATE_HOME/exeat/runs or
+~/.local/state/exeat/runs.
 
-/// Runs a command behind a gateway of its own.
+The exit code is the command's own: 128 + n when signal n ended it, 127 when it is not found,
+126 when it can't be executed. It is 2 when the configuration is wrong: nothing starts then.";
+
+/// Run a command behind a gateway of its own
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
@@ -28,8 +31,8 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 
-    /// The policy that judges the command
-    #[arg(long, value_name = "NAME")]
+    /// The policy that judges the command: one of the configuration, or a file
+    #[arg(long, value_name = "NAME|FILE")]
     pub(super) policy: Option<String>,
 
     /// One more destination that the command may reach, for this run only
