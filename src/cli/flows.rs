@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 /// Read the record of flows.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -48,7 +48,7 @@ impl Place {
 }
 
 /// Runs the verb.
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let done = match args.verb {
         Verb::Tail(args) => tail::run(args).await,
         Verb::Verify(args) => verify::run(&args),
