@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 /// Make the certificate authority, show it, hand it to a shell.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -39,7 +39,7 @@ struct Options {
 }
 
 /// Exit code 1 where a CA is in the way, missing or not to be used, 2 for a bad configuration.
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     execute(args, &mut io::stdout().lock())
 }
 
