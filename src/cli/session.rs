@@ -17,7 +17,7 @@ use std::process::ExitCode;
 /// Makes, lists, shows and revokes sessions of a running gateway.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -88,7 +88,7 @@ struct Common {
 }
 
 /// Runs the verb.
-pub async fn run(args: Args) -> Result<ExitCode> {
+pub(super) async fn run(args: Args) -> Result<ExitCode> {
     // What was done is printed even if the rest failed.
     let mut out = Vec::new();
     let done = execute(args, &mut out).await;
