@@ -3,8 +3,13 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
+
+/// Two sections that are written at one time would lose one of them.
+static README: Mutex<()> = Mutex::new(());
 
 fn check(section: &str, expected: &str) {
+    let _alone = README.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = fs::read_to_string(&path).unwrap();
     let (begin, end) = (format!("<!-- {section}: begin -->\n"), format!("<!-- {section}: end -->"));
@@ -28,4 +33,9 @@ fn the_table_of_refusals_is_the_code_s() {
         writeln!(table, "| {status} | `{code}` | {} | {} |", reason.sentence(), reason.hint()).unwrap();
     }
     check("reasons", &table);
+}
+
+#[test]
+fn the_table_of_clients_is_the_environment_s() {
+    check("clients", &exeat::sandbox::table());
 }

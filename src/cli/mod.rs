@@ -49,12 +49,14 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Run(run::Args),
     Serve(serve::Args),
     Check(check::Args),
     Session(session::Args),
     Policy(policy::Args),
     Flows(flows::Args),
     Ca(ca::Args),
+    Doctor(doctor::Args),
 }
 
 /// Runs the command line of this process to its exit code.
@@ -98,11 +100,13 @@ pub fn main() -> ExitCode {
 
 async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
+        Verb::Run(arguments) => run::run(arguments).await,
         Verb::Serve(arguments) => serve::run(arguments).await,
         Verb::Check(arguments) => check::run(arguments).await,
         Verb::Policy(arguments) => policy::run(arguments).await,
         Verb::Session(arguments) => session::run(arguments).await,
         Verb::Flows(arguments) => flows::run(arguments).await,
         Verb::Ca(arguments) => ca::run(arguments).await,
+        Verb::Doctor(arguments) => doctor::run(arguments).await,
     }
 }

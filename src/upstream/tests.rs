@@ -4,6 +4,8 @@ use super::{Error, tls};
 use crate::ca::{Trust, TrustRoot, TrustSettings};
 use crate::net::Host;
 use crate::reason::Reason;
+use crate::wire::Transport;
+use bytes::BytesMut;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose, date_time_ymd,
@@ -92,7 +94,7 @@ async fn origin(config: Arc<ServerConfig>) -> (TcpStream, Seen) {
 async fn refused(trust: &Trust, chain: Chain, host: &str) -> Error {
     let (stream, seen) = origin(server(chain)).await;
     let host = Host::parse(host.as_bytes()).unwrap();
-    let error = tls::handshake(trust.client_config(), &host, stream, DEADLINE).await.unwrap_err();
+    let error = tls::handshake(trust.client_config(), &host, Transport::new(stream, BytesMut::new()), DEADLINE).await.unwrap_err();
     assert_eq!(seen.await.unwrap(), None, "no request can have been sent");
     error
 }
@@ -104,7 +106,7 @@ async fn a_good_origin_is_spoken_to_by_its_name_or_address() {
         let (stream, seen) = origin(server(leaf(&root.issuer, |_| ()))).await;
         let config = root.trust.client_config();
         let host = Host::parse(host.as_bytes()).unwrap();
-        let mut tls = tls::handshake(config, &host, stream, DEADLINE).await.unwrap();
+        let mut tls = tls::handshake(config, &host, Transport::new(stream, BytesMut::new()), DEADLINE).await.unwrap();
         assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]), "only what we speak is offered");
         tls.read_to_end(&mut Vec::new()).await.unwrap();
         assert_eq!(seen.await.unwrap().unwrap().as_deref(), sni);

@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Formatter};
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
+pub(super) enum Level {
     /// As it should be.
     Ok,
     /// It works, but not for everything.
@@ -18,16 +18,16 @@ pub enum Level {
 
 /// One check's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub(super) struct Check {
     /// What was checked: a stable word.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// How bad it is.
-    pub level: Level,
+    pub(super) level: Level,
     /// What was found.
-    pub found: String,
+    pub(super) found: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub advice: Option<String>,
+    pub(super) advice: Option<String>,
 }
 
 impl Check {

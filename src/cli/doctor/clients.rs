@@ -36,7 +36,7 @@ const CLIENTS: [(&str, &str); 19] = [
 
 /// The first two numbers of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version(pub(super) u32, pub(super) u32);
+pub(super) struct Version(pub(super) u32, pub(super) u32);
 
 impl Version {
     /// The first `N.N` in a text.

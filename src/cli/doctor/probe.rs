@@ -84,6 +84,7 @@ pub(super) fn journal(directory: &Path) -> Check {
         return Check::fail(NAME, found, "no flow passes unrecorded: make it writable, or set flows.journal");
     }
     if let Ok(disk) = nix::sys::statvfs::statvfs(existing) {
+        #[allow(clippy::useless_conversion, reason = "the count has 32 bits on macOS")]
         let free = u64::from(disk.blocks_available()).saturating_mul(disk.fragment_size());
         if free < DISK {
             let found = format!("{at}: {} MiB are free", free >> 20);

@@ -13,60 +13,63 @@ Examples:
   exeat run --observe -- make test      # refuse nothing, tell what would have been refused
   exeat run --policy ci --task 'nightly build' --label team=core -- ./build.sh
 
-The command gets the proxy and CA variables that common clients read; those that ignore them reach the network past
-the gateway. NO_PROXY is empty: a service on this machine needs a rule as well (--allow localhost:3000).
+The command gets the proxy and CA variables that common clients read; programs that ignore
+them reach the network past the gateway. NO_PROXY is empty: a service on this machine needs a
+rule as well (--allow localhost:3000).
 
-Each run has a directory of its own, with its journal, under $XDG_STATE_HOME/exeat/runs (~/.local/state/exeat/runs).
-The exit code is the command's own: 128 + n when signal n ended it, 127 when it is not found, 126 when it can't be
-executed; 2 when the configuration is wrong, before anything starts.";
+Each run has a directory of its own, with its journal, under $XDG_STATE_HOME/exeat/runs or
+~/.local/state/exeat/runs.
 
-/// Runs a command behind a gateway of its own.
+The exit code is the command's own: 128 + n when signal n ended it, 127 when it is not found,
+126 when it can't be executed. It is 2 when the configuration is wrong: nothing starts then.";
+
+/// Run a command behind a gateway of its own
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {
+pub(in crate::cli) struct Args {
     /// The configuration; without it the built-in one for coding agents
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
 
-    /// The policy that judges the command
-    #[arg(long, value_name = "NAME")]
-    pub policy: Option<String>,
+    /// The policy that judges the command: one of the configuration, or a file
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(super) policy: Option<String>,
 
     /// One more destination that the command may reach, for this run only
     #[arg(long, value_name = "HOST[:PORT]")]
-    pub allow: Vec<String>,
+    pub(super) allow: Vec<String>,
 
     /// What the command is to do, for the journal; without it the command's name
     #[arg(long, value_name = "TEXT")]
-    pub task: Option<String>,
+    pub(super) task: Option<String>,
 
     /// A label for the journal
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
-    pub labels: Vec<(String, String)>,
+    pub(super) labels: Vec<(String, String)>,
 
     /// How long the command may reach anything: 90s, 30m, 1h; without it as long as it runs
     #[arg(long, value_name = "DURATION", value_parser = session::parse_ttl)]
-    pub ttl: Option<Duration>,
+    pub(super) ttl: Option<Duration>,
 
     /// Where the journal goes, in place of the run's own directory
     #[arg(long, value_name = "DIR")]
-    pub journal: Option<PathBuf>,
+    pub(super) journal: Option<PathBuf>,
 
     /// Refuse nothing but what the guard of inner addresses stops, and tell what would have been refused
     #[arg(long)]
-    pub observe: bool,
+    pub(super) observe: bool,
 
     /// Say nothing unless something was refused
     #[arg(long, short)]
-    pub quiet: bool,
+    pub(super) quiet: bool,
 
     /// Tell the summary as JSON, on stderr
     #[arg(long)]
-    pub json: bool,
+    pub(super) json: bool,
 
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
-    pub command: Vec<OsString>,
+    pub(super) command: Vec<OsString>,
 }
 
 impl Args {

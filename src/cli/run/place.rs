@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// Why a run has no place for its files.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
+pub(super) enum PlaceError {
     /// Neither variable is set.
     #[error("no place for the journal: neither XDG_STATE_HOME nor HOME names a directory; set one, or give --journal")]
     NoHome,
@@ -28,7 +28,7 @@ pub enum PlaceError {
 }
 
 /// The directory of all runs, by the XDG base directory specification: a relative path there counts as unset.
-pub fn runs_directory(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, PlaceError> {
+pub(super) fn runs_directory(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, PlaceError> {
     let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
     Ok(state.ok_or(PlaceError::NoHome)?.join("exeat/runs"))
@@ -36,13 +36,13 @@ pub fn runs_directory(variable: impl Fn(&str) -> Option<OsString>) -> Result<Pat
 
 /// One run's directory. Its `client/` part is removed when this is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub(super) struct Place {
     path: PathBuf,
 }
 
 impl Place {
     /// Makes the directory for a run that starts now; open to its owner only.
-    pub fn make(runs: &Path, now: jiff::Timestamp) -> Result<Self, PlaceError> {
+    pub(super) fn make(runs: &Path, now: jiff::Timestamp) -> Result<Self, PlaceError> {
         let unique = uuid::Uuid::now_v7().simple().to_string();
         // The last half of a v7 UUID is random; the first half is the time, which is there already
         let name = format!("{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), &unique[24..]);
@@ -53,18 +53,18 @@ impl Place {
 
     /// Where the journal goes unless the user says otherwise.
     #[must_use]
-    pub fn journal(&self) -> PathBuf {
+    pub(super) fn journal(&self) -> PathBuf {
         self.path.join("flows")
     }
 
     /// The directory for what the clients read.
     #[must_use]
-    pub fn client(&self) -> PathBuf {
+    pub(super) fn client(&self) -> PathBuf {
         self.path.join("client")
     }
 
     /// Writes what the clients read, each file for its owner only.
-    pub fn write(&self, files: &[File]) -> Result<(), PlaceError> {
+    pub(super) fn write(&self, files: &[File]) -> Result<(), PlaceError> {
         for file in files {
             let path = self.client().join(&file.path);
             if let Some(parent) = path.parent() {

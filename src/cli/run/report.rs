@@ -10,7 +10,7 @@ const SHOWN: usize = 20;
 
 /// A summary and where the rest is. Printable ASCII only, whatever the records hold (terminal escapes).
 #[derive(Debug)]
-pub struct Report<'a> {
+pub(super) struct Report<'a> {
     pub(super) summary: &'a Summary,
     pub(super) journal: &'a Path,
 }

@@ -10,7 +10,7 @@ const KINDS: usize = 500;
 
 /// The sums over a run's records.
 #[derive(Debug, Default, Serialize)]
-pub struct Summary {
+pub(super) struct Summary {
     /// Requests and relayed tunnels; a tunnel that was opened counts by its requests.
     pub(super) flows: u64,
     pub(super) bytes: Bytes,
@@ -97,10 +97,10 @@ struct Finding {
 
 impl Summary {
     /// Takes in one line of the journal. What is no record (the journal's notes on itself) does not count.
-    pub fn add(&mut self, line: &str) {
+    pub(super) fn add(&mut self, line: &str) {
         let Ok(line) = serde_json::from_str::<Line>(line) else { return };
         self.add_findings(&line);
-        let opened = line.mode.as_deref() == Some("intercept");
+        let opened = line.mode.as_deref() == Some("intercept") && line.is_tunnel();
         match line.verdict.as_str() {
             // Its requests have records of their own; its own bytes are the same ones, encrypted
             "allowed" | "observed" if opened => return,
@@ -125,19 +125,19 @@ impl Summary {
     }
 
     /// Notes that this many records went by unseen.
-    pub fn miss(&mut self, records: u64) {
+    pub(super) fn miss(&mut self, records: u64) {
         self.missed += records;
     }
 
     /// Whether anything was decided against: what `--quiet` does not silence.
     #[must_use]
-    pub fn has_refusals(&self) -> bool {
+    pub(super) fn has_refusals(&self) -> bool {
         !self.refused.is_empty()
     }
 
     /// The summary with what a reader wants to know besides.
     #[must_use]
-    pub fn report<'a>(&'a self, journal: &'a Path) -> super::report::Report<'a> {
+    pub(super) fn report<'a>(&'a self, journal: &'a Path) -> super::report::Report<'a> {
         super::report::Report { summary: self, journal }
     }
 
@@ -162,6 +162,12 @@ impl Summary {
                 Found { rule: finding.rule.clone(), place, host, disposition: finding.disposition.clone(), count: 0 };
             self.missed += count(&mut self.findings, found);
         }
+    }
+}
+
+impl Line {
+    fn is_tunnel(&self) -> bool {
+        self.target.as_ref().is_some_and(|target| target.method.as_deref() == Some("CONNECT"))
     }
 }
 
@@ -268,8 +274,9 @@ mod tests {
 
     #[test]
     fn an_opened_tunnel_counts_by_its_requests_and_a_refused_one_by_itself() {
-        let tunnel = ALLOWED.replace("forward", "intercept");
-        let summary = summary(&[&tunnel, ALLOWED, &tunnel.replace("allowed", "failed")]);
+        let inside = ALLOWED.replace("forward", "intercept");
+        let tunnel = inside.replace("GET", "CONNECT");
+        let summary = summary(&[&inside, &tunnel, &tunnel.replace("allowed", "failed")]);
         assert_eq!((summary.flows, summary.failed.len()), (2, 1));
     }
 

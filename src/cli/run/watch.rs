@@ -1,6 +1,6 @@
 //! Sums up a journal's feed while a run goes on.
 
-use super::Summary;
+use super::summary::Summary;
 use crate::flow::{Feed, News};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
