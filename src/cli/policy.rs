@@ -1,6 +1,6 @@
 //! `exeat policy`: asks a policy, explains it, lists presets, prints the schemas.
 
-use crate::config::{self, Config, Diagnostics, RUN_POLICY, RunOptions, Ruleset, preset};
+use crate::config::{self, Config, Diagnostics, RUN_POLICY, Ruleset, RunOptions, preset};
 use crate::net::{Authority, Path, Scheme, Target};
 use crate::policy::{Explanation, Permit, TlsMode};
 use crate::reason::Denial;
@@ -77,20 +77,22 @@ enum SchemaOf {
 
 /// Exit code 1 for a refused request, 2 for a question that can't be asked.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
-    match args.verb {
-        Verb::Test(question) => ask(&mut out, &question, false),
-        Verb::Explain(question) => ask(&mut out, &question, true),
-        Verb::Presets(presets) => show_presets(&mut out, &presets),
+    let mut out = Vec::new();
+    let code = match args.verb {
+        Verb::Test(question) => ask(&mut out, &question, false)?,
+        Verb::Explain(question) => ask(&mut out, &question, true)?,
+        Verb::Presets(presets) => show_presets(&mut out, &presets)?,
         Verb::Schema(schema) => {
             let schema = match schema.of {
                 SchemaOf::Policy => config::policy_schema(),
                 SchemaOf::File => config::file_schema(),
             };
             writeln!(out, "{schema:#}")?;
-            Ok(ExitCode::SUCCESS)
+            ExitCode::SUCCESS
         }
-    }
+    };
+    super::check::print_out(&out)?;
+    Ok(code)
 }
 
 fn ask(out: &mut impl Write, question: &Question, explain: bool) -> anyhow::Result<ExitCode> {
@@ -122,11 +124,8 @@ fn ask(out: &mut impl Write, question: &Question, explain: bool) -> anyhow::Resu
 }
 
 fn ruleset(question: &Question) -> Result<Arc<Ruleset>, Diagnostics> {
-    let options = RunOptions {
-        config: question.config.as_deref(),
-        policy: question.policy.as_deref(),
-        allow: &question.allow,
-    };
+    let options =
+        RunOptions { config: question.config.as_deref(), policy: question.policy.as_deref(), allow: &question.allow };
     let config = Config::for_run(options)?;
     // `for_run` always makes it.
     config.rulesets.get(RUN_POLICY).cloned().ok_or_else(Diagnostics::default)
@@ -204,7 +203,8 @@ fn as_json(target: &Target, explanation: &Explanation, verdict: &Result<Permit, 
         "method": target.method.as_str(),
         "path": target.path.path(),
     });
-    let denial = |denial: &Denial| json!({ "reason": denial.reason.code(), "rule": denial.rule, "detail": denial.detail });
+    let denial =
+        |denial: &Denial| json!({ "reason": denial.reason.code(), "rule": denial.rule, "detail": denial.detail });
     let mut answer = match verdict {
         Ok(permit) => json!({
             "verdict": if permit.observed().is_some() { "observed" } else { "allowed" },

@@ -52,10 +52,8 @@ impl<'s> Origins<'s> {
     fn new(name: &Arc<str>, at: &At, shape: &'s PolicyShape, notes: &mut Notes) -> Self {
         let allows = shape.allow.as_deref().unwrap_or_default();
         let denies = shape.deny.as_deref().unwrap_or_default();
-        let own = allows.iter().enumerate().map(|(n, rule)| rules::allow(format!("{name}.allow[{n}]"), rule, notes));
-        let mut allow: Vec<Rule> = own.collect();
-        let deny = denies.iter().enumerate().map(|(n, rule)| rules::deny(format!("{name}.deny[{n}]"), rule, notes));
-        let deny = deny.collect();
+        let mut allow: Vec<Rule> = allows.iter().map(|rule| rules::allow(name, rule, notes)).collect();
+        let deny = denies.iter().map(|rule| rules::deny(name, rule, notes)).collect();
         let mut presets = Vec::new();
         let words = shape.presets.as_deref().unwrap_or_default();
         for (position, word) in words.iter().enumerate() {
@@ -72,6 +70,10 @@ impl<'s> Origins<'s> {
 
     fn note_conflicts(&self, notes: &mut Notes) {
         for conflict in conflicts(&self.rules.allow, &self.rules.deny) {
+            // Rules without a host of their own are all alike, which is nobody's mistake.
+            if self.between(conflict).iter().any(|rule| rule.host == rules::NO_HOST) {
+                continue;
+            }
             if let Some(mistake) = self.mistake(conflict) {
                 notes.errors.push(mistake);
             }
@@ -118,6 +120,21 @@ impl<'s> Origins<'s> {
             ),
         };
         Some(Mistake::new(at.clone(), message).with_help(Some(help.to_owned())))
+    }
+
+    /// The rules that a conflict is between.
+    fn between(&self, conflict: Conflict) -> Vec<&Rule> {
+        let Rules { allow: allows, deny: denies } = &self.rules;
+        match conflict {
+            Conflict::InsideTunnel { .. } => Vec::new(),
+            Conflict::DenyInsideTunnel { allow, deny } | Conflict::Unreachable { allow, deny } => {
+                vec![&allows[allow], &denies[deny]]
+            }
+            Conflict::Ambiguous { allow, earlier } | Conflict::RepeatedAllow { allow, earlier } => {
+                vec![&allows[allow], &allows[earlier]]
+            }
+            Conflict::RepeatedDeny { deny, earlier } => vec![&denies[deny], &denies[earlier]],
+        }
     }
 
     fn allow_host(&self, position: usize) -> &At {
