@@ -15,7 +15,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use zeroize::Zeroizing;
 
 /// Where the CA's files are.
@@ -115,7 +115,7 @@ impl CertificateAuthority {
             chain: chain.clone(),
         };
         authority.check_validity(now)?;
-        authority.check_a_leaf(now)?;
+        authority.check_a_leaf(&probe(&parsed), now)?;
         Ok(authority)
     }
 
@@ -131,20 +131,18 @@ impl CertificateAuthority {
     }
 
     /// Signs a leaf and verifies it as a client would: whatever else is odd about a CA of the user's own
-    /// (a subject that rcgen writes otherwise than it stands there, a short key, a name constraint) shows
-    /// at the start and not in the first agent's handshake.
-    fn check_a_leaf(&self, now: Timestamp) -> Result<(), Error> {
+    /// (a subject that rcgen writes otherwise than it stands there, a key that verifiers don't take)
+    /// shows at the start and not in the first agent's handshake.
+    fn check_a_leaf(&self, name: &str, now: Timestamp) -> Result<(), Error> {
         let unusable = |source: rustls::Error| Error::Unusable { path: self.path.clone(), source: Box::new(source) };
-        let key = KeyPair::generate()?;
-        let host = Host::Name("exeat.invalid".into());
-        let leaf = mint(self, &key, &host, now)?;
+        let general = |error: &dyn fmt::Display| unusable(rustls::Error::General(error.to_string()));
+        let leaf = mint(self, &KeyPair::generate()?, &Host::Name(name.into()), now)?;
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate().clone()).map_err(unusable)?;
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), PROVIDER.clone())
             .build()
-            .map_err(|error| unusable(rustls::Error::General(error.to_string())))?;
-        let name = ServerName::try_from("exeat.invalid")
-            .map_err(|error| unusable(rustls::Error::General(error.to_string())))?;
+            .map_err(|error| general(&error))?;
+        let name = ServerName::try_from(name).map_err(|error| general(&error))?;
         let seconds = u64::try_from(now.as_second()).map_err(|_| Error::ClockOutOfRange)?;
         let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         verifier.verify_server_cert(&leaf.certificate, &[], &name, &[], now).map_err(unusable)?;
@@ -213,6 +211,19 @@ impl fmt::Debug for CertificateAuthority {
             .field("not_after", &self.not_after)
             .finish_non_exhaustive()
     }
+}
+
+/// A name that the CA may sign for: one inside its name constraints, if it has any.
+fn probe(certificate: &X509Certificate<'_>) -> String {
+    let constraints = certificate.name_constraints().ok().flatten();
+    let permitted = constraints.and_then(|constraints| constraints.value.permitted_subtrees.as_ref());
+    let below = permitted.and_then(|subtrees| {
+        subtrees.iter().find_map(|subtree| match subtree.base {
+            GeneralName::DNSName(name) => Some(name.trim_start_matches('.')),
+            _ => None,
+        })
+    });
+    format!("exeat.{}", below.unwrap_or("invalid"))
 }
 
 fn read_key(path: &Path) -> Result<KeyPair, Error> {

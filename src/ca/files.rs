@@ -2,9 +2,9 @@
 
 use super::Error;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Creates what is missing of a file's directory, for the owner only.
@@ -47,6 +47,8 @@ fn write_temporary(path: &Path, content: &[u8], mode: u32) -> Result<PathBuf, Er
     name.push(format!(".{:016x}", u64::from_be_bytes(random)));
     let temporary = parent(path).join(name);
     let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).and_then(|mut file| {
+        // Exactly this mode: a umask of 077 would hide from agents what is theirs to read.
+        file.set_permissions(Permissions::from_mode(mode))?;
         file.write_all(content)?;
         file.sync_all()
     });

@@ -83,6 +83,13 @@ impl Leaves {
         minted.map(|kept| kept.config).map_err(Error::Leaf)
     }
 
+    /// How many hosts are kept.
+    #[cfg(test)]
+    pub(super) async fn kept_hosts(&self) -> u64 {
+        self.kept.run_pending_tasks().await;
+        self.kept.entry_count()
+    }
+
     fn make(&self, host: &Host, alpn_h2: bool, now: Timestamp) -> Result<Kept, Error> {
         self.authority.check_validity(now)?;
         let leaf = mint(&self.authority, &self.key, host, now)?;

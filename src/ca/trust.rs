@@ -42,6 +42,7 @@ impl Default for TrustSettings {
 #[derive(Clone)]
 pub struct Trust {
     template: ClientConfig,
+    roots: usize,
 }
 
 impl Trust {
@@ -54,12 +55,19 @@ impl Trust {
                 TrustRoot::File(path) => add_file(&mut roots, path)?,
             }
         }
+        let count = roots.len();
         let mut template = ClientConfig::builder_with_provider(PROVIDER.clone())
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
         template.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { template })
+        Ok(Self { template, roots: count })
+    }
+
+    /// How many root certificates are trusted.
+    #[must_use]
+    pub fn roots(&self) -> usize {
+        self.roots
     }
 
     /// A configuration that shares the roots and nothing else: each remembers TLS sessions of its own, so

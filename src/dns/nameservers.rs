@@ -10,11 +10,13 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// The most that are taken from it, as the C library does.
+const SYSTEM_SERVERS: usize = 3;
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(2);
 const DNS_PORT: u16 = 53;
@@ -22,11 +24,13 @@ const DNS_PORT: u16 = 53;
 /// The name servers as they are now.
 pub(super) struct Servers {
     current: ArcSwap<Current>,
-    follows_system: bool,
+    /// The file to follow.
+    file: Option<PathBuf>,
 }
 
 struct Current {
     resolver: TokioResolver,
+    servers: Vec<SocketAddr>,
     stamp: Option<Stamp>,
 }
 
@@ -41,22 +45,54 @@ struct Stamp {
 
 impl Servers {
     pub(super) fn new(settings: &Nameservers) -> Result<Self, Error> {
-        let (current, follows_system) = match settings {
-            Nameservers::System => (system()?, true),
-            Nameservers::Fixed(servers) => (Current { resolver: resolver(servers)?, stamp: None }, false),
-        };
-        Ok(Self { current: ArcSwap::from_pointee(current), follows_system })
-    }
-
-    /// The resolver to ask; a changed `/etc/resolv.conf` (another network, a VPN) makes a new one.
-    pub(super) fn resolver(&self) -> TokioResolver {
-        if self.follows_system && Stamp::of(RESOLV_CONF.as_ref()) != self.current.load().stamp {
-            match system() {
-                Ok(current) => self.current.store(Arc::new(current)),
-                Err(error) => tracing::warn!(%error, "kept the name servers of before: {RESOLV_CONF} has changed"),
+        match settings {
+            Nameservers::System => Self::following(PathBuf::from(RESOLV_CONF)),
+            Nameservers::Fixed(servers) => {
+                let current = Current::new(servers.clone(), None)?;
+                Ok(Self { current: ArcSwap::from_pointee(current), file: None })
             }
         }
+    }
+
+    /// The servers of a file in the form of resolv.conf, and nothing else of it: no search list, no
+    /// options. A file without any means the one on this machine (resolv.conf(5)).
+    fn following(file: PathBuf) -> Result<Self, Error> {
+        let stamp = Stamp::of(&file);
+        let mut servers = read(&file);
+        if servers.is_empty() {
+            tracing::warn!(file = %file.display(), "no name server is listed: this machine's own is asked");
+            servers.push(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DNS_PORT));
+        }
+        Ok(Self { current: ArcSwap::from_pointee(Current::new(servers, stamp)?), file: Some(file) })
+    }
+
+    /// The resolver to ask; a changed file (another network, a VPN) makes a new one.
+    pub(super) fn resolver(&self) -> TokioResolver {
+        if let Some(file) = &self.file {
+            self.refresh(file);
+        }
         self.current.load().resolver.clone()
+    }
+
+    fn refresh(&self, file: &Path) {
+        let stamp = Stamp::of(file);
+        let current = self.current.load();
+        if stamp == current.stamp {
+            return;
+        }
+        // A file that is gone or empty is one that is being written: the servers of before stay.
+        let read = Some(read(file)).filter(|servers| !servers.is_empty());
+        let servers = read.unwrap_or_else(|| current.servers.clone());
+        match Current::new(servers, stamp) {
+            Ok(current) => self.current.store(Arc::new(current)),
+            Err(error) => tracing::warn!(%error, "the name servers of before stay"),
+        }
+    }
+}
+
+impl Current {
+    fn new(servers: Vec<SocketAddr>, stamp: Option<Stamp>) -> Result<Self, Error> {
+        Ok(Self { resolver: resolver(&servers)?, servers, stamp })
     }
 }
 
@@ -72,18 +108,23 @@ impl Stamp {
     }
 }
 
-/// The servers of `/etc/resolv.conf` and nothing else of it: no search list, no options. Without any
-/// there is one on this machine (resolv.conf(5)).
-fn system() -> Result<Current, Error> {
-    let stamp = Stamp::of(RESOLV_CONF.as_ref());
-    let read = hickory_resolver::system_conf::read_system_conf();
-    let servers: Vec<SocketAddr> = read
-        .map(|(config, _)| config.name_servers().iter().map(|server| SocketAddr::new(server.ip, DNS_PORT)).collect())
-        .unwrap_or_else(|error| {
-            tracing::warn!(%error, "no name server in {RESOLV_CONF}: this machine's own is asked");
-            vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DNS_PORT)]
-        });
-    Ok(Current { resolver: resolver(&servers)?, stamp })
+fn read(file: &Path) -> Vec<SocketAddr> {
+    let text = fs::read_to_string(file).unwrap_or_else(|error| {
+        tracing::warn!(file = %file.display(), %error, "the list of name servers can't be read");
+        String::new()
+    });
+    parse(&text)
+}
+
+/// The addresses after `nameserver`. One with a zone (`fe80::1%eth0`) is left out: hickory has no place
+/// for the zone.
+fn parse(text: &str) -> Vec<SocketAddr> {
+    let listed = text.lines().filter_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let address = words.next().filter(|word| *word == "nameserver").and(words.next())?;
+        Some(SocketAddr::new(address.parse().ok()?, DNS_PORT))
+    });
+    listed.take(SYSTEM_SERVERS).collect()
 }
 
 fn resolver(servers: &[SocketAddr]) -> Result<TokioResolver, Error> {
@@ -116,4 +157,38 @@ fn options() -> ResolverOpts {
     // No cap below our own: at 32 the multiplexer of a TCP connection answers "busy".
     options.max_active_requests = 1024;
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_servers_are_the_first_three_that_are_listed() {
+        let text = "# a comment\n; another\nsearch corp.test\nnameserver 192.0.2.1\n\tnameserver\t2001:db8::1 # x\n\
+                    nameserver fe80::1%eth0\nnameserver nonsense\nnameserver\nnameservers 192.0.2.9\n\
+                    options ndots:5\nnameserver 192.0.2.2\nnameserver 192.0.2.3\n";
+        let shown: Vec<String> = parse(text).iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["192.0.2.1:53", "[2001:db8::1]:53", "192.0.2.2:53"]);
+    }
+
+    #[test]
+    fn a_changed_file_means_other_servers_and_a_broken_one_the_same() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let file = directory.path().join("resolv.conf");
+        let servers = Servers::following(file.clone()).unwrap();
+        let now = || {
+            servers.resolver();
+            servers.current.load().servers.iter().map(|server| server.ip().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(now(), ["127.0.0.1"], "there is no file");
+        fs::write(&file, "nameserver 192.0.2.1\n").unwrap();
+        assert_eq!(now(), ["192.0.2.1"]);
+        fs::write(&file, "nameserver 192.0.2.22\n").unwrap();
+        assert_eq!(now(), ["192.0.2.22"]);
+        fs::write(&file, "").unwrap();
+        assert_eq!(now(), ["192.0.2.22"]);
+        fs::remove_file(&file).unwrap();
+        assert_eq!(now(), ["192.0.2.22"]);
+    }
 }

@@ -72,6 +72,12 @@ impl Resolver {
             Host::Name(name) => vet(permit, port, &self.inner.lookup(name).await?.addresses, own),
         }
     }
+
+    /// How many more lookups could be under way.
+    #[cfg(test)]
+    pub(super) fn free_slots(&self) -> usize {
+        self.inner.in_flight.available_permits()
+    }
 }
 
 impl Inner {

@@ -158,6 +158,9 @@ impl LiveFile {
 
     /// Opens whatever stands at the path now: the file was moved or deleted, or its pipe lost the reader.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
+        if let Some(file) = self.file.as_ref().filter(|_| self.is_torn) {
+            file.set_len(self.len)?;
+        }
         self.file = None;
         let lock_stands = self.lock.as_ref().is_some_and(|lock| is_at(lock, &self.directory.join(LOCK_FILE)));
         if !lock_stands {

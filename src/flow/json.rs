@@ -15,7 +15,8 @@ struct PrintableAscii;
 
 impl Formatter for PrintableAscii {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        if fragment.bytes().all(|byte| matches!(byte, 0x20..=0x7e)) {
+        // Without an early end, so that it is done in vectors.
+        if !fragment.bytes().fold(false, |odd, byte| odd | !matches!(byte, 0x20..=0x7e)) {
             return writer.write_all(fragment.as_bytes());
         }
         let mut rest = fragment;

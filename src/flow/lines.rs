@@ -35,7 +35,7 @@ fn is_number(text: &str) -> bool {
 }
 
 /// The number of a file's first record; nothing if there is none.
-pub(super) fn first_seq(path: &Path) -> io::Result<Option<u64>> {
+pub fn first_seq(path: &Path) -> io::Result<Option<u64>> {
     let mut line = Vec::new();
     BufReader::new(File::open(path)?).take(LONGEST).read_until(b'\n', &mut line)?;
     Ok(Link::parse(line.trim_ascii_end()).map(|link| link.seq))
@@ -58,8 +58,13 @@ pub struct ReverseLines<R> {
 impl<R: Read + Seek> ReverseLines<R> {
     /// Begins at the end of `source`.
     pub fn new(mut source: R) -> io::Result<Self> {
-        let at = source.seek(SeekFrom::End(0))?;
-        Ok(Self { source, at, buffer: Vec::new() })
+        let end = source.seek(SeekFrom::End(0))?;
+        Ok(Self::before(source, end))
+    }
+
+    /// Begins behind the first `end` bytes of `source`.
+    pub fn before(source: R, end: u64) -> Self {
+        Self { source, at: end, buffer: Vec::new() }
     }
 
     /// The line before the one given last; nothing at the start of the file.

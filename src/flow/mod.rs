@@ -31,7 +31,7 @@ pub use file::Error;
 pub use health::Unavailable;
 pub use id::FlowId;
 pub use journal::Journal;
-pub use lines::{LIVE_FILE, ReverseLines, files};
+pub use lines::{LIVE_FILE, ReverseLines, files, first_seq};
 pub use record::{Mode, Phase, SessionInfo, UpstreamTls, Verdict};
 pub use recorder::Recorder;
 pub use settings::{Durability, Settings};

@@ -50,9 +50,40 @@ pub(super) struct Queue {
 struct Pending {
     batch: Batch,
     appended: u64,
-    writer_waits: bool,
+    /// Whether someone waits for a record of the batch.
+    is_urgent: bool,
+    writer: Waits,
     reopen: bool,
     closing: bool,
+}
+
+/// What the writer's thread waits for. Waking a thread costs a flow more than its whole record does, so under
+/// load nobody wakes the writer: it comes back by itself.
+#[derive(Clone, Copy, Debug, Default)]
+enum Waits {
+    /// Nothing: it is at work.
+    #[default]
+    No,
+    /// For any record.
+    Any,
+    /// For an urgent record, or until [`LINGER`] has gone by.
+    Urgent,
+}
+
+/// How long records gather behind a batch unless one of them is waited for.
+const LINGER: Duration = Duration::from_millis(1);
+
+/// Records that are not left to gather any longer.
+const GATHERED: usize = 256;
+
+impl Pending {
+    fn is_due(&self) -> bool {
+        self.is_urgent || self.reopen || self.closing || self.batch.len() >= GATHERED
+    }
+
+    fn is_empty(&self) -> bool {
+        self.batch.len() == 0 && !self.reopen && !self.closing
+    }
 }
 
 /// What the writer is to do next, beside the batch.
@@ -79,9 +110,9 @@ impl Queue {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds one record; its ticket, or nothing once the journal closes. Never refuses for fullness: who got
-    /// a recorder also gets its record in.
-    pub(super) fn append(&self, body: &[u8]) -> Option<u64> {
+    /// Adds one record; its ticket, or nothing once the journal closes. `urgent`: someone waits until it is
+    /// written. Never refuses for fullness: who got a recorder also gets its record in.
+    pub(super) fn append(&self, body: &[u8], urgent: bool) -> Option<u64> {
         let mut pending = self.lock();
         if pending.closing {
             return None;
@@ -90,10 +121,18 @@ impl Queue {
         pending.appended += 1;
         self.records.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(body.len(), Ordering::Relaxed);
+        pending.is_urgent |= urgent;
         let ticket = pending.appended;
-        let wake = std::mem::take(&mut pending.writer_waits);
+        let wakes = match pending.writer {
+            Waits::No => false,
+            Waits::Any => true,
+            Waits::Urgent => pending.is_due(),
+        };
+        if wakes {
+            pending.writer = Waits::No;
+        }
         drop(pending);
-        if wake {
+        if wakes {
             self.wake.notify_one();
         }
         Some(ticket)
@@ -106,17 +145,32 @@ impl Queue {
 
     /// Waits for something to do and swaps what waits into `batch`, whose old content is done with.
     pub(super) fn take(&self, batch: &mut Batch) -> Orders {
-        self.records.fetch_sub(batch.ends.len(), Ordering::Relaxed);
+        let was_busy = batch.len() > 0;
+        self.records.fetch_sub(batch.len(), Ordering::Relaxed);
         self.bytes.fetch_sub(batch.bytes.len(), Ordering::Relaxed);
         batch.clear();
         let mut pending = self.lock();
-        while pending.batch.ends.is_empty() && !pending.reopen && !pending.closing {
-            pending.writer_waits = true;
+        if was_busy {
+            pending = self.linger(pending);
+        }
+        while pending.is_empty() {
+            pending.writer = Waits::Any;
             pending = self.wake.wait(pending).unwrap_or_else(PoisonError::into_inner);
         }
-        pending.writer_waits = false;
+        pending.writer = Waits::No;
+        pending.is_urgent = false;
         std::mem::swap(batch, &mut pending.batch);
         Orders { ticket: pending.appended, reopen: std::mem::take(&mut pending.reopen), closing: pending.closing }
+    }
+
+    fn linger<'a>(&'a self, mut pending: MutexGuard<'a, Pending>) -> MutexGuard<'a, Pending> {
+        let end = Instant::now() + LINGER;
+        while !pending.is_due() {
+            let Some(left) = left_until(end) else { break };
+            pending.writer = Waits::Urgent;
+            pending = self.wake.wait_timeout(pending, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        pending
     }
 
     /// Waits before a retry, or until the journal closes; whether it does.
@@ -124,7 +178,7 @@ impl Queue {
         let end = Instant::now() + duration;
         let mut pending = self.lock();
         while !pending.closing {
-            let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else { break };
+            let Some(left) = left_until(end) else { break };
             pending = self.wake.wait_timeout(pending, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         pending.closing
@@ -141,6 +195,10 @@ impl Queue {
     }
 }
 
+fn left_until(end: Instant) -> Option<Duration> {
+    end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,7 +206,7 @@ mod tests {
     #[test]
     fn a_batch_keeps_the_order_and_the_bounds_count_until_it_is_done() {
         let (queue, bounds) = (Queue::new(), Bounds { records: 2, ..Bounds::default() });
-        assert_eq!((queue.append(b"one"), queue.append(b"two")), (Some(1), Some(2)));
+        assert_eq!((queue.append(b"one", false), queue.append(b"two", false)), (Some(1), Some(2)));
         let mut batch = Batch::default();
         let orders = queue.take(&mut batch);
         assert_eq!(orders.ticket, 2);
@@ -160,10 +218,25 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_is_waited_for_does_not_gather() {
+        let queue = Queue::new();
+        let mut batch = Batch::default();
+        queue.append(b"first", false);
+        queue.take(&mut batch);
+        queue.append(b"second", false);
+        let began = Instant::now();
+        assert_eq!((queue.take(&mut batch).ticket, began.elapsed() >= LINGER), (2, true));
+        queue.append(b"third", true);
+        assert!(queue.lock().is_due());
+        assert_eq!(queue.take(&mut batch).ticket, 3);
+        assert!(!queue.lock().is_due());
+    }
+
+    #[test]
     fn a_closing_queue_takes_no_more() {
         let queue = Queue::new();
         queue.order_close();
-        assert_eq!(queue.append(b"late"), None);
+        assert_eq!(queue.append(b"late", false), None);
         assert!(queue.pause(Duration::from_secs(3_600)));
         assert!(queue.take(&mut Batch::default()).closing);
     }

@@ -166,7 +166,7 @@ impl Recorder {
 
     /// Hands the record to the writer. Waits for nothing.
     pub fn finish(mut self) {
-        self.hand_over();
+        self.hand_over(false);
     }
 
     /// Hands the record to the writer and waits until it is written: in the file, or on the disk where
@@ -175,7 +175,7 @@ impl Recorder {
     /// Fails after two seconds at the latest; the record stays in the queue and is written if it can be.
     /// Cancel safe: the record is handed over before the first wait.
     pub async fn finish_durable(mut self) -> Result<(), Unavailable> {
-        match self.hand_over() {
+        match self.hand_over(true) {
             Some(ticket) => self.journal.written(ticket).await,
             None => Err(Unavailable::Closed),
         }
@@ -208,21 +208,21 @@ impl Recorder {
     }
 
     /// Serialises into this thread's buffer and appends to the batch; the record's ticket.
-    fn hand_over(&mut self) -> Option<u64> {
+    fn hand_over(&mut self, urgent: bool) -> Option<u64> {
         self.is_handed_over = true;
         let ticket = BUFFER.try_with(|buffer| match buffer.try_borrow_mut() {
-            Ok(mut buffer) => self.append(&mut buffer),
-            Err(_) => self.append(&mut Vec::new()),
+            Ok(mut buffer) => self.append(&mut buffer, urgent),
+            Err(_) => self.append(&mut Vec::new(), urgent),
         });
         // The thread is ending and its buffer is gone.
-        let ticket = ticket.unwrap_or_else(|_| self.append(&mut Vec::new()));
+        let ticket = ticket.unwrap_or_else(|_| self.append(&mut Vec::new(), urgent));
         if ticket.is_none() {
             tracing::error!(flow.id = %self.record.id, "a flow ended after the journal was closed; its record is lost");
         }
         ticket
     }
 
-    fn append(&self, buffer: &mut Vec<u8>) -> Option<u64> {
+    fn append(&self, buffer: &mut Vec<u8>, urgent: bool) -> Option<u64> {
         buffer.clear();
         if let Err(error) = self.record.write(buffer) {
             tracing::error!(%error, flow.id = %self.record.id, "a record can't be encoded");
@@ -230,7 +230,7 @@ impl Recorder {
             // Writing to a Vec can't fail.
             let _ = write!(buffer, r#"{{"flow":"{}","verdict":"failed","reason":"internal_error"}}"#, self.record.id);
         }
-        let ticket = self.journal.shared().queue.append(buffer);
+        let ticket = self.journal.shared().queue.append(buffer, urgent);
         buffer.shrink_to(KEPT);
         ticket
     }
@@ -246,7 +246,7 @@ impl Drop for Recorder {
         } else if !self.record.outcome.as_ref().is_some_and(|outcome| outcome.verdict != Verdict::Observed) {
             self.failed(Reason::ClientClosed, None);
         }
-        self.hand_over();
+        self.hand_over(false);
     }
 }
 

@@ -63,6 +63,21 @@ pub enum Fault {
     Replaced,
 }
 
+impl Fault {
+    /// A stable word for scripts.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Fault::Malformed => "malformed",
+            Fault::Cut => "cut",
+            Fault::Changed => "changed",
+            Fault::Removed { .. } => "removed",
+            Fault::Reordered { .. } => "reordered",
+            Fault::Replaced => "replaced",
+        }
+    }
+}
+
 /// Reads the journal in `directory` from its first file to its last. `from_any` takes a chain whose oldest
 /// files were removed. The live file's last line may be under way while a gateway writes it: it is left out.
 pub fn verify(directory: &Path, from_any: bool) -> io::Result<Result<Summary, Break>> {

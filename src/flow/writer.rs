@@ -43,6 +43,9 @@ impl Drop for Ending {
     fn drop(&mut self) {
         self.0.queue.order_close();
         self.0.unsynced.close();
+        if std::thread::panicking() {
+            self.0.health.set(Fault::Write, true);
+        }
         self.0.health.set(Fault::Closed, true);
     }
 }

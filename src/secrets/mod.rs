@@ -1,8 +1,31 @@
 //! Secret detection: the catalogue of credential kinds, and the scanner that streams bytes past it.
 //!
 //! Pure: bytes in, findings out; no I/O but the catalogue compiled into the binary, no clock.
-//! No finding ever holds the secret.
+//! No finding ever holds the secret. One engine for every surface: [`Guard::scan_head`] and [`Guard::body`].
 
+mod anchor;
+mod body;
+mod catalogue;
+mod checksum;
+mod decode;
+mod escapes;
+mod filter;
 mod finding;
+mod guard;
+mod head;
+mod home;
+mod rule;
+mod runs;
+mod scanner;
+mod shape;
+mod stream;
+#[cfg(test)]
+mod tests;
 
+pub use body::{BodyContext, BodyScan, Stopped};
+pub use catalogue::{BoundarySpec, Catalogue, CatalogueError, ChecksumSpec, ContextSpec, Edge, Group, RuleSpec};
 pub use finding::{Disposition, Finding, Fingerprint, Severity, Surface};
+pub use guard::{Action, FingerprintKey, Groups, Guard, GuardError, Permitted, Settings};
+pub use head::HeadView;
+pub use rule::RuleError;
+pub use scanner::{BuiltinError, Error, Scanner};

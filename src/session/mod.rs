@@ -7,6 +7,7 @@ mod budget;
 mod credentials;
 mod details;
 mod id;
+mod ruleset;
 mod token;
 mod ttl;
 
@@ -14,5 +15,6 @@ pub use budget::{Budget, ConnectionSlot, Exceeded, Limits, Spent};
 pub use credentials::{CREDENTIALS_MAX, Credentials, CredentialsBuffer, CredentialsError};
 pub use details::{DetailError, LABELS_MAX, Labels, Session, labels, task};
 pub use id::{SessionId, SessionIdError};
+pub use ruleset::Ruleset;
 pub use token::{Token, TokenDigest};
 pub use ttl::{TTL_DEFAULT, TTL_MAX, TtlError, parse_ttl};

@@ -15,8 +15,9 @@ use tokio::time::{sleep, timeout};
 const STAGGER: Duration = Duration::from_millis(250);
 /// How many addresses are tried: an answer of hundreds is no reason to knock at hundreds of doors.
 const MOST: usize = 16;
-/// A peer that has vanished is noticed after this and a few probes.
+/// A silent peer is asked whether it is still there after this long, and then this often.
 const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Connects to the first address that answers, and tells which one it was. The deadline is for all
 /// attempts together. Attempts that lose are dropped.
@@ -55,7 +56,8 @@ async fn dial(address: SocketAddr) -> Result<(TcpStream, SocketAddr), (SocketAdd
     let stream = TcpStream::connect(address).await.map_err(|error| (address, error))?;
     // Both are for speed and tidiness; a socket without them still carries the flow.
     let _ = stream.set_nodelay(true);
-    let _ = SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL);
+    let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
     Ok((stream, address))
 }
 

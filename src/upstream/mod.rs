@@ -6,7 +6,12 @@
 
 mod connect;
 mod error;
-pub mod tls;
+mod pool;
+mod tls;
+
+#[cfg(test)]
+mod tests;
 
 pub use connect::connect;
 pub use error::Error;
+pub use pool::{Pool, Upstream};

@@ -16,19 +16,19 @@ const ROTATE_AT: u64 = 64 << 10;
 async fn a_child_that_writes_until_it_is_killed() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
     let journal = open_rotating(Path::new(&directory), ROTATE_AT);
-    let tasks = (0..16).map(|_| {
-        let journal = journal.clone();
-        tokio::spawn(async move {
-            loop {
-                let flow = recorder(&journal);
-                let id = flow.id();
-                flow.finish_durable().await.unwrap();
-                writeln!(std::io::stdout(), "ack {id}").unwrap();
-            }
-        })
-    });
-    for task in tasks.collect::<Vec<_>>() {
-        task.await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        tasks.spawn(acknowledge(journal.clone()));
+    }
+    tasks.join_next().await.unwrap().unwrap();
+}
+
+async fn acknowledge(journal: Journal) {
+    loop {
+        let flow = recorder(&journal);
+        let id = flow.id();
+        flow.finish_durable().await.unwrap();
+        writeln!(std::io::stdout(), "ack {id}").unwrap();
     }
 }
 

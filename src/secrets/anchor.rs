@@ -1,0 +1,310 @@
+//! The prefilter: where in a text a shape can stand at all.
+//!
+//! Most prefixes hold one of `_ - .` (`ghp_`, `sk-ant-`, `SG.`): a SIMD pass over those three and a look at
+//! the two bytes before it find them. The others (`AKIA`, `eyJ`) go into one packed Teddy group.
+
+use super::shape::{ByteSet, Step};
+use super::stream::is_separator;
+use aho_corasick::packed;
+use std::collections::BTreeMap;
+
+/// Teddy's own limit, beyond which it would turn slow silently.
+const TEDDY_LIMIT: usize = 64;
+/// A literal is compared up to this many bytes; the shape does the rest.
+const LONGEST_LITERAL: usize = 24;
+
+/// A literal inside a shape: where it stands from the match's start.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Anchor {
+    pub(super) literal: Vec<u8>,
+    pub(super) nearest: u16,
+    pub(super) farthest: u16,
+}
+
+/// A shape that may stand around a literal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) shape: u32,
+    pub(super) nearest: u16,
+    pub(super) farthest: u16,
+}
+
+#[derive(Debug)]
+struct Entry {
+    literal: Box<[u8]>,
+    /// The delimiter's place in the literal.
+    delimiter: u8,
+    targets: Box<[Target]>,
+}
+
+/// A literal's place in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Sighting {
+    pub(super) at: u32,
+    pub(super) entry: u32,
+}
+
+/// All literals, compiled.
+pub(super) struct Anchors {
+    entries: Vec<Entry>,
+    /// One bit for every pair of bytes that stands before some literal's delimiter.
+    pairs: Box<[u64; 1024]>,
+    /// The entries of each pair.
+    buckets: BTreeMap<u16, Vec<u32>>,
+    teddy: Option<packed::Searcher>,
+    /// More than Teddy takes: the rest.
+    automaton: Option<aho_corasick::AhoCorasick>,
+    /// The entries of Teddy's patterns, in their order; then the automaton's.
+    packed: Vec<u32>,
+    overflow: Vec<u32>,
+}
+
+const fn is_delimiter(byte: u8) -> bool {
+    matches!(byte, b'_' | b'-' | b'.')
+}
+
+/// The delimiter in a literal that the SIMD pass finds it by.
+fn delimiter_of(literal: &[u8]) -> Option<usize> {
+    literal.windows(3).position(|w| is_delimiter(w[2]) && !is_delimiter(w[1]) && w[1] != b' ').map(|at| at + 2)
+}
+
+/// The literals by which an alternative is found; none if it has no literal of three bytes. They hold no
+/// separator, so that a cut never lies inside one.
+pub(super) fn anchors_of(steps: &[Step]) -> Vec<Anchor> {
+    let mut best: Option<(u32, Vec<Anchor>)> = None;
+    let mut sets: Vec<ByteSet> = Vec::new();
+    let (mut nearest, mut farthest) = (0u32, 0u32);
+    let mut start = (0, 0);
+    for step in steps.iter().chain([&Step { set: ByteSet::EMPTY, min: 0, max: 1 }]) {
+        let literal = step.min == step.max
+            && step.set.len() <= 6
+            && step.min <= 32
+            && step.set.len() > 0
+            && !step.set.bytes().any(is_separator);
+        if literal {
+            if sets.is_empty() {
+                start = (nearest, farthest);
+            }
+            sets.extend(std::iter::repeat_n(step.set, step.min as usize));
+        } else if !sets.is_empty() {
+            let found = rate(&sets, start);
+            if found.as_ref().is_some_and(|(score, _)| best.as_ref().is_none_or(|(top, _)| score > top)) {
+                best = found;
+            }
+            sets.clear();
+        }
+        nearest = nearest.saturating_add(step.min);
+        farthest = farthest.saturating_add(step.max);
+    }
+    best.map(|(_, anchors)| anchors).unwrap_or_default()
+}
+
+/// The literals that a row of small sets stands for, and how good they are as an anchor.
+fn rate(sets: &[ByteSet], (nearest, farthest): (u32, u32)) -> Option<(u32, Vec<Anchor>)> {
+    if farthest > 256 || farthest - nearest > 32 {
+        return None;
+    }
+    let mut literals = vec![Vec::new()];
+    let mut skipped = 0;
+    for set in sets.iter().take(LONGEST_LITERAL) {
+        if literals.len() * set.len() as usize > 32 {
+            if literals.first().is_some_and(|literal| literal.len() >= 3) {
+                break;
+            }
+            // A wide set in front: start behind it.
+            skipped += literals.first().map_or(0, Vec::len) as u32 + 1;
+            literals = vec![Vec::new()];
+            continue;
+        }
+        literals = literals
+            .iter()
+            .flat_map(|literal: &Vec<u8>| {
+                set.bytes().map(move |byte| {
+                    let mut longer = literal.clone();
+                    longer.push(byte);
+                    longer
+                })
+            })
+            .collect();
+    }
+    let length = literals.first().map_or(0, Vec::len);
+    if length < 3 {
+        return None;
+    }
+    let delimited = literals.iter().all(|literal| delimiter_of(literal).is_some());
+    let few = 64 / literals.len().max(1);
+    let front = if farthest == 0 { 1000 } else { 0 };
+    let score = front + length.min(12) as u32 * 10 + u32::from(delimited) * 5 + few.min(9) as u32;
+    let anchor =
+        |literal| Anchor { literal, nearest: (nearest + skipped) as u16, farthest: (farthest + skipped) as u16 };
+    Some((score, literals.into_iter().map(anchor).collect()))
+}
+
+/// Teddy tells one literal a place: a literal that starts with another one is found by the shorter.
+fn fold_prefixed(by_literal: &mut BTreeMap<Vec<u8>, Vec<Target>>) {
+    let undelimited = |literal: &Vec<u8>| delimiter_of(literal).is_none();
+    let mut shortest: Option<Vec<u8>> = None;
+    // In order, so that what starts with a literal stands right behind it.
+    for literal in by_literal.keys().filter(|l| undelimited(l)).cloned().collect::<Vec<_>>() {
+        match &shortest {
+            Some(short) if literal.starts_with(short) => {
+                let targets = by_literal.remove(&literal).unwrap_or_default();
+                by_literal.entry(short.clone()).or_default().extend(targets);
+            }
+            _ => shortest = Some(literal),
+        }
+    }
+}
+
+impl Anchors {
+    pub(super) fn new(anchors: impl IntoIterator<Item = (Anchor, u32)>) -> Self {
+        let mut by_literal: BTreeMap<Vec<u8>, Vec<Target>> = BTreeMap::new();
+        for (Anchor { literal, nearest, farthest }, shape) in anchors {
+            let targets = by_literal.entry(literal).or_default();
+            let target = Target { shape, nearest, farthest };
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
+        let mut this = Self {
+            entries: Vec::with_capacity(by_literal.len()),
+            pairs: Box::new([0; 1024]),
+            buckets: BTreeMap::new(),
+            teddy: None,
+            automaton: None,
+            packed: Vec::new(),
+            overflow: Vec::new(),
+        };
+        fold_prefixed(&mut by_literal);
+        for (literal, targets) in by_literal {
+            let number = this.entries.len() as u32;
+            let delimiter = delimiter_of(&literal);
+            if let Some(delimiter) = delimiter {
+                let pair = u16::from_le_bytes([literal[delimiter - 2], literal[delimiter - 1]]);
+                this.pairs[usize::from(pair >> 6)] |= 1 << (pair & 63);
+                this.buckets.entry(pair).or_default().push(number);
+            } else if this.packed.len() < TEDDY_LIMIT {
+                this.packed.push(number);
+            } else {
+                this.overflow.push(number);
+            }
+            let delimiter = delimiter.unwrap_or(0) as u8;
+            this.entries.push(Entry { literal: literal.into(), delimiter, targets: targets.into() });
+        }
+        this.compile_packed();
+        this
+    }
+
+    fn compile_packed(&mut self) {
+        let literals = |numbers: &[u32]| -> Vec<Box<[u8]>> {
+            numbers.iter().filter_map(|&n| self.entries.get(n as usize)).map(|entry| entry.literal.clone()).collect()
+        };
+        if !self.packed.is_empty() {
+            let mut builder = packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder();
+            self.teddy = builder.extend(literals(&self.packed)).build();
+        }
+        if self.teddy.is_none() {
+            // No SIMD on this machine: the automaton takes them all.
+            self.overflow.append(&mut self.packed);
+        }
+        if !self.overflow.is_empty() {
+            self.automaton = aho_corasick::AhoCorasick::new(literals(&self.overflow)).ok();
+        }
+    }
+
+    pub(super) fn targets(&self, entry: u32) -> &[Target] {
+        self.entries.get(entry as usize).map_or(&[], |entry| &entry.targets)
+    }
+
+    #[cfg(test)]
+    pub(super) fn literal(&self, entry: u32) -> &[u8] {
+        self.entries.get(entry as usize).map_or(&[], |entry| &entry.literal)
+    }
+
+    /// Every literal that starts at `from` or later and ends within `hay`, in order.
+    pub(super) fn collect(&self, hay: &[u8], from: usize, out: &mut Vec<Sighting>) {
+        out.clear();
+        self.delimiters(hay, from, out);
+        if let Some(teddy) = &self.teddy {
+            let mut at = from;
+            while let Some(found) = teddy.find_in(hay, (at..hay.len()).into()) {
+                let entry = self.packed.get(found.pattern().as_usize()).copied().unwrap_or_default();
+                out.push(Sighting { at: found.start() as u32, entry });
+                at = found.start() + 1;
+            }
+        }
+        if let Some(automaton) = &self.automaton {
+            for found in automaton.find_overlapping_iter(hay.get(from..).unwrap_or_default()) {
+                let entry = self.overflow.get(found.pattern().as_usize()).copied().unwrap_or_default();
+                out.push(Sighting { at: (from + found.start()) as u32, entry });
+            }
+        }
+        out.sort_unstable();
+    }
+
+    fn delimiters(&self, hay: &[u8], from: usize, out: &mut Vec<Sighting>) {
+        let Some(rest) = hay.get(from..) else { return };
+        for found in memchr::memchr3_iter(b'_', b'-', b'.', rest) {
+            let at = from + found;
+            let Some(&[a, b]) = at.checked_sub(2).and_then(|two| hay.get(two..at)) else { continue };
+            let pair = u16::from_le_bytes([a, b]);
+            if self.pairs[usize::from(pair >> 6)] & (1 << (pair & 63)) != 0 {
+                self.compare(hay, from, at, pair, out);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn compare(&self, hay: &[u8], from: usize, at: usize, pair: u16, out: &mut Vec<Sighting>) {
+        for &number in self.buckets.get(&pair).map_or(&[][..], Vec::as_slice) {
+            let Some(entry) = self.entries.get(number as usize) else { continue };
+            let Some(start) = at.checked_sub(usize::from(entry.delimiter)).filter(|&start| start >= from) else {
+                continue;
+            };
+            if hay.get(start..).is_some_and(|hay| hay.starts_with(&entry.literal)) {
+                out.push(Sighting { at: start as u32, entry: number });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::shape::Parts;
+    use super::*;
+
+    fn anchors(pattern: &str) -> Vec<(String, u16, u16)> {
+        let parts = Parts::parse(pattern).unwrap();
+        let all = parts.alternatives.iter().flat_map(|steps| anchors_of(steps));
+        all.map(|a| (String::from_utf8(a.literal).unwrap(), a.nearest, a.farthest)).collect()
+    }
+
+    #[test]
+    fn the_literal_at_the_front_is_the_anchor() {
+        assert_eq!(anchors("ghp_[A-Za-z0-9]{36}"), [("ghp_".into(), 0, 0)]);
+        assert_eq!(anchors("gh[po]_[A-Za-z0-9]{36}"), [("gho_".into(), 0, 0), ("ghp_".into(), 0, 0)]);
+        assert_eq!(anchors("sk-[a-z]{20}T3BlbkFJ[a-z]{20}"), [("sk-".into(), 0, 0)]);
+    }
+
+    #[test]
+    fn a_literal_inside_is_the_anchor_where_there_is_no_other() {
+        assert_eq!(anchors("[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}"), [("AZDO".into(), 76, 76)]);
+        assert_eq!(anchors("[0-9]{8,10}:AA[A-Za-z0-9_-]{33}"), [(":AA".into(), 8, 10)]);
+        assert_eq!(anchors("[0-9a-f]{32}"), []);
+    }
+
+    #[test]
+    fn literals_are_found_by_both_passes() {
+        let literals = ["ghp_", "AKIA", "sk-ant-", "SG."];
+        let anchors = Anchors::new(
+            literals.iter().map(|l| (Anchor { literal: l.as_bytes().to_vec(), nearest: 0, farthest: 0 }, 0)),
+        );
+        let text = b"x-y SG.ghp_AKIA sk-ant- AKI gh_";
+        let mut out = Vec::new();
+        anchors.collect(text, 0, &mut out);
+        let found: Vec<_> = out.iter().map(|s| (s.at, anchors.literal(s.entry))).collect();
+        assert_eq!(found, [(4, &b"SG."[..]), (7, b"ghp_"), (11, b"AKIA"), (16, b"sk-ant-")]);
+        anchors.collect(text, 8, &mut out);
+        assert_eq!(out.len(), 2);
+    }
+}

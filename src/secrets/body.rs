@@ -1,0 +1,219 @@
+//! A body on its way: what is decided flows on at once, what could still become a match is held back.
+
+use super::finding::{Disposition, Finding, Fingerprint, Surface};
+use super::guard::{Action, At, Guard, Inner};
+use super::home::Spot;
+use super::stream::{Hit, Scan, Stream, Work};
+use crate::net::Host;
+use crate::reason::Reason;
+use bytes::{Bytes, BytesMut};
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+/// Findings told for one body; more of them change nothing.
+const MOST_FINDINGS: usize = 64;
+
+/// What a body belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyContext<'a> {
+    /// The destination.
+    pub host: &'a Host,
+    /// The method.
+    pub method: &'a str,
+    /// The path, as sent.
+    pub path: &'a str,
+    /// The field `Content-Type`.
+    pub content_type: Option<&'a [u8]>,
+    /// The field `Content-Encoding`.
+    pub content_encoding: Option<&'a [u8]>,
+}
+
+/// Why a body goes no further; the findings are in [`BodyScan::take_findings`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// The refusal's reason.
+    pub reason: Reason,
+}
+
+/// One body's scan.
+pub struct BodyScan {
+    guard: Arc<Inner>,
+    host: Host,
+    kind: Kind,
+    surface: Surface,
+    stream: Stream,
+    work: Work,
+    /// What came in and has not been released.
+    held: VecDeque<Bytes>,
+    /// The offset of its first byte, and the offset before which everything is decided.
+    released: u64,
+    cleared: u64,
+    findings: Vec<Finding>,
+    /// Rule, offset and secret of what was told: pieces that overlap see the same twice.
+    told: HashSet<(Arc<str>, u64, Fingerprint)>,
+    masks: Vec<(u64, u64)>,
+    stopped: Option<Reason>,
+}
+
+/// What a body's type says about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Form,
+    Json,
+    Other,
+}
+
+impl Guard {
+    /// Begins a body's scan.
+    #[must_use]
+    pub fn body(&self, context: &BodyContext<'_>) -> BodyScan {
+        BodyScan {
+            guard: self.inner.clone(),
+            host: context.host.clone(),
+            kind: Kind::of(context.content_type.unwrap_or_default()),
+            surface: Surface::Body,
+            stream: Stream::new(0),
+            work: Work::new(),
+            held: VecDeque::new(),
+            released: 0,
+            cleared: 0,
+            findings: Vec::new(),
+            told: HashSet::new(),
+            masks: Vec::new(),
+            stopped: None,
+        }
+    }
+
+    /// Begins the scan of one WebSocket message.
+    #[must_use]
+    pub fn message(&self, host: &Host) -> BodyScan {
+        let context = BodyContext { host, method: "", path: "", content_type: None, content_encoding: None };
+        BodyScan { surface: Surface::Message, ..self.body(&context) }
+    }
+}
+
+impl Kind {
+    fn of(content_type: &[u8]) -> Self {
+        let lower = content_type.to_ascii_lowercase();
+        if lower.starts_with(b"application/x-www-form-urlencoded") || lower.starts_with(b"multipart/form-data") {
+            Kind::Form
+        } else if lower.starts_with(b"application/json") || memchr::memmem::find(&lower, b"+json").is_some() {
+            Kind::Json
+        } else {
+            Kind::Other
+        }
+    }
+
+    /// The field or member that a value stands in, told by what is before it.
+    fn spot(self, before: &[u8]) -> Spot<'_> {
+        let found = match self {
+            Kind::Form => form_field(before).map(Spot::Form),
+            Kind::Json => json_member(before).map(Spot::Json),
+            Kind::Other => form_field(before).map(Spot::Form).or_else(|| json_member(before).map(Spot::Json)),
+        };
+        found.unwrap_or(Spot::Content)
+    }
+}
+
+impl BodyScan {
+    /// Takes a chunk.
+    pub fn push(&mut self, chunk: Bytes) -> Result<(), Stopped> {
+        self.check()?;
+        self.work.given += chunk.len() as u64;
+        self.held.push_back(chunk.clone());
+        self.feed(&chunk, false)
+    }
+
+    /// The body is complete.
+    pub fn finish(&mut self) -> Result<(), Stopped> {
+        self.check()?;
+        self.feed(&[], true)
+    }
+
+    /// What may go upstream; call it until there is none.
+    pub fn released(&mut self) -> Option<Bytes> {
+        if self.stopped.is_some() || self.released >= self.cleared {
+            return None;
+        }
+        let mut chunk = self.held.pop_front()?;
+        let free = self.cleared - self.released;
+        if (chunk.len() as u64) > free {
+            let rest = chunk.split_off(free as usize);
+            self.held.push_front(rest);
+        }
+        let start = self.released;
+        self.released += chunk.len() as u64;
+        Some(self.mask(chunk, start))
+    }
+
+    /// The findings since the last call.
+    pub fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.findings)
+    }
+
+    fn check(&self) -> Result<(), Stopped> {
+        self.stopped.map_or(Ok(()), |reason| Err(Stopped { reason }))
+    }
+
+    fn feed(&mut self, bytes: &[u8], ended: bool) -> Result<(), Stopped> {
+        let Self { guard, host, kind, surface, stream, work, findings, told, masks, stopped, .. } = self;
+        let textual = guard.settings.action == Action::Mask;
+        let mut report = |hit: &Hit<'_>| {
+            let spot = kind.spot(hit.candidate.before);
+            let at = At { host, surface: *surface, place: None, spot, offset: hit.start, maskable: textual };
+            let Some(finding) = guard.judge(hit, at) else { return };
+            match finding.disposition {
+                Disposition::Blocked => *stopped = Some(Reason::SecretInRequest),
+                // An encoded value shares its first and last characters with what stands beside it.
+                Disposition::Masked if !hit.path.is_empty() => masks.push((hit.start.saturating_sub(4), hit.end + 8)),
+                Disposition::Masked => masks.push((hit.start, hit.end)),
+                Disposition::Observed | Disposition::CredentialUsed => {}
+            }
+            let mut new = || told.insert((finding.rule.clone(), finding.offset, finding.fingerprint));
+            if findings.len() < MOST_FINDINGS && new() {
+                findings.push(finding);
+            }
+        };
+        let mut scan = Scan { scanner: &guard.scanner, report: &mut report, work, path: Vec::new() };
+        self.cleared = stream.feed(&mut scan, &|at| at, bytes, ended);
+        if self.stopped.is_none() && self.work.is_exhausted() {
+            self.stopped = Some(Reason::InflateLimit);
+        }
+        self.check()
+    }
+
+    /// Writes over what is masked in a chunk.
+    fn mask(&mut self, chunk: Bytes, start: u64) -> Bytes {
+        let end = start + chunk.len() as u64;
+        if !self.masks.iter().any(|(from, to)| *from < end && *to > start) {
+            return chunk;
+        }
+        let mut copy = BytesMut::from(chunk);
+        for &(from, to) in &self.masks {
+            let from = from.clamp(start, end) - start;
+            let to = to.clamp(start, end) - start;
+            if let Some(secret) = copy.get_mut(from as usize..to as usize) {
+                secret.iter_mut().filter(|byte| byte.is_ascii_graphic()).for_each(|byte| *byte = b'X');
+            }
+        }
+        self.masks.retain(|(_, to)| *to > end);
+        copy.freeze()
+    }
+}
+
+/// `…&name=` before the value, or a multipart field's head.
+fn form_field(before: &[u8]) -> Option<&str> {
+    if let Some(name) = before.strip_suffix(b"=") {
+        let start = name.iter().rposition(|byte| matches!(byte, b'&' | b'\n')).map_or(0, |at| at + 1);
+        return std::str::from_utf8(name.get(start..)?).ok();
+    }
+    let head = before.strip_suffix(b"\r\n\r\n")?;
+    let name = head.get(memchr::memmem::rfind(head, b"name=\"")? + 6..)?;
+    std::str::from_utf8(name.get(..memchr::memchr(b'"', name)?)?).ok()
+}
+
+/// `"name": "` before the value.
+fn json_member(before: &[u8]) -> Option<&str> {
+    let rest = before.strip_suffix(b"\"")?.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end().strip_suffix(b"\"")?;
+    std::str::from_utf8(rest.get(memchr::memrchr(b'"', rest)? + 1..)?).ok()
+}

@@ -1,0 +1,214 @@
+//! The catalogue as its files are written: one YAML file a provider, compiled into the binary.
+
+use super::finding::Severity;
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+
+include!(concat!(env!("OUT_DIR"), "/catalogue.rs"));
+
+/// Every rule there is, as written; [`Scanner`](super::Scanner) compiles it.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    pub(super) rules: Vec<RuleSpec>,
+}
+
+/// Why a catalogue was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// Not the YAML of a catalogue file.
+    #[error("{file} is no catalogue file")]
+    Syntax {
+        /// The file's name.
+        file: String,
+        /// What is wrong, with line and column.
+        source: serde_yaml::Error,
+    },
+    /// Two rules of one id.
+    #[error("{file}: the rule id `{id}` is taken")]
+    DoubleId {
+        /// The second file's name.
+        file: String,
+        /// The id.
+        id: String,
+    },
+}
+
+/// Groups of rules that are switched together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// Tokens and passwords of services.
+    Credentials,
+    /// Private keys.
+    Keys,
+    /// Cards, accounts, seed phrases, wallet keys.
+    Financial,
+    /// A name that says secret and a value that looks random.
+    Generic,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    provider: String,
+    #[serde(default)]
+    #[allow(dead_code, reason = "holds the YAML anchor that the rules refer to")]
+    homes: Vec<String>,
+    #[serde(default)]
+    rules: Vec<RuleSpec>,
+}
+
+/// A rule as it is written.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleSpec {
+    /// Stable, kebab-case, unique.
+    pub id: String,
+    /// The file's provider.
+    #[serde(skip_deserializing)]
+    pub provider: String,
+    /// What people call it.
+    pub name: String,
+    /// The group it is switched with.
+    pub group: Group,
+    /// How much harm it does in wrong hands.
+    pub severity: Severity,
+    /// The shape: `regex-automata` syntax over bytes, without look-around.
+    pub pattern: String,
+    /// Literals one of which stands in the value; for values without a prefix of their own: before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keywords: Vec<String>,
+    /// Words that must stand before a value that has no prefix of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextSpec>,
+    /// The check that a value must pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<ChecksumSpec>,
+    /// Bits per character that the variable part must reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entropy: Option<f32>,
+    /// What may stand beside the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boundary: Option<BoundarySpec>,
+    /// Hosts where it belongs; none: it is never allowed out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub homes: Vec<String>,
+    /// Where in a request to a home the provider reads it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<String>,
+    /// Where it is looked for: `all`, `head`, `body`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub surfaces: Vec<String>,
+    /// The provider's own words on the format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Texts that must match; a test holds the rule to them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub examples: Vec<String>,
+    /// Texts that must not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counterexamples: Vec<String>,
+}
+
+/// The words around a value without a prefix.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContextSpec {
+    /// Any of them; case, `-`, `_`, `.` and spaces don't matter.
+    pub keywords: Vec<String>,
+    /// How many bytes before the value are looked at.
+    #[serde(default = "default_within")]
+    pub within: u16,
+}
+
+const fn default_within() -> u16 {
+    64
+}
+
+/// A checksum by name, or by name and parameters.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ChecksumSpec {
+    /// `crc32-base62`
+    Name(String),
+    /// `{kind: crc32-hex, prefix: cfut_, length: 8}`
+    Detailed {
+        /// The checksum's name.
+        kind: String,
+        /// The literal that is no part of the checked body.
+        #[serde(default)]
+        prefix: Option<String>,
+        /// Characters of the checksum.
+        #[serde(default)]
+        length: Option<usize>,
+    },
+}
+
+impl ChecksumSpec {
+    pub(super) fn kind(&self) -> &str {
+        match self {
+            ChecksumSpec::Name(kind) | ChecksumSpec::Detailed { kind, .. } => kind,
+        }
+    }
+
+    pub(super) fn prefix(&self) -> Option<&str> {
+        match self {
+            ChecksumSpec::Name(_) => None,
+            ChecksumSpec::Detailed { prefix, .. } => prefix.as_deref(),
+        }
+    }
+}
+
+/// What may stand beside a value.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoundarySpec {
+    /// Before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Edge>,
+    /// After it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub right: Option<Edge>,
+}
+
+/// The demand on a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Edge {
+    /// No `[A-Za-z0-9_]`.
+    Word,
+    /// Anything.
+    None,
+}
+
+impl Catalogue {
+    /// The catalogue that is compiled into the binary.
+    pub fn builtin() -> Result<Self, CatalogueError> {
+        let mut catalogue = Self::default();
+        for (file, text) in FILES {
+            catalogue.add(file, text)?;
+        }
+        Ok(catalogue)
+    }
+
+    /// Adds the rules of one file: the user's own, beside the built-in ones.
+    pub fn add(&mut self, file: &str, text: &str) -> Result<(), CatalogueError> {
+        let parsed: File =
+            serde_yaml::from_str(text).map_err(|source| CatalogueError::Syntax { file: file.to_owned(), source })?;
+        let mut seen: HashSet<String> = self.rules.iter().map(|rule| rule.id.clone()).collect();
+        for mut rule in parsed.rules {
+            if !seen.insert(rule.id.clone()) {
+                return Err(CatalogueError::DoubleId { file: file.to_owned(), id: rule.id });
+            }
+            rule.provider.clone_from(&parsed.provider);
+            self.rules.push(rule);
+        }
+        Ok(())
+    }
+
+    /// The rules as written, in the order of their files.
+    #[must_use]
+    pub fn rules(&self) -> &[RuleSpec] {
+        &self.rules
+    }
+}

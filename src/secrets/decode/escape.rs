@@ -1,0 +1,269 @@
+//! Escapes of single characters: percent, JSON and JavaScript, HTML, quoted-printable, Unicode look-alikes.
+
+use super::{fold, hex};
+
+/// The longest escape, in bytes.
+pub(in crate::secrets) const LONGEST: usize = 12;
+
+/// What stands at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::secrets) enum Unit {
+    /// The byte itself.
+    Plain,
+    /// An escape: its length and the byte it stands for, if it is one.
+    Escape { length: usize, byte: Option<u8> },
+    /// The start of an escape, perhaps.
+    More,
+}
+
+/// Whether an escape may begin with this byte.
+pub(in crate::secrets) const fn may_begin(byte: u8) -> bool {
+    matches!(byte, b'%' | b'\\' | b'&' | b'=' | 0x80..)
+}
+
+/// The first escape at `from` or later that may hide a token's character, and its kind; an error is how far there
+/// is none for sure.
+pub(in crate::secrets) fn next_gate(buffer: &[u8], from: usize, ended: bool) -> Result<(usize, &'static str), usize> {
+    let rest = buffer.get(from..).unwrap_or_default();
+    let limit = if ended { buffer.len() } else { buffer.len().saturating_sub(LONGEST).max(from) };
+    let sure = limit - from;
+    let first = memchr::memchr3_iter(b'%', b'\\', b'&', rest).take_while(|at| *at < sure);
+    let first = first.filter_map(|at| gate(rest.get(at..)?, ended).map(|kind| (at, kind))).next();
+    let before = first.map_or(sure, |(at, _)| at);
+    let second = memchr::memchr_iter(b'=', rest.get(..before).unwrap_or_default());
+    let second =
+        second.filter_map(|at| quoted_printable_gate(rest.get(at..)?).then_some((at, "quoted-printable"))).next();
+    let before = second.or(first).map_or(sure, |(at, _)| at);
+    let third = fold::next(rest, before).map(|at| (at, "unicode"));
+    third.or(second).or(first).map(|(at, kind)| (from + at, kind)).ok_or(limit)
+}
+
+/// Whether the escape at the front may hide a token's character, and what kind it is.
+fn gate(text: &[u8], ended: bool) -> Option<&'static str> {
+    match (text, unit(text, ended)) {
+        (_, Unit::More | Unit::Plain) | ([], _) => None,
+        ([b'%', ..], _) => Some("percent"),
+        ([b'&', b'#', ..], _) => Some("html"),
+        ([b'&', ..], Unit::Escape { byte, .. }) => {
+            byte.is_some_and(|byte| byte != b'&' && byte != b'"').then_some("html")
+        }
+        // Line breaks and quotes are no part of a token; the rules themselves know them.
+        ([b'\\', b'u' | b'U' | b'x' | b'/' | b'0'..=b'7', ..], _) => Some("escape"),
+        ([b'\\', b'\\', rest @ ..], _) => {
+            let inner = rest.iter().find(|byte| **byte != b'\\')?;
+            matches!(inner, b'u' | b'U' | b'x').then_some("escape")
+        }
+        _ => None,
+    }
+}
+
+/// A soft line break inside a word, or an escape of a character that needs none.
+fn quoted_printable_gate(text: &[u8]) -> bool {
+    match text {
+        [b'=', b'\n', next, ..] | [b'=', b'\r', b'\n', next, ..] => next.is_ascii_alphanumeric(),
+        [b'=', high, low, b'=', ..] => quoted(*high, *low).is_some(),
+        [b'=', high, low, ..] => {
+            quoted(*high, *low).is_some_and(|byte| matches!(byte, b'_' | b'-' | b'.' | b'+' | b'/'))
+        }
+        _ => false,
+    }
+}
+
+fn quoted(high: u8, low: u8) -> Option<u8> {
+    let upper = |byte: u8| !byte.is_ascii_lowercase();
+    hex::pair(high, low).filter(|byte| upper(high) && upper(low) && (0x20..0x7f).contains(byte))
+}
+
+/// What stands at the front of `text`.
+pub(in crate::secrets) fn unit(text: &[u8], ended: bool) -> Unit {
+    let found = match text {
+        [b'%', rest @ ..] => percent(rest),
+        [b'\\', rest @ ..] => backslash(rest),
+        [b'&', rest @ ..] => entity(rest),
+        [b'=', rest @ ..] => soft(rest),
+        _ => fold::unit(text),
+    };
+    match found {
+        Some(unit) => unit,
+        None if ended || text.len() >= LONGEST => Unit::Plain,
+        None => Unit::More,
+    }
+}
+
+const fn escape(length: usize, byte: u8) -> Option<Unit> {
+    Some(Unit::Escape { length, byte: Some(byte) })
+}
+
+/// `None` where the bytes end too early to tell.
+fn percent(rest: &[u8]) -> Option<Unit> {
+    match rest {
+        [b'u' | b'U', digits @ ..] => match number(digits.get(..4)?, 16) {
+            Some(code) => Some(character(6, code)),
+            None => Some(Unit::Plain),
+        },
+        [high, low, ..] => hex::pair(*high, *low).map_or(Some(Unit::Plain), |byte| escape(3, byte)),
+        [byte] if !byte.is_ascii_hexdigit() => Some(Unit::Plain),
+        _ => None,
+    }
+}
+
+fn backslash(rest: &[u8]) -> Option<Unit> {
+    match rest {
+        [b'u', b'{', digits @ ..] => {
+            let Some(close) = digits.iter().take(8).position(|byte| *byte == b'}') else {
+                return (digits.len() >= 8).then_some(Unit::Plain);
+            };
+            let code = digits.get(..close).and_then(|digits| number(digits, 16));
+            Some(code.map_or(Unit::Plain, |code| character(close + 4, code)))
+        }
+        [b'u', digits @ ..] => Some(number(digits.get(..4)?, 16).map_or(Unit::Plain, |code| character(6, code))),
+        [b'U', digits @ ..] => Some(number(digits.get(..8)?, 16).map_or(Unit::Plain, |code| character(10, code))),
+        [b'x' | b'X', digits @ ..] => Some(number(digits.get(..2)?, 16).map_or(Unit::Plain, |code| character(4, code))),
+        [b'0'..=b'7', ..] => Some(number(rest.get(..3)?, 8).map_or(Unit::Plain, |code| character(4, code))),
+        [b'n' | b'r', ..] => escape(2, b'\n'),
+        [b't' | b'b' | b'f', ..] => escape(2, b'\t'),
+        [byte @ (b'\\' | b'/' | b'"' | b'\'' | b'`'), ..] => escape(2, *byte),
+        [_, ..] => Some(Unit::Plain),
+        [] => None,
+    }
+}
+
+fn entity(rest: &[u8]) -> Option<Unit> {
+    const NAMES: [(&[u8], u8); 16] = [
+        (b"lowbar;", b'_'),
+        (b"UnderBar;", b'_'),
+        (b"hyphen;", b'-'),
+        (b"dash;", b'-'),
+        (b"period;", b'.'),
+        (b"plus;", b'+'),
+        (b"sol;", b'/'),
+        (b"equals;", b'='),
+        (b"colon;", b':'),
+        (b"commat;", b'@'),
+        (b"num;", b'#'),
+        (b"amp;", b'&'),
+        (b"quot;", b'"'),
+        (b"lt;", b'<'),
+        (b"gt;", b'>'),
+        (b"NewLine;", b'\n'),
+    ];
+    if let [b'#', digits @ ..] = rest {
+        let (radix, digits, lead) = match digits {
+            [b'x' | b'X', digits @ ..] => (16, digits, 3),
+            digits => (10, digits, 2),
+        };
+        let Some(end) = digits.iter().take(8).position(|byte| !(*byte as char).is_digit(radix)) else {
+            return (digits.len() >= 8).then_some(Unit::Plain);
+        };
+        let semicolon = usize::from(digits.get(end) == Some(&b';'));
+        let code = digits.get(..end).and_then(|digits| number(digits, radix));
+        return Some(code.map_or(Unit::Plain, |code| character(lead + end + semicolon, code)));
+    }
+    if let Some((name, byte)) = NAMES.iter().find(|(name, _)| rest.starts_with(name)) {
+        return escape(name.len() + 1, *byte);
+    }
+    let open = NAMES.iter().any(|(name, _)| name.starts_with(rest));
+    (!open).then_some(Unit::Plain)
+}
+
+/// Quoted-printable: a soft line break, or a byte.
+fn soft(rest: &[u8]) -> Option<Unit> {
+    match rest {
+        [b'\n', ..] => Some(Unit::Escape { length: 2, byte: None }),
+        [b'\r', b'\n', ..] => Some(Unit::Escape { length: 3, byte: None }),
+        [high, low, ..] => {
+            Some(quoted(*high, *low).map_or(Unit::Plain, |byte| Unit::Escape { length: 3, byte: Some(byte) }))
+        }
+        [byte] if !byte.is_ascii_hexdigit() && *byte != b'\r' => Some(Unit::Plain),
+        _ => None,
+    }
+}
+
+fn number(digits: &[u8], radix: u32) -> Option<u32> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u32, |number, byte| Some(number.checked_mul(radix)? + (*byte as char).to_digit(radix)?))
+}
+
+/// The escape of a code point: an ASCII byte, nothing for what is invisible, `?` for the others.
+fn character(length: usize, code: u32) -> Unit {
+    let byte = match u8::try_from(code) {
+        Ok(byte) if byte.is_ascii() => Some(byte),
+        _ => match fold::fold(code) {
+            fold::Folded::Nothing => None,
+            fold::Folded::Byte(byte) => Some(byte),
+            fold::Folded::Itself => Some(b'?'),
+        },
+    };
+    Unit::Escape { length, byte }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(text: &str) -> String {
+        let (mut rest, mut out) = (text.as_bytes(), Vec::new());
+        while let Some(&first) = rest.first() {
+            let length = match unit(rest, true) {
+                Unit::Escape { length, byte } => {
+                    out.extend(byte);
+                    length
+                }
+                _ => {
+                    out.push(first);
+                    1
+                }
+            };
+            rest = &rest[length..];
+        }
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    #[test]
+    fn every_way_to_write_a_letter_is_read() {
+        for text in [
+            "%67hp_",
+            "%u0067hp_",
+            "\\u0067hp_",
+            "\\u{67}hp_",
+            "\\U00000067hp_",
+            "\\x67hp_",
+            "\\147hp_",
+            "&#103;hp_",
+            "&#x67;hp_",
+            "&#x67hp_",
+            "=67hp_",
+            "g=\r\nhp_",
+            "g\u{200b}hp_",
+            "ｇｈｐ＿",
+            "g\\u200bhp_",
+            "gһp_",
+            "ghp&lowbar;",
+            "𝗀hp_",
+        ] {
+            assert_eq!(all(text), "ghp_", "{text}");
+        }
+        assert_eq!(all("100% \\d &nbsp; a=b"), "100% \\d &nbsp; a=b");
+    }
+
+    #[test]
+    fn a_cut_escape_asks_for_more() {
+        for text in ["%", "%6", "\\", "\\u00", "&", "&#1", "&low", "=", "=6", "\u{200b}"] {
+            let whole = text.as_bytes();
+            let cut = if text == "\u{200b}" { &whole[..2] } else { whole };
+            assert_eq!(unit(cut, false), Unit::More, "{text}");
+            assert_ne!(unit(cut, true), Unit::More, "{text}");
+        }
+    }
+
+    #[test]
+    fn gates_are_escapes_that_hide_something() {
+        let gate = |text: &str| next_gate(text.as_bytes(), 0, true).ok().map(|(at, _)| at);
+        assert_eq!(gate("a %67"), Some(2));
+        assert_eq!(gate(r"a\nb \\n c:\dir \u0061"), Some(16));
+        assert_eq!(gate("a=b&amp;c 100% &nbsp; привет мир"), None);
+        assert_eq!(gate("=67=68"), Some(0));
+    }
+}

@@ -1,0 +1,60 @@
+//! Hexadecimal, of either case and at both alignments.
+
+/// Bytes of text in a row that make a streak.
+const STREAK: usize = 16;
+
+const fn nibble(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
+pub(in crate::secrets) fn pair(high: u8, low: u8) -> Option<u8> {
+    Some(nibble(high)? << 4 | nibble(low)?)
+}
+
+/// Finds stretches of hex that are text; `each` gets where one starts and its bytes.
+pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
+    if text.len() < STREAK * 2 {
+        return;
+    }
+    let mut bytes = Vec::new();
+    for alignment in 0..2 {
+        let mut start = alignment;
+        for at in (alignment..text.len()).step_by(2) {
+            let byte = text.get(at..at + 2).and_then(|two| pair(two[0], two[1]));
+            match byte.filter(|byte| (0x20..0x7f).contains(byte) || byte.is_ascii_whitespace()) {
+                Some(byte) => bytes.push(byte),
+                None => {
+                    tell(start, &mut bytes, each);
+                    start = at + 2;
+                }
+            }
+        }
+        tell(start, &mut bytes, each);
+    }
+}
+
+fn tell(start: usize, bytes: &mut Vec<u8>, each: &mut dyn FnMut(usize, &[u8])) {
+    if bytes.len() >= STREAK {
+        each(start, bytes);
+    }
+    bytes.clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_in_hex_is_found_and_digests_are_not() {
+        let mut found = Vec::new();
+        let text = format!("f{}ff", data_encoding::HEXUPPER.encode(b"ghp_c0nR53vbNwvZ57YiuP"));
+        streaks(text.as_bytes(), &mut |at, bytes| found.push((at, bytes.to_vec())));
+        assert_eq!(found, [(1, b"ghp_c0nR53vbNwvZ57YiuP".to_vec())]);
+        streaks(b"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", &mut |_, _| panic!());
+    }
+}

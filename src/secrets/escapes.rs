@@ -1,0 +1,191 @@
+//! Escaped text: words in which some character is written otherwise (`%67`, `\u0067`, `&#103;`, `=67`, a
+//! full-width letter) are unescaped and fed to a level of their own.
+
+use super::decode::escape::{self, Unit};
+use super::stream::{BEFORE, DEEPEST, Origin, SEPARATOR, Scan, Stream, is_separator};
+use std::collections::VecDeque;
+
+/// Unescaped words are fed at least this often.
+const FLUSH: usize = 4096;
+/// What stands between two words on the unescaped level: enough that the first is decided.
+const GAP: [u8; 16] = [SEPARATOR; 16];
+
+/// The pass over escaped words.
+#[derive(Default)]
+pub(super) struct Escapes {
+    /// Where it goes on.
+    at: u64,
+    /// The end of the last word that was unescaped.
+    word_end: u64,
+    /// The escape that opened the word that the pass is in.
+    inside: Option<&'static str>,
+    child: Option<Box<Stream>>,
+    map: Map,
+    out: Vec<u8>,
+}
+
+impl Escapes {
+    pub(super) fn reset(&mut self) {
+        if let Some(child) = &mut self.child
+            && self.map.end > 0
+        {
+            child.reset();
+        }
+        (self.at, self.word_end, self.inside) = (0, 0, None);
+        self.map.clear();
+        self.out.clear();
+    }
+
+    pub(super) fn pass(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
+        if level.depth >= DEEPEST {
+            return level.base + level.buffer.len() as u64;
+        }
+        let buffer = &level.buffer;
+        let mut at = (self.at - level.base) as usize;
+        loop {
+            let Some(kind) = self.inside else {
+                match escape::next_gate(buffer, at, ended) {
+                    Ok((gate, kind)) => {
+                        at = word_start(buffer, gate, self.word_end.saturating_sub(level.base) as usize);
+                        self.inside = Some(kind);
+                        self.map.begin(level.base + at as u64);
+                    }
+                    Err(clear) => {
+                        at = clear;
+                        break;
+                    }
+                }
+                continue;
+            };
+            let (next, closed) = self.unescape(buffer, at, level.base, ended);
+            at = next;
+            if closed {
+                self.out.extend_from_slice(&GAP);
+                self.inside = None;
+                self.word_end = level.base + at as u64;
+            }
+            self.flush(level.depth, scan, origin, kind, false);
+            if !closed && self.out.is_empty() {
+                let rest = buffer.get(at..).unwrap_or_default();
+                let stuck = rest.is_empty() || (!ended && rest.len() < escape::LONGEST);
+                if stuck {
+                    break;
+                }
+            }
+        }
+        if ended && self.map.end > 0 {
+            self.flush(level.depth, scan, origin, self.inside.unwrap_or("escape"), true);
+        }
+        self.at = level.base + at as u64;
+        match self.map.open() {
+            Some(held) => held.min(self.at),
+            None => self.at,
+        }
+    }
+
+    /// Unescapes until the word ends, the bytes end or enough is gathered.
+    fn unescape(&mut self, buffer: &[u8], mut at: usize, base: u64, ended: bool) -> (usize, bool) {
+        while let Some(&byte) = buffer.get(at) {
+            if self.out.len() >= FLUSH {
+                return (at, false);
+            }
+            if is_separator(byte) {
+                return (at, true);
+            }
+            if !escape::may_begin(byte) {
+                self.out.push(byte);
+                at += 1;
+                continue;
+            }
+            match escape::unit(buffer.get(at..).unwrap_or_default(), ended) {
+                Unit::Plain => {
+                    self.out.push(byte);
+                    at += 1;
+                }
+                Unit::Escape { length, byte } => {
+                    self.out.extend(byte);
+                    at += length;
+                    self.map.note(self.out.len(), base + at as u64);
+                }
+                Unit::More => return (at, false),
+            }
+        }
+        (at, false)
+    }
+
+    fn flush(&mut self, depth: u8, scan: &mut Scan<'_>, origin: Origin<'_>, kind: &'static str, ended: bool) {
+        if self.out.is_empty() && !ended {
+            return;
+        }
+        let child = self.child.get_or_insert_with(|| Box::new(Stream::new(depth + 1)));
+        scan.work.spent += self.out.len() as u64 * 4;
+        scan.path.push(kind);
+        let map = &self.map;
+        let cleared = child.feed(scan, &|at| origin(map.lookup(at)), &self.out, ended);
+        scan.path.pop();
+        self.map.fed(self.out.len(), cleared);
+        self.out.clear();
+    }
+}
+
+/// The start of the word that `gate` stands in, not before `floor`.
+fn word_start(buffer: &[u8], gate: usize, floor: usize) -> usize {
+    let floor = floor.max(gate.saturating_sub(BEFORE)).min(gate);
+    let head = buffer.get(floor..gate).unwrap_or_default();
+    floor + head.iter().rposition(|byte| is_separator(*byte)).map_or(0, |at| at + 1)
+}
+
+/// Where the bytes of a decoded level come from.
+#[derive(Default)]
+pub(super) struct Map {
+    /// Pairs of (decoded offset, offset it comes from), ascending.
+    points: VecDeque<(u64, u64)>,
+    /// How much of the decoded level was fed, and how much of that is decided.
+    end: u64,
+    cleared: u64,
+}
+
+impl Map {
+    fn clear(&mut self) {
+        self.points.clear();
+        (self.end, self.cleared) = (0, 0);
+    }
+
+    /// A word begins: the next byte that is fed comes from `source`.
+    fn begin(&mut self, source: u64) {
+        self.points.push_back((self.end, source));
+    }
+
+    /// The decoded byte `ahead` of what was fed comes from `source`.
+    fn note(&mut self, ahead: usize, source: u64) {
+        let decoded = self.end + ahead as u64;
+        let coarse = |last: &(u64, u64)| decoded < last.0 + 32 && source < last.1 + 256;
+        if !self.points.back().is_some_and(coarse) {
+            self.points.push_back((decoded, source));
+        }
+    }
+
+    fn fed(&mut self, length: usize, cleared: u64) {
+        self.end += length as u64;
+        self.cleared = cleared;
+        let needed = cleared.saturating_sub(BEFORE as u64);
+        while self.points.get(1).is_some_and(|point| point.0 <= needed) {
+            self.points.pop_front();
+        }
+    }
+
+    /// At the latest where a decoded byte comes from: decoding only shortens.
+    fn lookup(&self, decoded: u64) -> u64 {
+        let at = self.points.partition_point(|point| point.0 <= decoded);
+        let Some(&(from, source)) = at.checked_sub(1).and_then(|at| self.points.get(at)) else {
+            return self.points.front().map_or(0, |point| point.1);
+        };
+        let linear = source + (decoded - from);
+        self.points.get(at).map_or(linear, |next| linear.min(next.1))
+    }
+
+    /// Where the first byte comes from that the decoded level has not decided.
+    fn open(&self) -> Option<u64> {
+        (self.cleared < self.end).then(|| self.lookup(self.cleared))
+    }
+}

@@ -1,0 +1,91 @@
+//! What looks like a secret and is none: placeholders, documented examples, credential scopes.
+
+/// Bits per character, by Shannon.
+pub(super) fn entropy(bytes: &[u8]) -> f32 {
+    if bytes.is_empty() {
+        return 0.0;
+    }
+    let mut counts = [0u32; 256];
+    bytes.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
+    let total = bytes.len() as f32;
+    counts.iter().filter(|&&count| count > 0).map(|&count| count as f32 / total).map(|p| -p * p.log2()).sum()
+}
+
+/// Whether a value was made up to stand for a secret: one character over and over, a mask of x and 0,
+/// a word that says so. `variable` is the value without its prefix.
+pub(super) fn is_placeholder(variable: &[u8]) -> bool {
+    const WORDS: [&[u8]; 14] = [
+        b"example",
+        b"placeholder",
+        b"redacted",
+        b"yourtoken",
+        b"your_token",
+        b"your-token",
+        b"yourapikey",
+        b"your_api",
+        b"your-api",
+        b"changeme",
+        b"xxxxxxxx",
+        b"dummytoken",
+        b"insert_",
+        b"fake_token",
+    ];
+    if variable.len() < 8 {
+        return false;
+    }
+    let head = variable.get(..256).unwrap_or(variable);
+    let mut seen = [false; 256];
+    head.iter().for_each(|byte| seen[usize::from(byte.to_ascii_lowercase())] = true);
+    let distinct = seen.iter().filter(|seen| **seen).count();
+    if distinct < 4 || longest_run(head) * 2 > head.len() {
+        return true;
+    }
+    let lower = head.to_ascii_lowercase();
+    WORDS.iter().any(|word| memchr::memmem::find(&lower, word).is_some()) || is_sequence(&lower)
+}
+
+fn longest_run(bytes: &[u8]) -> usize {
+    bytes.chunk_by(|a, b| a.eq_ignore_ascii_case(b)).map(<[u8]>::len).max().unwrap_or(0)
+}
+
+/// Most of it counts up: `0123456789`, `abcdefgh`.
+fn is_sequence(lower: &[u8]) -> bool {
+    let ups = lower.windows(2).filter(|pair| pair[1] == pair[0].wrapping_add(1) || pair == b"90").count();
+    ups * 4 > lower.len() * 3
+}
+
+/// Whether an AWS key id is followed by a credential scope (`/20261122/eu-west-1/`): then it stands in a
+/// signature, open to everyone.
+pub(super) fn is_credential_scope(after: &[u8]) -> bool {
+    let rest = [&b"/"[..], b"%2F", b"%2f", b"%252F", b"\\/"].iter().find_map(|slash| after.strip_prefix(*slash));
+    rest.and_then(|rest| rest.get(..8)).is_some_and(|date| date.iter().all(u8::is_ascii_digit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_up_values_are_told_from_random_ones() {
+        for text in [
+            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            "XxXXXXx0XXxXx0XxxXxxx0_x0XxxXXxX0",
+            "IOSFODNN7EXAMPLE",
+            "abcdefghijklmnopqrstuvwxyz0123456789",
+            "0000000000000000000000000000abcd",
+            "your_token_here_please",
+        ] {
+            assert!(is_placeholder(text.as_bytes()), "{text}");
+        }
+        for text in ["c0nR53vbNwvZ57YiuPRr0fm01p4fCm2UdWaA", "EWCGRBFAS73QNT3Y", "242512fa9bbd0a3afff5f32cedf3463d"] {
+            assert!(!is_placeholder(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_credential_scope_follows_a_key_id_in_a_signature() {
+        assert!(is_credential_scope(b"/20261122/eu-west-1/s3/aws4_request"));
+        assert!(is_credential_scope(b"%2F20261122%2Feu-west-1"));
+        assert!(!is_credential_scope(b"/objects"));
+    }
+}

@@ -1,0 +1,142 @@
+//! Everything of a request but its body, scanned in one go: host labels, path, query, fields.
+
+use super::finding::{Finding, Surface};
+use super::guard::{At, Guard};
+use super::home::Spot;
+use super::stream::{Hit, SEPARATOR, Scan, Stream, Work};
+use crate::net::Host;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// A request's head as it goes upstream, or a message's trailers.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadView<'a> {
+    /// The destination.
+    pub host: &'a Host,
+    /// The method.
+    pub method: &'a str,
+    /// The path, as sent.
+    pub path: &'a str,
+    /// The query without its question mark, as sent.
+    pub query: Option<&'a str>,
+    /// Names and values in order.
+    pub fields: &'a [(&'a [u8], &'a [u8])],
+    /// Whether the fields are trailers.
+    pub trailers: bool,
+}
+
+/// A part of the head in the text that is scanned.
+struct Part<'a> {
+    start: usize,
+    surface: Surface,
+    field: Option<&'a str>,
+}
+
+impl Guard {
+    /// Scans a head. Any finding that is [`Blocked`](super::Disposition::Blocked) stops the request.
+    #[must_use]
+    pub fn scan_head(&self, head: &HeadView<'_>) -> Vec<Finding> {
+        let (text, parts) = compose(head);
+        let mut findings: Vec<Finding> = Vec::new();
+        let mut work = Work::new();
+        work.given = text.len() as u64;
+        let mut report = |hit: &Hit<'_>| {
+            let part = parts.partition_point(|part| part.start as u64 <= hit.start).saturating_sub(1);
+            let Some(part) = parts.get(part) else { return };
+            let (spot, place) = place(part, hit.candidate.before);
+            let offset = hit.start - part.start as u64;
+            let at = At { host: head.host, surface: part.surface, place, spot, offset, maskable: false };
+            findings.extend(self.inner.judge(hit, at));
+        };
+        let mut scan = Scan { scanner: &self.inner.scanner, report: &mut report, work: &mut work, path: Vec::new() };
+        Stream::new(0).feed(&mut scan, &|at| at, &text, true);
+        findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint && a.place == b.place);
+        findings
+    }
+
+    /// The text with every secret in it replaced, for the journal.
+    #[must_use]
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut spans: Vec<(usize, usize)> = Vec::new();
+        let mut work = Work::new();
+        work.given = text.len() as u64;
+        let mut report = |hit: &Hit<'_>| spans.push((hit.start as usize, hit.end as usize));
+        let mut scan = Scan { scanner: &self.inner.scanner, report: &mut report, work: &mut work, path: Vec::new() };
+        Stream::new(0).feed(&mut scan, &|at| at, text.as_bytes(), true);
+        if spans.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        spans.sort_unstable();
+        let mut out = String::new();
+        let mut done = 0;
+        for (start, end) in spans {
+            if start > done {
+                out.push_str(&String::from_utf8_lossy(text.as_bytes().get(done..start).unwrap_or_default()));
+            }
+            if end > done {
+                out.push_str("[redacted]");
+                done = end;
+            }
+        }
+        out.push_str(&String::from_utf8_lossy(text.as_bytes().get(done..).unwrap_or_default()));
+        Cow::Owned(out)
+    }
+}
+
+fn compose<'a>(head: &HeadView<'a>) -> (Vec<u8>, Vec<Part<'a>>) {
+    let mut text = Vec::with_capacity(2048);
+    let mut parts = Vec::with_capacity(head.fields.len() + 5);
+    let mut part = |text: &mut Vec<u8>, surface, field| {
+        text.push(SEPARATOR);
+        parts.push(Part { start: text.len(), surface, field });
+    };
+    if !head.trailers {
+        if let Some(name) = head.host.as_name() {
+            part(&mut text, Surface::Host, None);
+            text.extend_from_slice(name.as_bytes());
+        }
+        part(&mut text, Surface::Method, None);
+        text.extend_from_slice(head.method.as_bytes());
+        part(&mut text, Surface::Path, None);
+        text.extend_from_slice(head.path.as_bytes());
+        if let Some(query) = head.query {
+            part(&mut text, Surface::Query, None);
+            text.extend_from_slice(query.as_bytes());
+        }
+    }
+    let surface = if head.trailers { Surface::Trailer } else { Surface::Header };
+    for (name, value) in head.fields {
+        // The session's own token: the gateway reads and strips it.
+        if name.eq_ignore_ascii_case(b"proxy-authorization") {
+            continue;
+        }
+        part(&mut text, surface, std::str::from_utf8(name).ok());
+        text.extend_from_slice(name);
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value);
+    }
+    (text, parts)
+}
+
+/// Where in the head a hit stands, and its name for the record.
+fn place<'a>(part: &Part<'a>, before: &'a [u8]) -> (Spot<'a>, Option<Arc<str>>) {
+    let parameter = |opens: &[u8], equals: u8| {
+        let equals = memchr::memrchr(equals, before)?;
+        let name = before.get(..equals)?;
+        let start = name.iter().rposition(|byte| opens.contains(byte)).map_or(0, |at| at + 1);
+        std::str::from_utf8(name.get(start..)?).ok()
+    };
+    match (part.surface, part.field) {
+        (Surface::Query, _) => match parameter(b"&?;\n", b'=') {
+            Some(name) => (Spot::Query(name), Some(name.into())),
+            None => (Spot::Content, None),
+        },
+        (Surface::Path, _) => (Spot::Path, None),
+        (_, Some(field)) if field.eq_ignore_ascii_case("cookie") => match parameter(b"; ", b'=') {
+            Some(name) => (Spot::Cookie(name), Some(field.into())),
+            None => (Spot::Header(field), Some(field.into())),
+        },
+        (_, Some(field)) => (Spot::Header(field), Some(field.into())),
+        _ => (Spot::Content, None),
+    }
+}

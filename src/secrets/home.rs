@@ -1,0 +1,158 @@
+//! Homes: the hosts where a credential belongs, and the place in a request where that provider reads it.
+
+use crate::net::{Host, HostPattern};
+
+/// A host pattern of the catalogue: a policy's, or one whose stars stand in the middle
+/// (`bedrock.*.amazonaws.com`), each for one label.
+#[derive(Clone, Debug)]
+pub(super) enum Home {
+    Pattern(HostPattern),
+    Labels(Box<[Box<str>]>),
+}
+
+/// Not a host pattern.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no host")]
+pub struct BadHome(String);
+
+impl Home {
+    pub(super) fn parse(text: &str) -> Result<Self, BadHome> {
+        if let Ok(pattern) = text.parse() {
+            return Ok(Home::Pattern(pattern));
+        }
+        let label = |label: &str| {
+            let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+            label == "*" || (!label.is_empty() && label.bytes().all(known))
+        };
+        let labels: Box<[Box<str>]> = text.split('.').map(Into::into).collect();
+        let known =
+            labels.len() >= 3 && labels.iter().all(|text| label(text)) && labels.last().is_some_and(|l| **l != *"*");
+        known.then_some(Home::Labels(labels)).ok_or_else(|| BadHome(text.to_owned()))
+    }
+
+    pub(super) fn matches(&self, host: &Host) -> bool {
+        match self {
+            Home::Pattern(pattern) => pattern.matches(host),
+            Home::Labels(labels) => host.as_name().is_some_and(|name| {
+                name.split('.').count() == labels.len()
+                    && name.split('.').zip(labels).all(|(label, pattern)| **pattern == *"*" || **pattern == *label)
+            }),
+        }
+    }
+}
+
+/// Where in a request a provider reads a credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The Authorization field, under any scheme.
+    Authorization,
+    Header(Box<str>),
+    Query(Box<str>),
+    /// A field of a form, urlencoded or multipart.
+    Form(Box<str>),
+    /// A member of a JSON body.
+    Json(Box<str>),
+    Path,
+    Cookie(Box<str>),
+    AnyCookie,
+    /// Never sent anywhere.
+    Nowhere,
+}
+
+/// Not a place.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no place")]
+pub struct BadPlace(String);
+
+impl Place {
+    pub(super) fn parse(text: &str) -> Result<Self, BadPlace> {
+        let (kind, name) = text.split_once(':').unwrap_or((text, ""));
+        let folded = || name.to_ascii_lowercase().into_boxed_str();
+        Ok(match (kind, name.is_empty()) {
+            ("bearer" | "basic" | "sigv4" | "digest", true) => Place::Authorization,
+            ("header", false) if name.eq_ignore_ascii_case("authorization") => Place::Authorization,
+            ("header", false) => Place::Header(folded()),
+            ("query", false) => Place::Query(folded()),
+            ("form", false) => Place::Form(folded()),
+            ("json", false) => Place::Json(folded()),
+            ("path" | "url", true) => Place::Path,
+            ("cookie", false) => Place::Cookie(folded()),
+            ("cookie", true) => Place::AnyCookie,
+            ("none", true) => Place::Nowhere,
+            _ => return Err(BadPlace(text.to_owned())),
+        })
+    }
+}
+
+/// Where in a request a match was found, as far as places tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spot<'a> {
+    /// A header field, by its name.
+    Header(&'a str),
+    /// A cookie, by its name.
+    Cookie(&'a str),
+    /// A query parameter, by its name.
+    Query(&'a str),
+    Path,
+    /// A field of an urlencoded or multipart body.
+    Form(&'a str),
+    /// A member of a JSON body.
+    Json(&'a str),
+    /// Anywhere else: content.
+    Content,
+}
+
+impl Spot<'_> {
+    /// Whether a provider that reads credentials at `places` reads one here. Without places: anywhere in the
+    /// head, nowhere in a body.
+    pub(super) fn is_one_of(self, places: &[Place]) -> bool {
+        if places.is_empty() {
+            return matches!(self, Spot::Header(_) | Spot::Cookie(_) | Spot::Query(_) | Spot::Path);
+        }
+        places.iter().any(|place| match (self, place) {
+            (Spot::Header(name), Place::Authorization) => name.eq_ignore_ascii_case("authorization"),
+            (Spot::Header(name), Place::Header(wanted))
+            | (Spot::Cookie(name), Place::Cookie(wanted))
+            | (Spot::Query(name), Place::Query(wanted))
+            | (Spot::Form(name), Place::Form(wanted))
+            | (Spot::Json(name), Place::Json(wanted)) => name.eq_ignore_ascii_case(wanted),
+            // Token endpoints that take a form take the same names as JSON, and the other way round.
+            (Spot::Json(name), Place::Form(wanted)) | (Spot::Form(name), Place::Json(wanted)) => {
+                name.eq_ignore_ascii_case(wanted)
+            }
+            (Spot::Path, Place::Path) | (Spot::Cookie(_), Place::AnyCookie) => true,
+            _ => false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(pattern: &str, host: &str) -> bool {
+        Home::parse(pattern).unwrap().matches(&Host::parse(host.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn a_home_is_matched_label_by_label() {
+        assert!(home("bedrock.*.amazonaws.com", "bedrock.eu-west-1.amazonaws.com"));
+        assert!(!home("bedrock.*.amazonaws.com", "bedrock.amazonaws.com"));
+        assert!(!home("bedrock.*.amazonaws.com", "bedrock.x.amazonaws.com.evil.example"));
+        assert!(!home("api.github.com", "api.github.com.evil.example"));
+        assert!(home("**.amazonaws.com", "s3.eu-west-1.amazonaws.com"));
+        assert!(Home::parse("a.*").is_err());
+        assert!(Home::parse("https://a.b").is_err());
+    }
+
+    #[test]
+    fn a_place_is_where_the_provider_reads() {
+        let places: Vec<_> = ["bearer", "query:key"].iter().map(|text| Place::parse(text).unwrap()).collect();
+        assert!(Spot::Header("Authorization").is_one_of(&places));
+        assert!(Spot::Query("key").is_one_of(&places));
+        assert!(!Spot::Query("q").is_one_of(&places));
+        assert!(!Spot::Content.is_one_of(&places));
+        assert!(!Spot::Content.is_one_of(&[]));
+        assert!(Place::parse("header").is_err());
+    }
+}

@@ -1,0 +1,157 @@
+//! A rule of the catalogue, compiled.
+
+use super::catalogue::{Edge, Group, RuleSpec};
+use super::checksum::{Checksum, UnknownChecksum};
+use super::filter;
+use super::finding::Severity;
+use super::home::{BadHome, BadPlace, Home, Place};
+use super::shape::ShapeError;
+use std::sync::Arc;
+
+/// A rule ready to judge a match.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) id: Arc<str>,
+    pub(super) group: Group,
+    pub(super) severity: Severity,
+    pub(super) homes: Box<[Home]>,
+    pub(super) places: Box<[Place]>,
+    pub(super) context: Option<Context>,
+    checksum: Option<Checksum>,
+    /// Whether the checksum is strong enough to do without a left boundary.
+    certain: bool,
+    entropy: f32,
+    left: bool,
+    right: bool,
+    /// A JWT may go to the host that it names itself.
+    pub(super) names_its_home: bool,
+    pub(super) head: bool,
+    pub(super) body: bool,
+    aws_key_id: bool,
+}
+
+/// The words that must stand before a value.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) keywords: Box<[Box<[u8]>]>,
+    pub(super) within: usize,
+}
+
+/// Why a rule was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RuleError {
+    /// Its pattern.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    /// Its checksum.
+    #[error(transparent)]
+    Checksum(#[from] UnknownChecksum),
+    /// A home.
+    #[error(transparent)]
+    Home(#[from] BadHome),
+    /// A place.
+    #[error(transparent)]
+    Place(#[from] BadPlace),
+    /// No literal and no context: it would be held to every byte.
+    #[error("the pattern has no literal of three bytes; it needs a `context`")]
+    NoAnchor,
+    /// A surface other than `all`, `head`, `body`.
+    #[error("`{0}` is no surface")]
+    Surface(String),
+}
+
+/// A match and what stands around it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate<'a> {
+    pub(super) before: &'a [u8],
+    pub(super) value: &'a [u8],
+    pub(super) after: &'a [u8],
+}
+
+impl Rule {
+    pub(super) fn new(spec: &RuleSpec, prefix: usize) -> Result<Self, RuleError> {
+        let checksum = spec.checksum.as_ref().map(Checksum::new).transpose()?;
+        let kind = spec.checksum.as_ref().map_or("", |checksum| checksum.kind());
+        let edge = |edge: Option<Edge>, default: bool| edge.map_or(default, |edge| edge == Edge::Word);
+        let boundary = spec.boundary.unwrap_or_default();
+        if let Some(surface) = spec.surfaces.iter().find(|s| !matches!(s.as_str(), "all" | "head" | "body")) {
+            return Err(RuleError::Surface(surface.clone()));
+        }
+        let seen = |surface: &str| spec.surfaces.is_empty() || spec.surfaces.iter().any(|s| s == "all" || s == surface);
+        Ok(Self {
+            id: spec.id.as_str().into(),
+            group: spec.group,
+            severity: spec.severity,
+            homes: spec.homes.iter().map(|home| Home::parse(home)).collect::<Result<_, _>>()?,
+            places: spec.places.iter().map(|place| Place::parse(place)).collect::<Result<_, _>>()?,
+            context: spec.context.as_ref().map(|context| Context {
+                keywords: context.keywords.iter().map(|word| fold_context(word.as_bytes()).into()).collect(),
+                within: usize::from(context.within),
+            }),
+            certain: kind.starts_with("crc32") || kind.starts_with("base58check") || kind == "bech32",
+            checksum,
+            entropy: spec.entropy.unwrap_or(0.0),
+            left: edge(boundary.left, prefix < 5),
+            right: edge(boundary.right, true),
+            names_its_home: kind == "jwt" && spec.homes.is_empty(),
+            head: seen("head"),
+            body: seen("body"),
+            aws_key_id: spec.id.starts_with("aws-") && prefix == 4,
+        })
+    }
+
+    /// Whether a match of the shape is a finding: neighbours, checksum, entropy, no placeholder, context.
+    pub(super) fn accepts(&self, candidate: &Candidate<'_>, prefix: usize) -> bool {
+        let Candidate { before, value, after } = *candidate;
+        if self.right && after.first().is_some_and(|byte| is_word(*byte)) {
+            return false;
+        }
+        if self.checksum.as_ref().is_some_and(|checksum| !checksum.holds(value)) {
+            return false;
+        }
+        if self.left && !self.certain && !is_left_edge(before) {
+            return false;
+        }
+        let variable = value.get(prefix..).unwrap_or_default();
+        if self.entropy > 0.0 && filter::entropy(variable) < self.entropy {
+            return false;
+        }
+        if filter::is_placeholder(variable) || (self.aws_key_id && filter::is_credential_scope(after)) {
+            return false;
+        }
+        self.context.as_ref().is_none_or(|context| context.stands_before(before))
+    }
+}
+
+impl Context {
+    fn stands_before(&self, before: &[u8]) -> bool {
+        let window = before.get(before.len().saturating_sub(self.within)..).unwrap_or(before);
+        let window = fold_context(window);
+        self.keywords.iter().any(|word| memchr::memmem::find(&window, word).is_some())
+    }
+}
+
+/// Lower case, and one separator for all: `DD-API-KEY`, `dd.api key` → `dd_api_key`.
+pub(super) fn fold_context(text: &[u8]) -> Vec<u8> {
+    let fold = |byte: &u8| match byte {
+        b'-' | b'.' | b' ' => b'_',
+        byte => byte.to_ascii_lowercase(),
+    };
+    text.iter().map(fold).collect()
+}
+
+pub(super) const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Whether a value may start here: no word character before, or one that belongs to an escape (`\n`, `%3D`, `u003d`).
+fn is_left_edge(before: &[u8]) -> bool {
+    match before {
+        [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => true,
+        [.., b'%', high, low] | [.., b'u', b'0', b'0', high, low] if high.is_ascii_hexdigit() => {
+            low.is_ascii_hexdigit()
+        }
+        [.., byte] => !is_word(*byte),
+        [] => true,
+    }
+}

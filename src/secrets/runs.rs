@@ -1,0 +1,274 @@
+//! Runs of value characters: values without a prefix of their own, and whatever is encoded in them.
+
+use super::decode::{base64, hex};
+use super::shape::{ByteSet, Outcome};
+use super::stream::{BEFORE, DEEPEST, Origin, Scan, Stream};
+
+/// Shorter runs hold no value without a prefix and no encoded token.
+const SHORTEST: usize = 16;
+/// Longer runs are decoded piece by piece, each with the end of the one before.
+const PIECE: usize = 4096;
+const OVERLAP: usize = 768;
+
+/// The characters that a run is made of: base64 of both alphabets.
+const fn is_value(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+}
+
+pub(super) fn value_set() -> ByteSet {
+    ByteSet::of((0..=255).filter(|&byte| is_value(byte)))
+}
+
+/// The pass over runs.
+#[derive(Default)]
+pub(super) struct Runs {
+    /// Where it goes on.
+    at: u64,
+    /// Whether that is inside a run of which pieces were decoded already.
+    inside: bool,
+    found: Vec<(u32, u32)>,
+    text: Vec<u8>,
+    child: Option<Box<Stream>>,
+}
+
+/// A run, joined with those on the following lines if it is wrapped.
+struct Piece {
+    start: usize,
+    /// Where the pass goes on after it.
+    next: usize,
+    inside: bool,
+    /// Characters a line, and bytes of a line break; 0 if there is one line only.
+    width: usize,
+    gap: usize,
+}
+
+impl Runs {
+    pub(super) fn reset(&mut self) {
+        self.at = 0;
+        self.inside = false;
+    }
+
+    pub(super) fn pass(&mut self, level: &mut Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
+        let mut at = (self.at - level.base) as usize;
+        let mut found = std::mem::take(&mut self.found);
+        collect(&level.buffer, at, &mut found);
+        let mut decided = true;
+        for &(start, end) in &found {
+            let (start, end) = ((start as usize).max(at), end as usize);
+            if end < start + SHORTEST && !(self.inside && start == at) {
+                continue;
+            }
+            self.inside &= start == at;
+            let Some(piece) = self.gather(&level.buffer, start, end, ended) else {
+                (at, decided) = (start, false);
+                break;
+            };
+            if !self.inside && level.pass_loose(scan, origin, start, end, ended).is_err() {
+                (at, decided) = (start, false);
+                break;
+            }
+            self.decode(level, scan, origin, &piece);
+            (at, self.inside) = (piece.next, piece.inside);
+        }
+        self.found = found;
+        if decided {
+            let open = at_or_open_run(&level.buffer, at, ended);
+            self.inside &= open == at;
+            at = open;
+        }
+        self.at = level.base + at as u64;
+        self.at
+    }
+
+    /// The run at `start`, with the lines that follow it if it is wrapped; `None` if its end isn't known yet.
+    fn gather(&mut self, buffer: &[u8], start: usize, end: usize, ended: bool) -> Option<Piece> {
+        let text = &mut self.text;
+        text.clear();
+        if end - start > PIECE {
+            text.extend_from_slice(buffer.get(start..start + PIECE).unwrap_or_default());
+            return Some(Piece { start, next: start + PIECE - OVERLAP, inside: true, width: 0, gap: 0 });
+        }
+        if end == buffer.len() && !ended {
+            return None;
+        }
+        text.extend_from_slice(buffer.get(start..end).unwrap_or_default());
+        let (width, mut last, mut gap) = (end - start, end, 0);
+        let mut line_starts = 0;
+        while let Some(length) = line_break(buffer.get(last..).unwrap_or_default(), ended)? {
+            let line = last + length;
+            let stop = run_end(buffer, line);
+            if stop == buffer.len() && !ended && stop - line <= width {
+                return None;
+            }
+            if stop == line || stop - line > width {
+                break;
+            }
+            gap = length;
+            if text.len() + width > PIECE {
+                // The next piece begins some lines before this one.
+                let back = OVERLAP.div_ceil(width).min(line_starts);
+                let next = line - back * (width + gap);
+                return Some(Piece { start, next, inside: true, width, gap });
+            }
+            text.extend_from_slice(buffer.get(line..stop).unwrap_or_default());
+            line_starts += 1;
+            last = stop;
+            if stop - line < width {
+                break;
+            }
+        }
+        Some(Piece { start, next: last, inside: false, width: if gap > 0 { width } else { 0 }, gap })
+    }
+
+    fn decode(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, piece: &Piece) {
+        if level.depth >= DEEPEST || self.text.len() < 24 {
+            return;
+        }
+        let text = std::mem::take(&mut self.text);
+        let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
+        let place = |at: u64| {
+            let at = at as usize;
+            let breaks = at.checked_div(piece.width).unwrap_or(0) * piece.gap;
+            origin(level.base + (piece.start + at + breaks) as u64)
+        };
+        base64::streaks(&text, &mut |start, bytes| {
+            scan.work.spent += bytes.len() as u64 * 4;
+            scan.path.push("base64");
+            child.reset();
+            child.feed(scan, &|at| place((start as u64) + at * 4 / 3), bytes, true);
+            scan.path.pop();
+        });
+        hex::streaks(&text, &mut |start, bytes| {
+            scan.work.spent += bytes.len() as u64 * 4;
+            scan.path.push("hex");
+            child.reset();
+            child.feed(scan, &|at| place((start as u64) + at * 2), bytes, true);
+            scan.path.pop();
+        });
+        self.text = text;
+    }
+}
+
+impl Stream {
+    /// Shapes without a literal at the run's start; an error if one isn't decided yet.
+    fn pass_loose(
+        &mut self,
+        scan: &mut Scan<'_>,
+        origin: Origin<'_>,
+        start: usize,
+        end: usize,
+        ended: bool,
+    ) -> Result<(), ()> {
+        if self.covers(self.base + start as u64) {
+            return Ok(());
+        }
+        let length = (end - start) as u32;
+        let mut matches = Vec::new();
+        for loose in &scan.scanner.loose {
+            if length < loose.least || length > loose.most {
+                continue;
+            }
+            let Some(owner) = scan.scanner.shapes.get(loose.shape as usize) else { continue };
+            let hay = self.buffer.get(start..).unwrap_or_default();
+            match owner.shape.run(hay, ended, &mut scan.work.spent) {
+                Outcome::No => {}
+                Outcome::More => return Err(()),
+                Outcome::Match(length) if !ended && hay.len() < length + 16 => return Err(()),
+                Outcome::Match(length) => matches.push((start, length, loose.shape)),
+            }
+        }
+        if !matches.is_empty() {
+            self.settle(scan, origin, matches);
+        }
+        Ok(())
+    }
+}
+
+/// The line break at the front: its bytes, plain or escaped; the outer `None` if it may still become one.
+fn line_break(text: &[u8], ended: bool) -> Option<Option<usize>> {
+    const BREAKS: [&[u8]; 5] = [b"\r\n", b"\n", b"\\r\\n", b"\\n", b"%0A"];
+    if let Some(found) = BREAKS.iter().find(|b| text.starts_with(b)) {
+        return Some(Some(found.len()));
+    }
+    let open = !ended && BREAKS.iter().any(|b| b.starts_with(text));
+    (!open).then_some(None)
+}
+
+fn run_end(buffer: &[u8], from: usize) -> usize {
+    let rest = buffer.get(from..).unwrap_or_default();
+    from + rest.iter().position(|&byte| !is_value(byte)).unwrap_or(rest.len())
+}
+
+/// `at`, or the start of the run that the buffer ends in: it may grow.
+fn at_or_open_run(buffer: &[u8], at: usize, ended: bool) -> usize {
+    if ended {
+        return buffer.len();
+    }
+    let rest = buffer.get(at..).unwrap_or_default();
+    rest.iter().rposition(|&byte| !is_value(byte)).map_or(at, |last| at + last + 1)
+}
+
+/// All runs from `from` on, at least [`SHORTEST`] long, as (start, end).
+fn collect(buffer: &[u8], from: usize, out: &mut Vec<(u32, u32)>) {
+    const BLOCK: usize = 512;
+    out.clear();
+    let mut mask = [0u8; BLOCK];
+    let mut done = from;
+    for (number, block) in buffer.get(from..).unwrap_or_default().chunks(BLOCK).enumerate() {
+        let base = from + number * BLOCK;
+        for (flag, &byte) in mask.iter_mut().zip(block) {
+            let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+            // `-` is 0x2d, then `.`, `/` and the digits.
+            let low = byte.wrapping_sub(b'-') < 13 && byte != b'.';
+            *flag = u8::from(letter | low | (byte == b'+') | (byte == b'_'));
+        }
+        let (words, rest) = mask.get(..block.len()).unwrap_or_default().as_chunks::<8>();
+        for (at, word) in words.iter().enumerate() {
+            if u64::from_le_bytes(*word) != 0x0101_0101_0101_0101 || base + at * 8 < done {
+                continue;
+            }
+            let end = run_end(buffer, base + at * 8);
+            let head = buffer.get(done..base + at * 8).unwrap_or_default();
+            let start = head.iter().rposition(|&byte| !is_value(byte)).map_or(done, |last| done + last + 1);
+            done = end;
+            if end - start >= SHORTEST {
+                out.push((start as u32, end as u32));
+            }
+        }
+        // A block that is no multiple of eight is the last one; a run in its rest alone is too short.
+        let _ = rest;
+    }
+}
+
+const _: () = assert!(BEFORE >= SHORTEST);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_run_of_sixteen_is_found() {
+        for offset in 0..40 {
+            for length in [14, 15, 16, 17, 23, 24, 600] {
+                let text = format!("{}{} {}", " ".repeat(offset), "a".repeat(length), "b".repeat(20));
+                let mut found = Vec::new();
+                collect(text.as_bytes(), 0, &mut found);
+                let mut expected = Vec::new();
+                if length >= 16 {
+                    expected.push((offset as u32, (offset + length) as u32));
+                }
+                expected.push(((offset + length + 1) as u32, (offset + length + 21) as u32));
+                assert_eq!(found, expected, "{offset} {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_break_may_be_escaped_and_may_be_cut() {
+        assert_eq!(line_break(b"\r\nx", false), Some(Some(2)));
+        assert_eq!(line_break(b"\\nx", false), Some(Some(2)));
+        assert_eq!(line_break(b"\r", false), None);
+        assert_eq!(line_break(b"\r", true), Some(None));
+        assert_eq!(line_break(b"x", false), Some(None));
+    }
+}

@@ -1,0 +1,120 @@
+//! The catalogue compiled: one for the process, shared by all policies.
+
+use super::anchor::{Anchors, anchors_of};
+use super::catalogue::Catalogue;
+use super::rule::{Rule, RuleError};
+use super::shape::{Parts, Shape, Step};
+use std::sync::Arc;
+
+/// Every rule of the catalogue, ready to run.
+pub struct Scanner {
+    pub(super) rules: Vec<Rule>,
+    pub(super) shapes: Vec<RuleShape>,
+    pub(super) anchors: Anchors,
+    /// Shapes without a literal, tried where a run of value characters begins.
+    pub(super) loose: Vec<Loose>,
+}
+
+/// A shape and whose it is.
+pub(super) struct RuleShape {
+    pub(super) shape: Shape,
+    pub(super) rule: u32,
+    /// Bytes of the literal at its front.
+    pub(super) prefix: u16,
+}
+
+/// A shape without a literal: how long a run of value characters it begins with.
+pub(super) struct Loose {
+    pub(super) shape: u32,
+    pub(super) least: u32,
+    pub(super) most: u32,
+}
+
+/// Why a catalogue does not compile.
+#[derive(Debug, thiserror::Error)]
+#[error("the rule `{rule}` is wrong")]
+pub struct Error {
+    /// Its id.
+    pub rule: String,
+    /// What is wrong.
+    pub source: RuleError,
+}
+
+impl Scanner {
+    /// Compiles a catalogue.
+    pub fn new(catalogue: Catalogue) -> Result<Self, Error> {
+        let mut this = Self { rules: Vec::new(), shapes: Vec::new(), anchors: Anchors::new([]), loose: Vec::new() };
+        let mut anchors = Vec::new();
+        for spec in &catalogue.rules {
+            let wrong = |source: RuleError| Error { rule: spec.id.clone(), source };
+            let parts = Parts::parse(&spec.pattern).map_err(|error| wrong(error.into()))?;
+            let prefix = parts.alternatives.iter().map(|steps| prefix_of(steps)).min().unwrap_or(0);
+            let rule = this.rules.len() as u32;
+            this.rules.push(Rule::new(spec, prefix).map_err(wrong)?);
+            let one_each = parts.shapes.len() == parts.alternatives.len();
+            let first = this.shapes.len() as u32;
+            for (at, steps) in parts.alternatives.iter().enumerate() {
+                let shape = if one_each { first + at as u32 } else { first };
+                let found = anchors_of(steps);
+                if !found.is_empty() {
+                    anchors.extend(found.into_iter().map(|anchor| (anchor, shape)));
+                } else if spec.context.is_some() {
+                    let (least, most) = run_length(steps);
+                    this.loose.push(Loose { shape, least, most });
+                } else {
+                    return Err(wrong(RuleError::NoAnchor));
+                }
+            }
+            if parts.alternatives.is_empty() {
+                return Err(wrong(RuleError::NoAnchor));
+            }
+            let prefixes = parts.alternatives.iter().map(|steps| if one_each { prefix_of(steps) } else { prefix });
+            for (shape, prefix) in parts.shapes.into_iter().zip(prefixes) {
+                this.shapes.push(RuleShape { shape, rule, prefix: prefix as u16 });
+            }
+        }
+        this.anchors = Anchors::new(anchors);
+        Ok(this)
+    }
+
+    /// The catalogue of the binary, compiled.
+    pub fn builtin() -> Result<Arc<Self>, BuiltinError> {
+        Ok(Arc::new(Self::new(Catalogue::builtin()?)?))
+    }
+
+    /// How many rules there are.
+    #[must_use]
+    pub fn rule_count(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Whether a rule of this id exists: policies name rules.
+    #[must_use]
+    pub fn has_rule(&self, id: &str) -> bool {
+        self.rules.iter().any(|rule| &*rule.id == id)
+    }
+}
+
+/// Why the binary's own catalogue does not compile.
+#[derive(Debug, thiserror::Error)]
+pub enum BuiltinError {
+    /// A file of it does not parse.
+    #[error(transparent)]
+    Catalogue(#[from] super::catalogue::CatalogueError),
+    /// A rule of it is wrong.
+    #[error(transparent)]
+    Rule(#[from] Error),
+}
+
+fn prefix_of(steps: &[Step]) -> usize {
+    steps.iter().take_while(|step| step.min == 1 && step.max == 1 && step.set.len() == 1).count()
+}
+
+/// How many value characters (`[A-Za-z0-9+/_-]`) a shape begins with, at least and at most.
+fn run_length(steps: &[Step]) -> (u32, u32) {
+    let run = super::runs::value_set();
+    let inside = steps.iter().take_while(|step| step.set.within(&run));
+    let (least, most) =
+        inside.fold((0u32, 0u32), |(least, most), step| (least + step.min, most.saturating_add(step.max)));
+    (least, most)
+}

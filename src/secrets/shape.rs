@@ -1,0 +1,330 @@
+//! A credential's shape: its pattern as counted character classes, or a small DFA where that can't say it.
+
+use regex_automata::dfa::{Automaton, dense};
+use regex_automata::util::primitives::StateID;
+use regex_automata::util::start;
+use regex_automata::{Anchored, MatchKind};
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+/// The longest value that is followed; an open tail is cut here.
+pub(super) const LONGEST: usize = 16 * 1024;
+/// Alternatives that a pattern may expand to before the DFA takes it whole.
+const MOST_ALTERNATIVES: usize = 64;
+const DFA_LIMIT: usize = 4 << 20;
+
+/// Why a pattern was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ShapeError {
+    /// Not a regular expression.
+    #[error("the pattern does not parse")]
+    Syntax(#[from] Box<regex_syntax::Error>),
+    /// Too large for a DFA.
+    #[error("the pattern is too large")]
+    TooLarge(#[from] Box<dense::BuildError>),
+    /// Matches the empty text.
+    #[error("the pattern matches nothing at all")]
+    Empty,
+    /// `\b`, `^`, `$`.
+    #[error("the pattern has an assertion; neighbours are set by `boundary`")]
+    Look,
+}
+
+/// A set of bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct ByteSet([u64; 4]);
+
+impl ByteSet {
+    pub(super) const EMPTY: Self = Self([0; 4]);
+
+    pub(super) fn of(bytes: impl IntoIterator<Item = u8>) -> Self {
+        let mut set = Self::EMPTY;
+        bytes.into_iter().for_each(|byte| set.insert(byte));
+        set
+    }
+
+    fn insert(&mut self, byte: u8) {
+        self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
+    }
+
+    #[inline]
+    pub(super) fn has(&self, byte: u8) -> bool {
+        self.0[usize::from(byte >> 6)] & (1 << (byte & 63)) != 0
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        self.0.iter().zip(other.0).any(|(a, b)| a & b != 0)
+    }
+
+    pub(super) fn within(&self, other: &Self) -> bool {
+        self.0.iter().zip(other.0).all(|(a, b)| a & !b == 0)
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a |= b);
+    }
+
+    pub(super) fn len(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
+
+    pub(super) fn bytes(&self) -> impl Iterator<Item = u8> + '_ {
+        (0..=255).filter(|&byte| self.has(byte))
+    }
+}
+
+/// One step of a shape: `min` to `max` bytes of a set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Step {
+    pub(super) set: ByteSet,
+    pub(super) min: u32,
+    pub(super) max: u32,
+}
+
+impl Step {
+    fn byte(byte: u8) -> Self {
+        Self { set: ByteSet::of([byte]), min: 1, max: 1 }
+    }
+}
+
+/// What comes of holding a shape to the bytes from a place on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    No,
+    /// The match's length.
+    Match(usize),
+    /// The bytes end before it is known.
+    More,
+}
+
+/// A pattern, ready to run from a given place.
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// Greedy counting is exact: no step can take what the next one needs.
+    Steps(Vec<Step>),
+    Dfa(Box<dense::DFA<Vec<u32>>>, StateID),
+}
+
+/// A pattern taken apart: alternatives that run on their own, or one DFA for all of them.
+#[derive(Debug)]
+pub(super) struct Parts {
+    /// Each alternative's steps, for finding literals; empty if there are too many.
+    pub(super) alternatives: Vec<Vec<Step>>,
+    /// One shape for each alternative, or a single DFA.
+    pub(super) shapes: Vec<Shape>,
+}
+
+impl Parts {
+    pub(super) fn parse(pattern: &str) -> Result<Self, ShapeError> {
+        let hir =
+            regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).map_err(Box::new)?;
+        if hir.properties().minimum_len().unwrap_or(0) == 0 {
+            return Err(ShapeError::Empty);
+        }
+        if !hir.properties().look_set().is_empty() {
+            return Err(ShapeError::Look);
+        }
+        let alternatives = expand(&hir).unwrap_or_default();
+        let exact = !alternatives.is_empty() && alternatives.iter().all(|steps| is_exact(steps));
+        let shapes =
+            if exact { alternatives.iter().cloned().map(Shape::Steps).collect() } else { vec![Shape::dfa(&hir)?] };
+        Ok(Self { alternatives, shapes })
+    }
+}
+
+impl Shape {
+    fn dfa(hir: &Hir) -> Result<Self, ShapeError> {
+        let nfa = regex_automata::nfa::thompson::Compiler::new()
+            .configure(regex_automata::nfa::thompson::Config::new().utf8(false).shrink(false))
+            .build_from_hir(hir)
+            .map_err(|_| ShapeError::Empty)?;
+        let dfa = dense::Builder::new()
+            .configure(
+                dense::Config::new()
+                    .match_kind(MatchKind::All)
+                    .start_kind(regex_automata::dfa::StartKind::Anchored)
+                    .dfa_size_limit(Some(DFA_LIMIT))
+                    .determinize_size_limit(Some(DFA_LIMIT)),
+            )
+            .build_from_nfa(&nfa)
+            .map_err(Box::new)?;
+        let start = dfa.start_state(&start::Config::new().anchored(Anchored::Yes)).map_err(|_| ShapeError::Empty)?;
+        Ok(Shape::Dfa(Box::new(dfa), start))
+    }
+
+    /// Runs from the first byte of `hay`; `ended` says that nothing follows.
+    /// Bytes looked at are counted into `work`.
+    pub(super) fn run(&self, hay: &[u8], ended: bool, work: &mut u64) -> Outcome {
+        let (hay, ended) = match hay.get(..LONGEST) {
+            Some(cut) => (cut, true),
+            None => (hay, ended),
+        };
+        match self {
+            Shape::Steps(steps) => run_steps(steps, hay, ended, work),
+            Shape::Dfa(dfa, start) => run_dfa(dfa, *start, hay, ended, work),
+        }
+    }
+}
+
+fn run_steps(steps: &[Step], hay: &[u8], ended: bool, work: &mut u64) -> Outcome {
+    let mut at = 0;
+    for step in steps {
+        let rest = hay.get(at..).unwrap_or_default();
+        let most = rest.len().min(step.max as usize);
+        let taken = rest.iter().take(most).position(|&byte| !step.set.has(byte)).unwrap_or(most);
+        *work += taken as u64 + 1;
+        let short = taken == rest.len() && taken < step.max as usize && !ended;
+        if short {
+            return Outcome::More;
+        }
+        if taken < step.min as usize {
+            return Outcome::No;
+        }
+        at += taken;
+    }
+    Outcome::Match(at)
+}
+
+fn run_dfa(dfa: &dense::DFA<Vec<u32>>, start: StateID, hay: &[u8], ended: bool, work: &mut u64) -> Outcome {
+    let mut state = start;
+    let mut last = None;
+    for (at, &byte) in hay.iter().enumerate() {
+        *work += 1;
+        state = dfa.next_state(state, byte);
+        if dfa.is_match_state(state) {
+            // Matches are told one byte late.
+            last = Some(at);
+        } else if dfa.is_dead_state(state) || dfa.is_quit_state(state) {
+            return last.map_or(Outcome::No, Outcome::Match);
+        }
+    }
+    if !ended {
+        return Outcome::More;
+    }
+    if dfa.is_match_state(dfa.next_eoi_state(state)) {
+        last = Some(hay.len());
+    }
+    last.map_or(Outcome::No, Outcome::Match)
+}
+
+/// Whether counting greedily finds the longest match: what a step may leave out never starts what follows.
+fn is_exact(steps: &[Step]) -> bool {
+    steps.iter().enumerate().all(|(at, step)| {
+        let mut next = ByteSet::EMPTY;
+        for follower in steps.get(at + 1..).unwrap_or_default() {
+            next.join(&follower.set);
+            if follower.min > 0 {
+                break;
+            }
+        }
+        step.min == step.max || !step.set.meets(&next)
+    })
+}
+
+/// All alternatives as sequences of steps; `None` if there are too many or a part can't be said so.
+fn expand(hir: &Hir) -> Option<Vec<Vec<Step>>> {
+    match hir.kind() {
+        HirKind::Empty => Some(vec![Vec::new()]),
+        HirKind::Literal(literal) => Some(vec![literal.0.iter().copied().map(Step::byte).collect()]),
+        HirKind::Class(class) => Some(vec![vec![Step { set: class_set(class)?, min: 1, max: 1 }]]),
+        HirKind::Look(_) => None,
+        HirKind::Capture(capture) => expand(&capture.sub),
+        HirKind::Concat(parts) => {
+            let mut all = vec![Vec::new()];
+            for part in parts {
+                all = append(&all, &expand(part)?)?;
+            }
+            Some(all)
+        }
+        HirKind::Alternation(parts) => {
+            let mut all = Vec::new();
+            for part in parts {
+                all.extend(expand(part)?);
+            }
+            (all.len() <= MOST_ALTERNATIVES).then_some(all)
+        }
+        HirKind::Repetition(repetition) => {
+            let subs = expand(&repetition.sub)?;
+            if let [sub] = subs.as_slice()
+                && let [Step { set, min: 1, max: 1 }] = sub.as_slice()
+            {
+                let max = repetition.max.unwrap_or(LONGEST as u32);
+                return Some(vec![vec![Step { set: *set, min: repetition.min, max }]]);
+            }
+            let max = repetition.max.filter(|&max| max <= 16)?;
+            let mut all = Vec::new();
+            let mut power = vec![Vec::new()];
+            for times in 0..=max {
+                if times >= repetition.min {
+                    all.extend(power.iter().cloned());
+                }
+                if times < max {
+                    power = append(&power, &subs)?;
+                }
+            }
+            (all.len() <= MOST_ALTERNATIVES).then_some(all)
+        }
+    }
+}
+
+fn append(heads: &[Vec<Step>], tails: &[Vec<Step>]) -> Option<Vec<Vec<Step>>> {
+    if heads.len() * tails.len() > MOST_ALTERNATIVES {
+        return None;
+    }
+    Some(heads.iter().flat_map(|head| tails.iter().map(move |tail| [head.as_slice(), tail].concat())).collect())
+}
+
+fn class_set(class: &Class) -> Option<ByteSet> {
+    let mut set = ByteSet::EMPTY;
+    match class {
+        Class::Bytes(class) => class.ranges().iter().for_each(|r| (r.start()..=r.end()).for_each(|b| set.insert(b))),
+        Class::Unicode(class) => {
+            for range in class.ranges() {
+                let end = u8::try_from(u32::from(range.end())).ok().filter(u8::is_ascii)?;
+                (range.start() as u8..=end).for_each(|byte| set.insert(byte));
+            }
+        }
+    }
+    Some(set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(pattern: &str, hay: &str, ended: bool) -> Outcome {
+        let parts = Parts::parse(pattern).unwrap();
+        let outcomes: Vec<_> = parts.shapes.iter().map(|shape| shape.run(hay.as_bytes(), ended, &mut 0)).collect();
+        outcomes.iter().copied().find(|o| *o != Outcome::No).unwrap_or(Outcome::No)
+    }
+
+    #[test]
+    fn counted_classes_and_dfas_find_the_same_lengths() {
+        for (pattern, hay, expected) in [
+            ("ghp_[A-Za-z0-9]{36}", "ghp_0123456789abcdefghijABCDEFGHIJ012345;", Outcome::Match(40)),
+            ("ghp_[A-Za-z0-9]{36}", "ghp_0123456789abcdefghijABCDEFGHIJ01234;", Outcome::No),
+            ("eyJ[a-z]{2,}\\.[a-z]{3,}", "eyJabc.defghi jk", Outcome::Match(13)),
+            ("sk-[a-zA-Z]{2,}T3B[a-z]{2,}", "sk-abcT3Bde.", Outcome::Match(11)),
+            ("x(?:-[0-9a-f]{4}){3}", "x-0123-4567-89ab", Outcome::Match(16)),
+            ("a[0-9]{2,4}={0,2}", "a123==x", Outcome::Match(6)),
+            ("(?:ab|cd)[0-9]{2}", "cd12", Outcome::Match(4)),
+        ] {
+            assert_eq!(run(pattern, hay, true), expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_shape_that_could_go_on_asks_for_more() {
+        let hay = "eyJab.cdefg";
+        assert_eq!(run("eyJ[a-z]{2,}\\.[a-z]{3,}", hay, false), Outcome::More);
+        assert_eq!(run("eyJ[a-z]{2,}\\.[a-z]{3}", hay, false), Outcome::Match(9));
+        assert_eq!(run("sk-[a-z]{2,}T3B[a-z]{2,}", "sk-ab", false), Outcome::More);
+        assert_eq!(run("sk-[a-z]{2,}T3B[a-z]{2,}", "sx-ab", false), Outcome::No);
+    }
+
+    #[test]
+    fn what_is_no_shape_is_refused() {
+        for pattern in ["", "a*", "(", r"\bx", "x$", "[a-z]{0,3}"] {
+            assert!(Parts::parse(pattern).is_err(), "{pattern}");
+        }
+    }
+}

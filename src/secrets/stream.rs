@@ -1,0 +1,254 @@
+//! One level of bytes on their way past the rules: the body itself, or what a decoder makes of it.
+//!
+//! Every pass reads the level on its own and decides a match by its bytes and a bounded piece of what stands
+//! around it, never by where a chunk ended: so any split of the same bytes gives the same findings. What a pass
+//! can't decide yet it asks to be held; the least of these places is how far the level is cleared.
+
+use super::anchor::Sighting;
+use super::escapes::Escapes;
+use super::rule::Candidate;
+use super::runs::Runs;
+use super::scanner::Scanner;
+use super::shape::Outcome;
+
+/// Bytes kept before the first undecided one: contexts and literals inside a shape reach no further back.
+pub(super) const BEFORE: usize = 512;
+/// A match is judged when this much of what follows is known.
+const AFTER: usize = 16;
+/// Bytes taken at once: a level's buffer holds this, what is held, and what stands before.
+const SLICE: usize = 16 * 1024;
+/// How deep decodings nest.
+pub(super) const DEEPEST: u8 = 4;
+
+/// What all levels of one scan share.
+pub(super) struct Scan<'a> {
+    pub(super) scanner: &'a Scanner,
+    pub(super) report: &'a mut dyn FnMut(&Hit<'_>),
+    pub(super) work: &'a mut Work,
+    /// The decodings that led to this level.
+    pub(super) path: Vec<&'static str>,
+}
+
+/// What a scan may cost: verification and decoding against the bytes it was given.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) given: u64,
+    pub(super) spent: u64,
+}
+
+impl Work {
+    const FREE: u64 = 16 << 20;
+    const PER_BYTE: u64 = 48;
+
+    pub(super) const fn new() -> Self {
+        Self { given: 0, spent: 0 }
+    }
+
+    /// A flood of near-misses or of decodings within decodings.
+    pub(super) const fn is_exhausted(&self) -> bool {
+        self.spent > Self::FREE + self.given * Self::PER_BYTE
+    }
+}
+
+/// A match that its rule accepts.
+pub(super) struct Hit<'a> {
+    /// The rules that match at this place with this length.
+    pub(super) rules: &'a [u32],
+    pub(super) candidate: Candidate<'a>,
+    /// Where in the outermost level it starts and ends.
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) path: &'a [&'static str],
+}
+
+/// Maps a level's offset to the outermost level's.
+pub(super) type Origin<'a> = &'a dyn Fn(u64) -> u64;
+
+/// One level.
+pub(super) struct Stream {
+    pub(super) buffer: Vec<u8>,
+    /// The level's offset of the buffer's first byte.
+    pub(super) base: u64,
+    pub(super) depth: u8,
+    /// Where the literals' pass goes on.
+    literals: u64,
+    /// The end of the last match: what lies within it is part of it.
+    covered: u64,
+    runs: Runs,
+    escapes: Escapes,
+    sightings: Vec<Sighting>,
+    cleared: u64,
+}
+
+impl Stream {
+    pub(super) fn new(depth: u8) -> Self {
+        Self {
+            buffer: Vec::new(),
+            base: 0,
+            depth,
+            literals: 0,
+            covered: 0,
+            cleared: 0,
+            runs: Runs::default(),
+            escapes: Escapes::default(),
+            sightings: Vec::new(),
+        }
+    }
+
+    /// Takes more bytes; gives the offset before which everything is decided.
+    pub(super) fn feed(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, bytes: &[u8], ended: bool) -> u64 {
+        let mut slices = bytes.chunks(SLICE).peekable();
+        if slices.peek().is_none() && ended {
+            self.cleared = self.step(scan, origin, true);
+        }
+        while let Some(slice) = slices.next() {
+            self.buffer.extend_from_slice(slice);
+            self.cleared = self.step(scan, origin, ended && slices.peek().is_none());
+        }
+        self.cleared
+    }
+
+    /// Makes it ready for other bytes.
+    pub(super) fn reset(&mut self) {
+        self.buffer.clear();
+        (self.base, self.literals, self.covered, self.cleared) = (0, 0, 0, 0);
+        self.runs.reset();
+        self.escapes.reset();
+    }
+
+    fn step(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
+        let tail = if ended { self.buffer.len() } else { tail_start(&self.buffer) };
+        let mut cleared = self.base + tail as u64;
+        cleared = cleared.min(self.pass_literals(scan, origin, tail, ended));
+        let mut runs = std::mem::take(&mut self.runs);
+        cleared = cleared.min(runs.pass(self, scan, origin, ended));
+        self.runs = runs;
+        let mut escapes = std::mem::take(&mut self.escapes);
+        cleared = cleared.min(escapes.pass(self, scan, origin, ended));
+        self.escapes = escapes;
+        self.forget(cleared.min(self.literals));
+        cleared
+    }
+
+    /// Drops what no pass looks at any more.
+    fn forget(&mut self, needed: u64) {
+        let keep = (needed - self.base) as usize;
+        if let Some(gone) = keep.checked_sub(BEFORE).filter(|&gone| gone >= 4096 || gone * 2 > self.buffer.len()) {
+            self.buffer.drain(..gone);
+            self.base += gone as u64;
+        }
+    }
+
+    /// Literals, and the shapes around them.
+    fn pass_literals(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, tail: usize, ended: bool) -> u64 {
+        let from = (self.literals - self.base) as usize;
+        let mut sightings = std::mem::take(&mut self.sightings);
+        scan.scanner.anchors.collect(&self.buffer, from, &mut sightings);
+        let mut hold = tail;
+        let mut next = tail.max(from);
+        for group in sightings.chunk_by(|a, b| a.at == b.at) {
+            let at = group.first().map_or(0, |sighting| sighting.at as usize);
+            if at >= tail {
+                break;
+            }
+            if let Err(start) = self.verify(scan, origin, group, ended) {
+                (hold, next) = (start.min(tail), at);
+                break;
+            }
+        }
+        self.sightings = sightings;
+        self.literals = self.base + next as u64;
+        self.base + hold as u64
+    }
+
+    /// Holds every shape to one literal's place; an error is where a match may start that isn't known yet.
+    fn verify(
+        &mut self,
+        scan: &mut Scan<'_>,
+        origin: Origin<'_>,
+        group: &[Sighting],
+        ended: bool,
+    ) -> Result<(), usize> {
+        let mut matches: Vec<(usize, usize, u32)> = Vec::new();
+        for sighting in group {
+            for target in scan.scanner.anchors.targets(sighting.entry) {
+                for back in target.nearest..=target.farthest {
+                    let Some(start) = (sighting.at as usize).checked_sub(usize::from(back)) else { continue };
+                    if self.base + (start as u64) < self.covered {
+                        continue;
+                    }
+                    let Some(rule) = scan.scanner.shapes.get(target.shape as usize) else { continue };
+                    let hay = self.buffer.get(start..).unwrap_or_default();
+                    match rule.shape.run(hay, ended, &mut scan.work.spent) {
+                        Outcome::No => {}
+                        Outcome::More => return Err(start),
+                        Outcome::Match(length) if !ended && hay.len() < length + AFTER => return Err(start),
+                        Outcome::Match(length) => matches.push((start, length, target.shape)),
+                    }
+                }
+            }
+        }
+        self.settle(scan, origin, matches);
+        Ok(())
+    }
+
+    /// Of all matches around one place, tells the longest that its rule accepts.
+    pub(super) fn settle(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, mut matches: Vec<(usize, usize, u32)>) {
+        matches.sort_unstable_by_key(|&(start, length, shape)| (std::cmp::Reverse(length), start, shape));
+        let mut best: Option<(usize, usize)> = None;
+        let mut rules: Vec<u32> = Vec::new();
+        for (start, length, shape) in matches {
+            if best.is_some_and(|best| best != (start, length)) {
+                continue;
+            }
+            let Some(owner) = scan.scanner.shapes.get(shape as usize) else { continue };
+            let Some(rule) = scan.scanner.rules.get(owner.rule as usize) else { continue };
+            let candidate = self.candidate(start, length);
+            scan.work.spent += length as u64;
+            if !rules.contains(&owner.rule) && rule.accepts(&candidate, usize::from(owner.prefix)) {
+                best = Some((start, length));
+                rules.push(owner.rule);
+            }
+        }
+        let Some((start, length)) = best else { return };
+        let offset = self.base + start as u64;
+        self.covered = self.covered.max(offset + length as u64);
+        (scan.report)(&Hit {
+            rules: &rules,
+            candidate: self.candidate(start, length),
+            start: origin(offset),
+            end: origin(offset + length as u64),
+            path: &scan.path,
+        });
+    }
+
+    pub(super) fn covers(&self, offset: u64) -> bool {
+        offset < self.covered
+    }
+
+    fn candidate(&self, start: usize, length: usize) -> Candidate<'_> {
+        let end = start + length;
+        let before = self.buffer.get(start.saturating_sub(BEFORE)..start).unwrap_or_default();
+        let own = memchr::memrchr(SEPARATOR, before).map_or(0, |at| at + 1);
+        Candidate {
+            before: before.get(own..).unwrap_or_default(),
+            value: self.buffer.get(start..end).unwrap_or_default(),
+            after: self.buffer.get(end..).map_or(&[], |after| after.get(..AFTER).unwrap_or(after)),
+        }
+    }
+}
+
+/// Where the last token begins, whose end isn't known yet: it may be the start of anything.
+fn tail_start(buffer: &[u8]) -> usize {
+    let floor = buffer.len().saturating_sub(BEFORE);
+    let tail = buffer.get(floor..).unwrap_or_default();
+    floor + tail.iter().rposition(|byte| is_separator(*byte)).map_or(0, |at| at + 1)
+}
+
+/// Stands between texts that have nothing to do with each other: no context reaches over it.
+pub(super) const SEPARATOR: u8 = 0x1e;
+
+/// Bytes that stand in no token, plain or escaped.
+pub(super) const fn is_separator(byte: u8) -> bool {
+    matches!(byte, SEPARATOR | b' ' | b'\n' | b'\r' | b'\t' | b'"' | b'\'' | b'<' | b'>' | b'`' | b'(' | b')' | b'|')
+}
