@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 /// Check a configuration file.
 #[derive(Debug, ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     /// The configuration; left out: the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -19,7 +19,7 @@ pub struct Args {
 }
 
 /// Exit code 0 for a configuration that can be served, 2 for one that can't.
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut out = Vec::new();
     match config::load(args.config.as_deref()) {
         Ok(config) if args.json => writeln!(out, "{:#}", summary(&config))?,

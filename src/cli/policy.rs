@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// Ask policies, and show what they are made of.
 #[derive(Debug, ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -76,7 +76,7 @@ enum SchemaOf {
 }
 
 /// Exit code 1 for a refused request, 2 for a question that can't be asked.
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut out = Vec::new();
     let code = match args.verb {
         Verb::Test(question) => ask(&mut out, &question, false)?,

@@ -94,7 +94,9 @@ async fn origin(config: Arc<ServerConfig>) -> (TcpStream, Seen) {
 async fn refused(trust: &Trust, chain: Chain, host: &str) -> Error {
     let (stream, seen) = origin(server(chain)).await;
     let host = Host::parse(host.as_bytes()).unwrap();
-    let error = tls::handshake(trust.client_config(), &host, Transport::new(stream, BytesMut::new()), DEADLINE).await.unwrap_err();
+    let error = tls::handshake(trust.client_config(), &host, Transport::new(stream, BytesMut::new()), DEADLINE)
+        .await
+        .unwrap_err();
     assert_eq!(seen.await.unwrap(), None, "no request can have been sent");
     error
 }

@@ -245,6 +245,18 @@ fn rules_that_contradict_each_other_are_told() {
             "policies.a.presets[0]",
             "a.allow[0] has the same host and port",
         ),
+        (
+            "allow: [{host: a.test}], secrets: {permit: [{rule: gihtub-pat-fine, hosts: [b.test]}]}",
+            "gihtub",
+            "policies.a.secrets.permit[0].rule",
+            "no such rule",
+        ),
+        (
+            "allow: [{host: a.test}], secrets: {permit: [{rule: github-pa, hosts: [b.test]}]}",
+            "github-pa",
+            "policies.a.secrets.permit[0].rule",
+            "no such rule",
+        ),
     ] {
         let text = format!("policies: {{a: {{{policy}}}}}");
         let errors = compile(&text).unwrap_err();
