@@ -153,8 +153,8 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
         return (&text[..text.len() - port.len() - 1], Some(port));
     }
     match text.split_once(':') {
-        // More than one colon without brackets is an IPv6 address.
-        Some((host, port)) if !port.contains(':') && !text.starts_with('[') => (host, Some(port)),
+        // More than one colon without brackets is an IPv6 address; `https://` is for the host's parser to refuse.
+        Some((host, port)) if !port.contains([':', '/']) && !text.starts_with('[') => (host, Some(port)),
         _ => (text, None),
     }
 }

@@ -68,7 +68,8 @@ pub fn router(control: Control) -> Router {
         sessions: control.sessions,
         policies: control.policies,
         proxy: control.proxy,
-        ca_bundle: control.ca_bundle,
+        // Told to clients, which stand in folders of their own.
+        ca_bundle: control.ca_bundle.map(|path| std::path::absolute(&path).unwrap_or(path)),
         metrics: control.metrics,
         ready: control.ready,
     });

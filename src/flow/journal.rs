@@ -100,6 +100,12 @@ impl Journal {
         }
     }
 
+    /// Resolves once nothing is wrong with the journal, or it is gone.
+    pub fn recovered(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut faults = self.shared().health.watch();
+        async move { drop(faults.wait_for(|&faults| faults == 0).await) }
+    }
+
     /// The lines written from now on.
     #[must_use]
     pub fn feed(&self) -> Feed {

@@ -150,7 +150,7 @@ impl Upload {
             }
             self.waits_for = Side::Client;
             match ready!(down.poll_fill(cx)) {
-                Ok(0) => return Poll::Ready(Err(Error::ClientGone(None))),
+                Ok(0) => return Poll::Ready(Err(Error::Cut)),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(Error::ClientGone(Some(error)))),
             }

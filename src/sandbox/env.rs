@@ -139,7 +139,7 @@ pub fn environment(
 fn variables(way: &Way<'_>) -> Vec<(&'static str, OsString)> {
     let url = way.proxy_url();
     let mut set: Vec<(&'static str, OsString)> = Vec::with_capacity(64);
-    for name in PROXY_URL_VARIABLES {
+    for name in PROXY_URL {
         set.push((name, url.clone().into()));
     }
     // Nothing goes past the gateway, loopback neither. Empty and not unset, so that a .env file can't fill it in.
@@ -158,10 +158,10 @@ fn variables(way: &Way<'_>) -> Vec<(&'static str, OsString)> {
     set.push(("CLOUDSDK_PROXY_PORT", way.proxy.port().to_string().into()));
     set.push(("CLOUDSDK_PROXY_USERNAME", way.session.into()));
     set.push(("CLOUDSDK_PROXY_PASSWORD", way.token.into()));
-    for name in CA_BUNDLE_VARIABLES {
+    for name in REPLACES_ROOTS {
         set.push((name, way.ca_bundle.into()));
     }
-    set.push((CA_CERTIFICATE_VARIABLE, way.ca_certificate.into()));
+    set.push((ADDS_TO_ROOTS, way.ca_certificate.into()));
     set.push(("DENO_TLS_CA_STORE", "system,mozilla".into()));
     // GnuTLS, which Debian's wget is built with, reads no variable at all; the file is ours
     set.push(("SYSTEM_WGETRC", way.file("wgetrc").into()));
@@ -172,7 +172,7 @@ fn variables(way: &Way<'_>) -> Vec<(&'static str, OsString)> {
 /// Variables that hold the proxy's URL. curl reads `http_proxy` in lower case only (CGI puts a request's `Proxy`
 /// field into `HTTP_PROXY`), others the other way round. `ALL_PROXY` catches other protocols: better a refusal
 /// in the journal than a connection past it.
-pub const PROXY_URL_VARIABLES: [&str; 15] = [
+pub const PROXY_URL: [&str; 15] = [
     "http_proxy",
     "HTTP_PROXY",
     "https_proxy",
@@ -192,7 +192,7 @@ pub const PROXY_URL_VARIABLES: [&str; 15] = [
 
 /// Variables that replace a client's roots, so that ours alone would cut it off from what is tunnelled: for the
 /// system's roots plus ours. `NODE_EXTRA_CA_CERTS` adds; it gets them too, for roots that Node's own list lacks.
-pub const CA_BUNDLE_VARIABLES: [&str; 20] = [
+pub const REPLACES_ROOTS: [&str; 20] = [
     "SSL_CERT_FILE",
     "CURL_CA_BUNDLE",
     "REQUESTS_CA_BUNDLE",
@@ -216,7 +216,7 @@ pub const CA_BUNDLE_VARIABLES: [&str; 20] = [
 ];
 
 /// Adds to Deno's roots, and Deno refuses a file with one certificate that it can't read: for ours alone.
-pub const CA_CERTIFICATE_VARIABLE: &str = "DENO_CERT";
+pub const ADDS_TO_ROOTS: &str = "DENO_CERT";
 
 /// Git's own configuration wins over proxy variables, so `http.proxy` of a user's file must be overridden in
 /// kind. And git hands working proxy credentials to the credential helper, which would keep the token on disk:

@@ -75,7 +75,7 @@ fn what_is_wrong_with_a_request_is_told() {
         ("[]", 400),
         ("{}", 400),
         (r#"{"policy": "nope", "ttl": "1h"}"#, 422),
-        (r#"{"policy": "agent", "ttl": "1 hour"}"#, 400),
+        (r#"{"policy": "agent", "ttl": "soon"}"#, 400),
         (r#"{"policy": "agent", "ttl": "-1h"}"#, 400),
         (r#"{"policy": "agent", "ttl": "0s"}"#, 400),
         (r#"{"policy": "agent", "tll": "1h"}"#, 400),

@@ -1,6 +1,5 @@
 //! TLS opened with a minted leaf: the leaf, the name's equality everywhere, and the upstream certificate.
 
-use crate::support::agent::one_store_for_all;
 use crate::support::agent::push;
 use crate::support::certs::Identity;
 use crate::support::hello::{client_hello, ech_outer, with_extension};
@@ -115,10 +114,10 @@ fn a_session_is_resumed_for_its_host_and_never_for_another() {
     let origin = Origin::tls().echo();
     let world = World::start(Setup::new().origin("**.exeat.test", &origin));
     // A ticket of one host is offered to the other on purpose.
-    let resumption = one_store_for_all();
+    let shared = Hello::to(&world, HOST).crossing_tickets();
     let shake = |host: &str| {
         let mut hello = Hello::to(&world, host);
-        hello.resumption = Some(resumption.clone());
+        hello.shared = Some(shared.clone());
         let mut tls = world.agent().https_with(&format!("{host}:443"), &hello);
         assert_eq!(tls.get(host, "/").status, 200);
         tls.stream.conn.handshake_kind()

@@ -14,7 +14,7 @@ enum Must {
     Refuse(&'static [u16]),
     /// Refused with 400, or passed on in a form that has one reading only.
     OneReading,
-    /// As `Refuse(400)`, with the client's end of the stream sent after it.
+    /// The stream ends inside the body: 400, or nothing where the client counts as gone; no whole request upstream.
     RefuseCut,
 }
 
@@ -101,11 +101,11 @@ fn check(must: Must, templates: &[&[u8]]) {
                 let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
                 match must {
                     Refuse(allowed) => assert!(statuses.len() == 1 && allowed.contains(&statuses[0]), "{what}"),
-                    RefuseCut => assert_eq!(statuses, [400], "{what}"),
+                    RefuseCut => assert!(statuses.is_empty() || statuses == [400], "{what}"),
                     OneReading => assert!(statuses == [400] || statuses == [200], "{what}"),
                 }
-                if statuses[0] >= 400 {
-                    problem(&answers[0]);
+                if let Some(refusal) = answers.first().filter(|answer| answer.status >= 400) {
+                    problem(refusal);
                     assert!(closed, "the connection stays open: {what}");
                 }
             }
@@ -323,9 +323,8 @@ fn row_59_what_follows_a_get_without_length_is_a_request_of_its_own() {
     let mut wire = agent.send(first.clone() + &second);
     assert_eq!(wire.response_to("GET").unwrap().text(), "GET /\n");
     assert_refused(&wire.response_to("GET").unwrap(), "dest_not_listed");
-    let mut wire = agent.send(first + "hello");
+    let mut wire = agent.send(first + "hello\r\n\r\n");
     assert_eq!(wire.response_to("GET").unwrap().text(), "GET /\n");
-    finish(&wire);
     assert!(wire.response_to("GET").is_ok_and(|response| response.status == 400));
     assert_eq!(case.plain.requests().len(), 2);
 }

@@ -118,7 +118,6 @@ fn the_command_finds_its_proxy_and_trust_in_the_environment() {
         "NODE_EXTRA_CA_CERTS",
         "CARGO_HTTP_CAINFO",
         "AWS_CA_BUNDLE",
-        "UV_NATIVE_TLS",
         "DENO_CERT",
         "NODE_USE_ENV_PROXY",
     ] {

@@ -86,7 +86,7 @@ fn status_lines_that_are_none() {
 
 #[test]
 fn an_answer_of_http_0_9() {
-    assert_bad("<html>hello</html>");
+    assert_bad("<html>\r\n<body>hello</body>\r\n</html>\r\n\r\n");
 }
 
 #[test]
@@ -253,6 +253,7 @@ fn a_body_after_a_304_poisons_nothing() {
 #[test]
 fn bytes_that_come_late_on_an_idle_connection_poison_nothing() {
     let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (sent, late) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     let origin = Origin::plain().raw(move |peer| {
         while let Some(request) = peer.request()? {
@@ -262,6 +263,7 @@ fn bytes_that_come_late_on_an_idle_connection_poison_nothing() {
             if target == "/first" {
                 let _ = wait.lock().unwrap().recv_timeout(DEADLINE);
                 peer.write_all(POISON.as_bytes())?;
+                let _ = sent.send(());
             }
         }
         Ok(())
@@ -269,6 +271,8 @@ fn bytes_that_come_late_on_an_idle_connection_poison_nothing() {
     let world = world(&origin);
     assert_eq!(world.agent().get("http://plain.exeat.test/first").text(), "/first");
     go.send(()).unwrap();
+    // On loopback what is written is there to be read.
+    late.recv_timeout(DEADLINE).unwrap();
     assert_eq!(world.agent().get("http://plain.exeat.test/next").text(), "/next");
     assert_eq!(world.agent().get("http://plain.exeat.test/more").text(), "/more");
 }

@@ -41,7 +41,7 @@ fn an_ipv6_listener_is_bracketed_in_urls_and_bare_where_host_and_port_are_apart(
 #[test]
 fn what_replaces_roots_gets_the_bundle_and_what_adds_to_them_may_get_ours_alone() {
     let child = child(&[]);
-    for name in CA_BUNDLE_VARIABLES {
+    for name in REPLACES_ROOTS {
         assert_eq!(child[name], "/run/ca-bundle.pem", "{name}");
     }
     assert_eq!(child["DENO_CERT"], "/run/ca.pem");

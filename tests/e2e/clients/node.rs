@@ -13,11 +13,12 @@ const proxy = new URL(process.env.HTTPS_PROXY), target = new URL(process.argv[2]
 const credentials = decodeURIComponent(proxy.username) + ':' + decodeURIComponent(proxy.password);
 const headers = { 'Proxy-Authorization': 'Basic ' + Buffer.from(credentials).toString('base64') };
 const path = target.hostname + ':443';
+headers.Host = path;
 http.request({ host: proxy.hostname, port: proxy.port, method: 'CONNECT', path, headers })
   .on('connect', (response, socket) => {
     if (response.statusCode !== 200) { console.log('refused ' + response.statusCode); process.exit(3); }
     const secure = tls.connect({ socket, servername: target.hostname }, () => {
-      const request = https.request(target, { createConnection: () => secure, agent: false, method: body ? 'POST' : 'GET' }, (answer) => {
+      const request = https.request(target, { createConnection: () => secure, defaultPort: 443, method: body ? 'POST' : 'GET' }, (answer) => {
         answer.setEncoding('utf8');
         answer.on('data', (text) => process.stdout.write(text));
         answer.on('end', () => process.exit(0));

@@ -31,8 +31,8 @@ pub struct Hello {
     pub sni: bool,
     pub alpn: Vec<Vec<u8>>,
     pub versions: &'static [&'static SupportedProtocolVersion],
-    /// Tickets of earlier connections.
-    pub resumption: Option<Resumption>,
+    /// One configuration for several connections, so that tickets of earlier ones can be offered.
+    pub shared: Option<Arc<ClientConfig>>,
     /// The authorities that it trusts, as PEM.
     pub trust: String,
 }
@@ -42,13 +42,13 @@ impl Hello {
     pub fn to(world: &World, name: &str) -> Self {
         let alpn = vec![b"http/1.1".to_vec()];
         let trust = world.ca();
-        Self { name: name.into(), sni: true, alpn, versions: rustls::ALL_VERSIONS, resumption: None, trust }
+        Self { name: name.into(), sni: true, alpn, versions: rustls::ALL_VERSIONS, shared: None, trust }
     }
 
     /// Trusting the origins' authority only, as an agent whose TLS is not opened.
     pub fn through(name: &str) -> Self {
         let (alpn, trust) = (vec![b"http/1.1".to_vec()], certs::TRUSTED.pem());
-        Self { name: name.into(), sni: true, alpn, versions: rustls::ALL_VERSIONS, resumption: None, trust }
+        Self { name: name.into(), sni: true, alpn, versions: rustls::ALL_VERSIONS, shared: None, trust }
     }
 
     pub fn without_sni(mut self) -> Self {
@@ -61,7 +61,17 @@ impl Hello {
         self
     }
 
-    pub fn config(&self) -> Arc<ClientConfig> {
+    /// The same, offering every ticket that it ever got to every host.
+    pub fn crossing_tickets(&self) -> Arc<ClientConfig> {
+        let mut config = Arc::unwrap_or_clone(self.config());
+        config.resumption = Resumption::store(Arc::new(Crossing(ClientSessionMemoryCache::new(8))));
+        Arc::new(config)
+    }
+
+    fn config(&self) -> Arc<ClientConfig> {
+        if let Some(shared) = &self.shared {
+            return shared.clone();
+        }
         let mut config = ClientConfig::builder_with_provider(certs::provider())
             .with_protocol_versions(self.versions)
             .unwrap()
@@ -69,9 +79,6 @@ impl Hello {
             .with_no_client_auth();
         config.enable_sni = self.sni;
         config.alpn_protocols.clone_from(&self.alpn);
-        if let Some(resumption) = &self.resumption {
-            config.resumption = resumption.clone();
-        }
         Arc::new(config)
     }
 
@@ -222,11 +229,6 @@ impl Wire<Tls> {
 /// Keeps tickets under one name, whoever gave them, as an agent would that tries to cross hosts.
 #[derive(Debug)]
 struct Crossing(ClientSessionMemoryCache);
-
-/// A store that offers every ticket to every host.
-pub fn one_store_for_all() -> Resumption {
-    Resumption::store(Arc::new(Crossing(ClientSessionMemoryCache::new(8))))
-}
 
 fn anyone() -> ServerName<'static> {
     ServerName::try_from("anyone.exeat.test").unwrap()
