@@ -45,7 +45,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn execute(args: Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let (Verb::Init(options) | Verb::Show(options) | Verb::Env(options)) = &args.verb;
-    let settings = config::load(options.config.as_deref())?.ca;
+    let settings = config::load_places(options.config.as_deref())?.ca;
     let authority = match args.verb {
         Verb::Init(_) => CertificateAuthority::create(&settings)?,
         Verb::Show(_) | Verb::Env(_) => CertificateAuthority::open(&settings)?,

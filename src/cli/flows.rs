@@ -40,7 +40,7 @@ impl Place {
     fn locate(&self) -> anyhow::Result<PathBuf> {
         let directory = match &self.journal {
             Some(directory) => directory.clone(),
-            None => config::load(self.config.as_deref())?.flows.journal,
+            None => config::load_places(self.config.as_deref())?.flows.journal,
         };
         anyhow::ensure!(directory.is_dir(), "there is no journal in {}", directory.display());
         Ok(directory)

@@ -174,7 +174,7 @@ fn locate(common: &Common) -> Result<(Endpoint, OperatorKey)> {
     if let (Some(control), Some(key)) = (&common.control, &common.key) {
         return Ok((control.parse()?, load_key(key)?));
     }
-    let config = config::load(common.config.as_deref())?;
+    let config = config::load_places(common.config.as_deref())?;
     let endpoint = match &common.control {
         Some(control) => control.parse()?,
         None => endpoint(config.listen.control)?,

@@ -24,7 +24,6 @@ use axum::routing::get;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// What the control API may do and tell.
 pub struct Control {
@@ -43,7 +42,7 @@ pub struct Control {
     /// Everything that is counted.
     pub metrics: Arc<Metrics>,
     /// Whether new flows are taken.
-    pub ready: Arc<AtomicBool>,
+    pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// What the handlers share.
@@ -54,7 +53,7 @@ struct State {
     proxy: SocketAddr,
     ca_bundle: Option<PathBuf>,
     metrics: Arc<Metrics>,
-    ready: Arc<AtomicBool>,
+    ready: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// The routes. They expect [`serve`] to say where a connection comes from.

@@ -68,7 +68,10 @@ impl World {
             proxy,
             ca_bundle: Some("/state/bundle.pem".into()),
             metrics: Arc::new(Metrics::new()),
-            ready: Arc::clone(&ready),
+            ready: {
+                let ready = Arc::clone(&ready);
+                Arc::new(move || ready.load(Ordering::Acquire))
+            },
         };
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(serve(listener, router(control), shutdown.clone()));

@@ -37,7 +37,8 @@ pub(super) struct Inside {
     pub(super) flow: FlowId,
     /// The tunnel's own flow ends with the leg.
     pub(super) recorder: Recorder,
-    pub(super) slot: Option<ConnectionSlot>,
+    /// Given back when the leg ends.
+    pub(super) _slot: Option<ConnectionSlot>,
 }
 
 /// What comes after a request.

@@ -161,7 +161,7 @@ impl Upload {
         let length = data.len() as u64;
         self.received += length;
         let budget = self.identity.live.budget.upload(&self.identity.ruleset.limits, length);
-        budget.map_err(|exceeded| Denial::new(Reason::QuotaExceeded).because(exceeded))?;
+        budget.map_err(Denial::from)?;
         let Some(scan) = &mut self.scan else { return Ok(()) };
         let pushed = scan.push(data);
         self.settle(pushed)
