@@ -21,7 +21,6 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -31,8 +30,6 @@ use tokio_util::task::TaskTracker;
 
 /// How often idle upstream connections are looked after.
 const REAP_EVERY: Duration = Duration::from_secs(5);
-/// How often a broken journal is asked whether it works again.
-const RECOVERY_EVERY: Duration = Duration::from_millis(200);
 /// The file of the fingerprints' key, in the state folder.
 const FINGERPRINT_KEY: &str = "fingerprint.key";
 /// How long connections have to end once the drain's grace is over.
@@ -45,7 +42,6 @@ pub struct Gateway {
     control_address: Option<SocketAddr>,
     ca_certificate: PathBuf,
     ca_bundle: PathBuf,
-    ready: Arc<AtomicBool>,
     connections: TaskTracker,
     /// Everything but connections.
     services: TaskTracker,
@@ -113,7 +109,8 @@ impl Gateway {
     /// Builds every part in order (journal, CA, sessions, listeners, resolver), then begins to accept.
     pub async fn start(config: Config, role: Role) -> Result<Self, StartError> {
         let rulesets = rulesets(&config.rulesets, &fingerprint_key(&config.state, role)?)?;
-        let journal = Journal::open(config.flows).map_err(StartError::Journal)?;
+        let metrics = Arc::new(Metrics::new());
+        let journal = Journal::open_counting(config.flows, metrics.clone()).map_err(StartError::Journal)?;
         let authority = Arc::new(CertificateAuthority::open_or_create(&config.ca).map_err(StartError::Ca)?);
         let ca_bundle = config.ca.certificate.with_file_name("ca-bundle.pem");
         ca::write_bundle(&authority, &ca_bundle).map_err(StartError::Ca)?;
@@ -142,6 +139,7 @@ impl Gateway {
             journal,
             journal_broken: ArcSwap::from_pointee(CancellationToken::new()),
             limits: limits(&config.limits),
+            metrics,
             draining: CancellationToken::new(),
             killed: CancellationToken::new(),
         });
@@ -151,7 +149,6 @@ impl Gateway {
             control_address,
             ca_certificate: config.ca.certificate,
             ca_bundle,
-            ready: Arc::new(AtomicBool::new(true)),
             connections: TaskTracker::new(),
             services: TaskTracker::new(),
             stop_services: CancellationToken::new(),
@@ -210,7 +207,6 @@ impl Gateway {
     /// Ends the gateway: no new connections, flows finish within the configured time, then are cut; the
     /// journal is flushed last. Cut short by `hurry`. False: the journal could not be flushed.
     pub async fn drain(self, hurry: CancellationToken) -> bool {
-        self.ready.store(false, Ordering::Relaxed);
         self.shared.draining.cancel();
         self.connections.close();
         tokio::select! {
@@ -230,7 +226,7 @@ impl Gateway {
 
     fn serve_control(&self, listener: TcpListener, key: &SecretSource) -> Result<(), StartError> {
         let Some(listen) = self.control_address else { return Ok(()) };
-        let shared = self.shared.clone();
+        let (shared, ready) = (self.shared.clone(), self.shared.clone());
         let control = Control {
             listen,
             key: operator_key(key)?,
@@ -238,8 +234,8 @@ impl Gateway {
             policies: Arc::new(move || shared.rulesets.load().keys().cloned().collect()),
             proxy: self.proxy_address,
             ca_bundle: Some(self.ca_bundle.clone()),
-            metrics: Arc::new(Metrics::new()),
-            ready: self.ready.clone(),
+            metrics: self.shared.metrics.clone(),
+            ready: Arc::new(move || !ready.draining.is_cancelled() && ready.journal.healthy()),
         };
         self.services.spawn(control::serve(listener, control::router(control), self.stop_services.clone()));
         Ok(())
@@ -277,16 +273,12 @@ fn rulesets(
 }
 
 fn secret_settings(ruleset: &config::Ruleset) -> secrets::Settings {
-    let action = match (ruleset.policy.mode(), ruleset.secrets.action) {
+    let action = match ruleset.policy.mode() {
         // A policy that observes stops nothing but addresses inside the network.
-        (Mode::Observe, _) | (_, config::Action::Observe) => secrets::Action::Observe,
-        (_, config::Action::Mask) => secrets::Action::Mask,
-        (_, config::Action::Block) => secrets::Action::Block,
+        Mode::Observe => secrets::Action::Observe,
+        Mode::Enforce => ruleset.secrets.action,
     };
-    let permits = ruleset.secrets.permits.iter();
-    let permits =
-        permits.map(|permit| secrets::Permitted { rule: permit.rule.clone(), hosts: permit.hosts.clone() }).collect();
-    secrets::Settings { action, permits, ..secrets::Settings::default() }
+    secrets::Settings { action, permits: ruleset.secrets.permits.clone(), ..secrets::Settings::default() }
 }
 
 /// The key of the findings' fingerprints. A service keeps it, so that a secret has one fingerprint over
@@ -345,10 +337,8 @@ async fn reap(shared: Arc<Shared>, stop: CancellationToken) {
 async fn watch_journal(shared: Arc<Shared>, stop: CancellationToken) {
     while stop.run_until_cancelled(shared.journal.broken()).await.is_some() {
         shared.journal_broken.load().cancel();
-        while !shared.journal.healthy() {
-            if stop.run_until_cancelled(sleep(RECOVERY_EVERY)).await.is_none() {
-                return;
-            }
+        if stop.run_until_cancelled(shared.journal.recovered()).await.is_none() {
+            return;
         }
         shared.journal_broken.store(Arc::new(CancellationToken::new()));
     }

@@ -155,19 +155,28 @@ pub struct Denial {
     pub rule: Option<Arc<str>>,
     /// What exactly, in one sentence that holds no secret and no inner address.
     pub detail: Option<String>,
+    /// Seconds after which the same request may pass, where that is known.
+    pub retry_after: Option<u64>,
 }
 
 impl Denial {
     /// A refusal that no rule stands behind.
     #[must_use]
     pub const fn new(reason: Reason) -> Self {
-        Self { reason, rule: None, detail: None }
+        Self { reason, rule: None, detail: None, retry_after: None }
     }
 
     /// The same with the rule that decided.
     #[must_use]
     pub fn by_rule(mut self, rule: impl Into<Arc<str>>) -> Self {
         self.rule = Some(rule.into());
+        self
+    }
+
+    /// The same with the seconds after which a retry may help.
+    #[must_use]
+    pub const fn after(mut self, seconds: Option<u64>) -> Self {
+        self.retry_after = seconds;
         self
     }
 

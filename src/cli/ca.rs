@@ -1,7 +1,8 @@
 //! `exeat ca`: make the certificate authority, show it, and hand it to a shell.
 
 use crate::ca::{CertificateAuthority, Settings, write_bundle};
-use anyhow::Context;
+use crate::config;
+use crate::sandbox::REPLACES_ROOTS;
 use clap::Subcommand;
 use serde_json::json;
 use std::ffi::OsStr;
@@ -10,73 +11,56 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// `exeat ca …`
+/// Make the certificate authority, show it, hand it to a shell.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make a CA; one that is there is left alone
+    /// Make a CA; one that is there is left alone.
     Init(Options),
-    /// Show the CA: subject, fingerprint, validity, files
+    /// Show the CA: subject, fingerprint, validity, files.
     Show(Options),
-    /// Print `export` lines that make the usual clients trust the CA
+    /// Print `export` lines that make the usual clients trust the CA.
     Env(Options),
 }
 
 #[derive(Debug, clap::Args)]
 struct Options {
-    /// The CA's certificate (PEM)
-    #[arg(long, value_name = "FILE", requires = "key")]
-    certificate: Option<PathBuf>,
-    /// The CA's key (PEM)
-    #[arg(long, value_name = "FILE", requires = "certificate")]
-    key: Option<PathBuf>,
-    /// Print JSON
+    /// The configuration; left out: the defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Runs the verb.
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+/// Exit code 1 where a CA is in the way, missing or not to be used, 2 for a bad configuration.
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     execute(args, &mut io::stdout().lock())
 }
 
 fn execute(args: Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let (Verb::Init(options) | Verb::Show(options) | Verb::Env(options)) = &args.verb;
+    let settings = config::load_places(options.config.as_deref())?.ca;
+    let authority = match args.verb {
+        Verb::Init(_) => CertificateAuthority::create(&settings)?,
+        Verb::Show(_) | Verb::Env(_) => CertificateAuthority::open(&settings)?,
+    };
     match args.verb {
-        Verb::Init(options) => {
-            let settings = locate(&options)?;
-            let authority = CertificateAuthority::create(&settings)?;
-            show(&authority, &settings, options.json, out)?;
-        }
-        Verb::Show(options) => {
-            let settings = locate(&options)?;
-            let authority = CertificateAuthority::open(&settings)?;
-            show(&authority, &settings, options.json, out)?;
-        }
-        Verb::Env(options) => {
-            let settings = locate(&options)?;
-            let authority = CertificateAuthority::open(&settings)?;
-            let bundle = std::path::absolute(settings.certificate.with_file_name("ca-bundle.pem"))?;
+        Verb::Init(_) | Verb::Show(_) => show(&authority, &settings, options.json, out)?,
+        Verb::Env(_) => {
+            let certificate = std::path::absolute(&settings.certificate)?;
+            // Where the gateway writes it too.
+            let bundle = certificate.with_file_name("ca-bundle.pem");
             write_bundle(&authority, &bundle)?;
-            env(&bundle, &std::path::absolute(&settings.certificate)?, options.json, out)?;
+            env(&bundle, &certificate, options.json, out)?;
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Where the CA is: as the options say, else in the user's data folder.
-fn locate(options: &Options) -> anyhow::Result<Settings> {
-    if let (Some(certificate), Some(key)) = (&options.certificate, &options.key) {
-        return Ok(Settings { certificate: certificate.clone(), key: key.clone() });
-    }
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let data = absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
-    let data = data.context("neither XDG_DATA_HOME nor HOME is set: name --certificate and --key")?;
-    Ok(Settings::in_directory(&data.join("exeat")))
 }
 
 fn show(
@@ -104,36 +88,11 @@ fn show(
     Ok(())
 }
 
-/// Variables that take the place of a client's own roots, or add to them: all get the system's roots
-/// plus ours.
-const BUNDLE: [&str; 20] = [
-    "SSL_CERT_FILE",
-    "CURL_CA_BUNDLE",
-    "REQUESTS_CA_BUNDLE",
-    "GIT_SSL_CAINFO",
-    "PIP_CERT",
-    "NODE_EXTRA_CA_CERTS",
-    "npm_config_cafile",
-    "CARGO_HTTP_CAINFO",
-    "AWS_CA_BUNDLE",
-    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
-    "BUNDLE_SSL_CA_CERT",
-    "COMPOSER_CAFILE",
-    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
-    "CONDA_SSL_VERIFY",
-    "NIX_SSL_CERT_FILE",
-    "HTTPLIB2_CA_CERTS",
-    "PERL_LWP_SSL_CA_FILE",
-    "HEX_CACERTS_PATH",
-    "JULIA_SSL_CA_ROOTS_PATH",
-    "CODEX_CA_CERTIFICATE",
-];
-
-/// Adds to Deno's roots, and one certificate that Deno can't parse spoils the file: ours alone.
-const CERTIFICATE: &str = "DENO_CERT";
+/// Adds to Deno's roots, and Deno refuses a file with one certificate that it can't read: ours alone.
+const ADDS_ROOTS: &str = "DENO_CERT";
 
 fn env(bundle: &Path, certificate: &Path, as_json: bool, out: &mut impl Write) -> anyhow::Result<()> {
-    let variables = BUNDLE.iter().map(|name| (*name, bundle)).chain([(CERTIFICATE, certificate)]);
+    let variables = REPLACES_ROOTS.iter().map(|name| (*name, bundle)).chain([(ADDS_ROOTS, certificate)]);
     if as_json {
         let shown: serde_json::Map<_, _> = variables.map(|(name, path)| (name.to_owned(), json!(path))).collect();
         return Ok(writeln!(out, "{:#}", serde_json::Value::from(shown))?);
@@ -172,9 +131,11 @@ mod tests {
     }
 
     fn exeat(directory: &Path, verb: &str, more: &[&str]) -> anyhow::Result<String> {
-        let (certificate, key) = (directory.join("ca.pem"), directory.join("ca.key"));
-        let line = [OsStr::new("ca"), OsStr::new(verb), OsStr::new("--certificate"), certificate.as_os_str()];
-        let line = line.into_iter().chain([OsStr::new("--key"), key.as_os_str()]).chain(more.iter().map(OsStr::new));
+        let file = directory.join("exeat.yaml");
+        std::fs::create_dir_all(directory)?;
+        std::fs::write(&file, "ca: {certificate: ca.pem, key: ca.key}\n")?;
+        let line = [OsStr::new("ca"), OsStr::new(verb), OsStr::new("--config"), file.as_os_str()];
+        let line = line.into_iter().chain(more.iter().map(OsStr::new));
         let mut out = Vec::new();
         execute(Line::try_parse_from(line)?.args, &mut out)?;
         Ok(String::from_utf8(out)?)
@@ -209,6 +170,6 @@ mod tests {
         assert_eq!(String::from_utf8(read.stdout).unwrap(), expected);
         assert!(odd.join("ca-bundle.pem").exists());
         let shown: serde_json::Value = serde_json::from_str(&exeat(&odd, "env", &["--json"]).unwrap()).unwrap();
-        assert_eq!(shown.as_object().unwrap().len(), BUNDLE.len() + 1);
+        assert_eq!(shown.as_object().unwrap().len(), REPLACES_ROOTS.len() + 1);
     }
 }

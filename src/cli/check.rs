@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 /// Check a configuration file.
 #[derive(Debug, ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     /// The configuration; left out: the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -19,8 +19,8 @@ pub struct Args {
 }
 
 /// Exit code 0 for a configuration that can be served, 2 for one that can't.
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut out = Vec::new();
     match config::load(args.config.as_deref()) {
         Ok(config) if args.json => writeln!(out, "{:#}", summary(&config))?,
         Ok(config) => {
@@ -30,6 +30,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Err(errors) => {
             if args.json {
                 writeln!(out, "{:#}", json!({ "ok": false, "errors": errors }))?;
+                print_out(&out)?;
             } else {
                 print(&errors)?;
                 let mistakes = if errors.len() == 1 { "mistake" } else { "mistakes" };
@@ -38,7 +39,16 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     }
+    print_out(&out)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a verb has to say, at once. A reader that has gone (`| head`) is no failure.
+pub(super) fn print_out(text: &[u8]) -> std::io::Result<()> {
+    match std::io::stdout().lock().write_all(text) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// Diagnostics go to stderr, in colour where a person reads it.

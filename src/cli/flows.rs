@@ -5,13 +5,14 @@ mod show;
 mod tail;
 mod verify;
 
+use crate::config;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Read the record of flows.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -24,23 +25,30 @@ enum Verb {
     Verify(verify::Args),
 }
 
-/// Where the journal is.
+/// Where the journal is; with neither, where the defaults put it.
 #[derive(Debug, clap::Args)]
 struct Place {
+    /// The gateway's configuration: tells where the journal is.
+    #[arg(long, value_name = "FILE", conflicts_with = "journal")]
+    config: Option<PathBuf>,
     /// The directory of the journal.
     #[arg(long, value_name = "DIR")]
-    journal: PathBuf,
+    journal: Option<PathBuf>,
 }
 
 impl Place {
     fn locate(&self) -> anyhow::Result<PathBuf> {
-        anyhow::ensure!(self.journal.is_dir(), "there is no journal in {}", self.journal.display());
-        Ok(self.journal.clone())
+        let directory = match &self.journal {
+            Some(directory) => directory.clone(),
+            None => config::load_places(self.config.as_deref())?.flows.journal,
+        };
+        anyhow::ensure!(directory.is_dir(), "there is no journal in {}", directory.display());
+        Ok(directory)
     }
 }
 
 /// Runs the verb.
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let done = match args.verb {
         Verb::Tail(args) => tail::run(args).await,
         Verb::Verify(args) => verify::run(&args),

@@ -80,6 +80,7 @@ pub fn main() -> ExitCode {
         eprintln!("exeat: {error}");
         return ExitCode::from(USAGE);
     }
+    forbid_dumps();
     // For libraries that ask for the process's default; ours name theirs.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -91,10 +92,24 @@ pub fn main() -> ExitCode {
     };
     match runtime.block_on(dispatch(arguments.verb)) {
         Ok(code) => code,
+        // `exeat … | head`: whoever has read enough has all that was asked for.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("exeat: {error:#}");
             ExitCode::from(if error.is::<Diagnostics>() { USAGE } else { FAILED })
         }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    kind == Some(std::io::ErrorKind::BrokenPipe)
+}
+
+/// No core dump and no debugger of another process of this user: the CA's key and tokens are in memory.
+fn forbid_dumps() {
+    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+        tracing::warn!(%error, "core dumps can't be forbidden");
     }
 }
 

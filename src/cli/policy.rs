@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// Ask policies, and show what they are made of.
 #[derive(Debug, ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -76,21 +76,23 @@ enum SchemaOf {
 }
 
 /// Exit code 1 for a refused request, 2 for a question that can't be asked.
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
-    match args.verb {
-        Verb::Test(question) => ask(&mut out, &question, false),
-        Verb::Explain(question) => ask(&mut out, &question, true),
-        Verb::Presets(presets) => show_presets(&mut out, &presets),
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut out = Vec::new();
+    let code = match args.verb {
+        Verb::Test(question) => ask(&mut out, &question, false)?,
+        Verb::Explain(question) => ask(&mut out, &question, true)?,
+        Verb::Presets(presets) => show_presets(&mut out, &presets)?,
         Verb::Schema(schema) => {
             let schema = match schema.of {
                 SchemaOf::Policy => config::policy_schema(),
                 SchemaOf::File => config::file_schema(),
             };
             writeln!(out, "{schema:#}")?;
-            Ok(ExitCode::SUCCESS)
+            ExitCode::SUCCESS
         }
-    }
+    };
+    super::check::print_out(&out)?;
+    Ok(code)
 }
 
 fn ask(out: &mut impl Write, question: &Question, explain: bool) -> anyhow::Result<ExitCode> {

@@ -56,11 +56,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if !args.quiet && !args.json && stderr().is_terminal() {
         tell(format_args!("exeat: behind {}, journal in {}\n", gateway.proxy_address(), journal.display()));
     }
-    let code = supervise(&args.command, &environment).await;
+    let ended = supervise(&args.command, &environment).await;
     drop(place);
     let flushed = gateway.drain(hurry()?).await;
     let summary = watch.finish().await;
-    if !args.quiet || summary.has_refusals() {
+    let (Ok(code) | Err(code)) = ended;
+    if (ended.is_ok() && !args.quiet) || summary.has_refusals() {
         let ending = Ending { session: &session, journal: &journal, exit_code: code, summary: &summary };
         ending.tell(args.json);
     }
@@ -113,17 +114,15 @@ fn way_out(gateway: &Gateway, created: Created, place: &Place) -> anyhow::Result
     Ok(sandbox::environment(&way, env::vars_os()))
 }
 
-/// Runs the command; what keeps it from running is told here, with the code that a shell would give.
-async fn supervise(command: &[OsString], environment: &BTreeMap<OsString, OsString>) -> u8 {
-    let Some((program, arguments)) = command.split_first() else { return USAGE };
-    match sandbox::run(program, arguments, environment).await {
-        Ok(exit) => exit.code(),
-        Err(error) => {
-            let code = error.code();
-            tell(format_args!("exeat: {:#}\n", anyhow::Error::new(error)));
-            code
-        }
-    }
+/// Runs the command to its exit code; what keeps it from running is told here, with the code of a shell.
+async fn supervise(command: &[OsString], environment: &BTreeMap<OsString, OsString>) -> Result<u8, u8> {
+    let (program, arguments) = command.split_first().ok_or(USAGE)?;
+    let ended = sandbox::run(program, arguments, environment).await;
+    ended.map(sandbox::Exit::code).map_err(|error| {
+        let code = error.code();
+        tell(format_args!("exeat: {:#}\n", anyhow::Error::new(error)));
+        code
+    })
 }
 
 /// Cancelled by a signal: who sends one while the gateway drains does not want to wait.

@@ -3,19 +3,21 @@
 mod client;
 mod output;
 
-use crate::control::OperatorKey;
+use crate::config::{self, SecretSource};
+use crate::control::{KeyError, OperatorKey};
 use anyhow::{Context, Result, bail};
 use client::{Client, Endpoint, Failure};
 use http::Method;
 use serde_json::{Map, Value};
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{ErrorKind, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Makes, lists, shows and revokes sessions of a running gateway.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -75,18 +77,18 @@ struct Common {
     #[arg(long)]
     json: bool,
     /// The gateway's configuration file: tells where its control API and its key are.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["control", "key"])]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The gateway's control API.
-    #[arg(long, value_name = "URL", requires = "key")]
+    /// The gateway's control API; else as the configuration says.
+    #[arg(long, value_name = "URL")]
     control: Option<String>,
-    /// The file with the operator's key.
-    #[arg(long, value_name = "FILE", requires = "control")]
+    /// The file with the operator's key; else as the configuration says.
+    #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 }
 
 /// Runs the verb.
-pub async fn run(args: Args) -> Result<ExitCode> {
+pub(super) async fn run(args: Args) -> Result<ExitCode> {
     // What was done is printed even if the rest failed.
     let mut out = Vec::new();
     let done = execute(args, &mut out).await;
@@ -160,18 +162,51 @@ async fn ask(common: &Common, method: Method, path: &str, body: Option<&Value>) 
     match Client::new(&endpoint, &key).send(method, path, body).await {
         Ok(answer) => Ok(answer),
         Err(error @ Failure::Unreachable { .. }) => Err(error).context(format!(
-            "no gateway answers at {endpoint}: start it with `exeat serve`, or say where it is with --control and --key"
+            "no gateway answers at {endpoint}: start it with `exeat serve`, or say where it is with --config FILE or --control URL"
         )),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Where the gateway's control API is, and its key.
+/// Where the gateway's control API is, and its key: as the options say, else as the configuration
+/// does, else where `exeat serve` puts them by itself.
 fn locate(common: &Common) -> Result<(Endpoint, OperatorKey)> {
-    let (Some(control), Some(key)) = (&common.control, &common.key) else {
-        bail!("say where the gateway is: --control http://127.0.0.1:3129 --key FILE");
+    if let (Some(control), Some(key)) = (&common.control, &common.key) {
+        return Ok((control.parse()?, load_key(key)?));
+    }
+    let config = config::load_places(common.config.as_deref())?;
+    let endpoint = match &common.control {
+        Some(control) => control.parse()?,
+        None => endpoint(config.listen.control)?,
     };
-    Ok((control.parse()?, OperatorKey::load(key)?))
+    let key = match (&common.key, &config.control_key) {
+        (Some(path), _) | (None, SecretSource::File(path)) => load_key(path)?,
+        (None, source @ SecretSource::Env(_)) => OperatorKey::new(source.read()?.as_str().into())?,
+    };
+    Ok((endpoint, key))
+}
+
+fn endpoint(listen: SocketAddr) -> Result<Endpoint> {
+    if listen.port() == 0 {
+        bail!("the configuration leaves the port of the control API open: say it with --control http://HOST:PORT");
+    }
+    // Every address of this machine: the nearest of them.
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    Ok(format!("http://{}", SocketAddr::new(ip, listen.port())).parse()?)
+}
+
+fn load_key(path: &Path) -> Result<OperatorKey> {
+    match OperatorKey::load(path) {
+        Err(KeyError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => bail!(
+            "there is no control key at {}: `exeat serve` makes it at its first start, or name it with --key",
+            path.display()
+        ),
+        key => Ok(key?),
+    }
 }
 
 /// A name is checked here, so that it can't lead to another resource.

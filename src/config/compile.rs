@@ -52,6 +52,7 @@ pub(super) fn compile(
     let written = shape.sessions.as_deref().unwrap_or_default();
     let sessions = sessions::compile(written, known_policies, surroundings.base, notes);
     let trust = compile_trust(shape, surroundings, notes);
+    let resolver = compile_resolver(shape.resolver.as_ref(), notes);
     let paths = Paths::new(shape, surroundings)?;
     if !notes.errors.is_empty() {
         return Err(Failed::Noted);
@@ -60,7 +61,7 @@ pub(super) fn compile(
         listen,
         ca: paths.ca,
         control_key: paths.control_key,
-        resolver: compile_resolver(shape.resolver.as_ref()),
+        resolver,
         trust,
         flows: paths.flows,
         state: paths.state,
@@ -104,10 +105,9 @@ fn compile_listen(shape: Option<&ListenShape>, notes: &mut Notes) -> Listen {
     let address =
         |placed: Option<&Placed<Written<Listener>>>, default| placed.map_or(default, |placed| placed.value.0.0);
     let listen = Listen { proxy: address(proxy, defaults::PROXY), control: address(control, defaults::CONTROL) };
-    if listen.proxy == listen.control && listen.proxy.port() != 0 {
-        if let Some(placed) = control.or(proxy) {
-            notes.error(&placed.at, "the proxy and the control API can't share an address", "give each its own port");
-        }
+    let shared = listen.proxy == listen.control && listen.proxy.port() != 0;
+    if let Some(placed) = control.or(proxy).filter(|_| shared) {
+        notes.error(&placed.at, "the proxy and the control API can't share an address", "give each its own port");
     }
     if let Some(placed) = control.filter(|_| !listen.control.ip().is_loopback()) {
         let help = "anyone who reaches it and has the key makes sessions: prefer 127.0.0.1";
@@ -137,18 +137,23 @@ fn compile_limits(shape: Option<&LimitsShape>, notes: &mut Notes) -> GatewayLimi
     }
 }
 
-fn compile_resolver(shape: Option<&ResolverShape>) -> dns::Settings {
+fn compile_resolver(shape: Option<&ResolverShape>, notes: &mut Notes) -> dns::Settings {
     let nameservers = match shape.and_then(|shape| shape.nameservers.as_ref()) {
         None | Some(NameserverWords::System) => dns::Nameservers::System,
         Some(NameserverWords::Fixed(fixed)) => {
             dns::Nameservers::Fixed(fixed.iter().map(|server| server.value).collect())
         }
     };
-    let connect = shape.and_then(|shape| shape.connect.as_deref()).unwrap_or_default();
-    let connect = connect
-        .iter()
-        .map(|entry| dns::ConnectOverride { host: entry.host.0.clone(), to: entry.to.0.clone() })
-        .collect();
+    let mut connect = Vec::new();
+    for entry in shape.and_then(|shape| shape.connect.as_deref()).unwrap_or_default() {
+        let host = notes.host(&entry.host);
+        match entry.to.value.parse() {
+            Ok(to) => connect.extend(host.map(|host| dns::ConnectOverride { host, to })),
+            Err::<dns::ConnectTo, _>(error) => {
+                notes.error(&entry.to.at, error.to_string(), "write ADDRESS, ADDRESS:PORT, NAME or NAME:PORT")
+            }
+        }
+    }
     dns::Settings { nameservers, connect }
 }
 

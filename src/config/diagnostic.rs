@@ -183,10 +183,6 @@ impl Diagnostics {
         self.0.push(diagnostic);
     }
 
-    pub(super) fn extend(&mut self, more: Diagnostics) {
-        self.0.extend(more.0);
-    }
-
     pub(super) fn sort(&mut self) {
         self.0.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
     }

@@ -1,6 +1,6 @@
 //! From text to shapes. The only place that knows which YAML parser is used.
 
-use super::diagnostic::{Diagnostic, Mistake, Source};
+use super::diagnostic::{Diagnostic, Diagnostics, Mistake, Source};
 use super::locate::locate;
 use super::node::{Bare, Node, Value, join};
 use super::read::read;
@@ -24,12 +24,13 @@ pub(super) struct Document<T> {
 }
 
 /// Parses a file. An empty one is an empty mapping.
-pub(super) fn parse<T: DeserializeOwned>(name: Arc<str>, text: &str) -> Result<Document<T>, Diagnostic> {
+pub(super) fn parse<T: DeserializeOwned>(name: Arc<str>, text: &str) -> Result<Document<T>, Diagnostics> {
     if text.len() > LONGEST {
         let message = format!("the file is longer than {} MiB", LONGEST >> 20);
-        return Err(Diagnostic::bare(name, "", message));
+        return Err(Diagnostic::bare(name, "", message).into());
     }
-    let bare: Bare = serde_yaml::from_str(text).map_err(|error| syntax(Arc::clone(&name), text, &error))?;
+    let bare: Bare =
+        serde_yaml::from_str(text).map_err(|error| Diagnostics::from(syntax(Arc::clone(&name), text, &error)))?;
     let bare = match bare {
         Bare::Scalar(Value::Null) => Bare::Map(Vec::new()),
         bare => bare,

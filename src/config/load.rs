@@ -25,7 +25,27 @@ pub(super) const DEFAULT_NAME: &str = "agent";
 /// # Errors
 /// All mistakes of the file, each with its place.
 pub fn load(file: Option<&Path>) -> Result<Config, Diagnostics> {
-    load_with(file, &process_environment, true)
+    load_with(file, &process_environment, Wanted::All)
+}
+
+/// Loads where a gateway's parts are, for verbs that talk to it or read what it wrote. Its policies and
+/// sessions are left out with the secrets that they name: those may be there for the gateway alone.
+///
+/// # Errors
+/// All mistakes of the rest of the file, each with its place.
+pub fn load_places(file: Option<&Path>) -> Result<Config, Diagnostics> {
+    load_with(file, &process_environment, Wanted::Places)
+}
+
+/// What of a file is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Everything.
+    All,
+    /// All but the sessions: `exeat run` mints its own, and must not fail for the token of another.
+    Policies,
+    /// Neither policies nor sessions.
+    Places,
 }
 
 /// Loads a policy file: the body of one policy, named after the file.
@@ -38,32 +58,34 @@ pub fn load_policy(file: &Path) -> Result<Arc<Ruleset>, Diagnostics> {
     policy_from_text(stem.unwrap_or(DEFAULT_NAME), name, &text, &base).map(|(ruleset, _)| ruleset)
 }
 
-/// `with_sessions`: whether the file's own sessions are wanted. `exeat run` mints its own, and must not
-/// fail for the token of another.
 pub(super) fn load_with(
     file: Option<&Path>,
     environment: Environment<'_>,
-    with_sessions: bool,
+    wanted: Wanted,
 ) -> Result<Config, Diagnostics> {
     let Some(file) = file else { return defaults(environment) };
     let (name, text, base) = read_text(file)?;
-    from_text(name, &text, &Surroundings { base: &base, environment }, with_sessions)
+    from_text(name, &text, &Surroundings { base: &base, environment }, wanted)
 }
 
 pub(super) fn from_text(
     name: Arc<str>,
     text: &str,
     surroundings: &Surroundings<'_>,
-    with_sessions: bool,
+    wanted: Wanted,
 ) -> Result<Config, Diagnostics> {
     let Document { source, shape, mistakes } = parse::<FileShape>(name, text)?;
     let mut notes = Notes { errors: mistakes, warnings: Vec::new() };
     let mut shape = shape.unwrap_or_default();
-    if !with_sessions {
+    if wanted != Wanted::All {
         shape.sessions = None;
     }
+    if wanted == Wanted::Places {
+        shape.policies = None;
+    }
     let rulesets = compile_policies(shape.policies.as_ref(), surroundings.base, &mut notes);
-    if shape.policies.as_ref().is_none_or(|policies| policies.0.is_empty()) {
+    let has_none = shape.policies.as_ref().is_none_or(|policies| policies.0.is_empty());
+    if has_none && wanted != Wanted::Places {
         let at = At { path: "policies".into(), span: 0..0, id: 0 };
         notes.warn(&at, "there are no policies, so nothing can go out", "add one under `policies`");
     }

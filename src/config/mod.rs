@@ -27,12 +27,13 @@ mod units;
 mod wire;
 mod words;
 
+pub use crate::secrets::{Action, Permitted};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use load::{load, load_policy};
+pub use load::{load, load_places, load_policy};
 pub use run::{RUN_POLICY, RunOptions};
 pub use schema::{file_schema, policy_schema};
 pub use secret::{SecretError, SecretSource, SourceError};
-pub use wire::{Action, KnownSecret, Permitted, Ruleset, SecretSettings};
+pub use wire::{KnownSecret, Ruleset, SecretSettings};
 
 use crate::{ca, dns, flow, session};
 use std::collections::HashMap;

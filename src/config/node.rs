@@ -39,6 +39,20 @@ pub(super) enum Value {
     Map(Vec<(Node, Node)>),
 }
 
+impl Value {
+    /// What serde calls it; holds nothing of the value.
+    pub(super) fn unexpected(&self) -> de::Unexpected<'static> {
+        match self {
+            Value::Null => de::Unexpected::Unit,
+            Value::Bool(_) => de::Unexpected::Bool(false),
+            Value::Integer(_) | Value::Unsigned(_) | Value::Float(_) => de::Unexpected::Unsigned(0),
+            Value::Text(_) => de::Unexpected::Str(""),
+            Value::List(_) => de::Unexpected::Seq,
+            Value::Map(_) => de::Unexpected::Map,
+        }
+    }
+}
+
 /// A value as the parser gives it: no places, doubled keys kept.
 #[derive(Debug)]
 pub(super) enum Bare {

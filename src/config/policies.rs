@@ -6,10 +6,13 @@ use super::node::At;
 use super::placed::Placed;
 use super::preset;
 use super::rules::{self, Notes};
-use super::shapes::{ActionWord, AllowShape, DenyShape, ModeWord, PolicyShape, SecretsShape, SessionLimitsShape};
+use super::shapes::{
+    ActionWord, AllowShape, DenyShape, ModeWord, PermitShape, PolicyShape, SecretsShape, SessionLimitsShape,
+};
 use super::similar::did_you_mean;
-use super::wire::{Action, Permitted, Ruleset, SecretSettings};
+use super::wire::{Ruleset, SecretSettings};
 use crate::policy::{Conflict, Mode, Policy, Rule, Rules, conflicts};
+use crate::secrets::{Action, Catalogue, Permitted};
 use crate::session;
 use std::path::Path;
 use std::sync::Arc;
@@ -52,10 +55,8 @@ impl<'s> Origins<'s> {
     fn new(name: &Arc<str>, at: &At, shape: &'s PolicyShape, notes: &mut Notes) -> Self {
         let allows = shape.allow.as_deref().unwrap_or_default();
         let denies = shape.deny.as_deref().unwrap_or_default();
-        let own = allows.iter().enumerate().map(|(n, rule)| rules::allow(format!("{name}.allow[{n}]"), rule, notes));
-        let mut allow: Vec<Rule> = own.collect();
-        let deny = denies.iter().enumerate().map(|(n, rule)| rules::deny(format!("{name}.deny[{n}]"), rule, notes));
-        let deny = deny.collect();
+        let mut allow: Vec<Rule> = allows.iter().map(|rule| rules::allow(name, rule, notes)).collect();
+        let deny = denies.iter().map(|rule| rules::deny(name, rule, notes)).collect();
         let mut presets = Vec::new();
         let words = shape.presets.as_deref().unwrap_or_default();
         for (position, word) in words.iter().enumerate() {
@@ -72,6 +73,10 @@ impl<'s> Origins<'s> {
 
     fn note_conflicts(&self, notes: &mut Notes) {
         for conflict in conflicts(&self.rules.allow, &self.rules.deny) {
+            // Rules without a host of their own are all alike, which is nobody's mistake.
+            if self.between(conflict).iter().any(|rule| rule.host == rules::NO_HOST) {
+                continue;
+            }
             if let Some(mistake) = self.mistake(conflict) {
                 notes.errors.push(mistake);
             }
@@ -120,6 +125,21 @@ impl<'s> Origins<'s> {
         Some(Mistake::new(at.clone(), message).with_help(Some(help.to_owned())))
     }
 
+    /// The rules that a conflict is between.
+    fn between(&self, conflict: Conflict) -> Vec<&Rule> {
+        let Rules { allow: allows, deny: denies } = &self.rules;
+        match conflict {
+            Conflict::InsideTunnel { .. } => Vec::new(),
+            Conflict::DenyInsideTunnel { allow, deny } | Conflict::Unreachable { allow, deny } => {
+                vec![&allows[allow], &denies[deny]]
+            }
+            Conflict::Ambiguous { allow, earlier } | Conflict::RepeatedAllow { allow, earlier } => {
+                vec![&allows[allow], &allows[earlier]]
+            }
+            Conflict::RepeatedDeny { deny, earlier } => vec![&denies[deny], &denies[earlier]],
+        }
+    }
+
     fn allow_host(&self, position: usize) -> &At {
         let own = self.allows.get(position).map(|rule| &rule.value.host.at);
         own.or_else(|| self.presets.get(position - self.allows.len()).copied()).unwrap_or(&self.policy)
@@ -159,10 +179,19 @@ fn preset_rules(word: &Placed<String>, notes: &mut Notes) -> Vec<Rule> {
 
 fn compile_secrets(shape: Option<&SecretsShape>, base: &Path, notes: &mut Notes) -> SecretSettings {
     let Some(shape) = shape else { return SecretSettings::default() };
+    note_unknown_rules(shape.permit.as_deref().unwrap_or_default(), notes);
     let permits = shape.permit.iter().flatten().map(|permit| Permitted {
         rule: permit.value.rule.value.as_str().into(),
         hosts: permit.value.hosts.iter().map(|host| host.0.clone()).collect(),
     });
+    if let Some(first) = shape.known.iter().flatten().next() {
+        // Silence would promise what the scanner does not do.
+        notes.warn(
+            &first.at,
+            "values of your own are read, but the scanner does not look for them yet",
+            "do not rely on it",
+        );
+    }
     SecretSettings {
         action: match shape.action {
             Some(ActionWord::Block) | None => Action::Block,
@@ -171,6 +200,28 @@ fn compile_secrets(shape: Option<&SecretsShape>, base: &Path, notes: &mut Notes)
         },
         permits: permits.collect(),
         known: shape.known.iter().flatten().flat_map(|source| known::read(source, base, notes)).collect(),
+    }
+}
+
+/// A permit names one rule of the catalogue, or a whole family of them: `github-pat`.
+fn note_unknown_rules(permits: &[Placed<PermitShape>], notes: &mut Notes) {
+    if permits.is_empty() {
+        return;
+    }
+    // A broken catalogue is told where it is compiled; here it only means that no name can be checked.
+    let Ok(catalogue) = Catalogue::builtin() else { return };
+    let ids: Vec<&str> = catalogue.rules().iter().map(|rule| rule.id.as_str()).collect();
+    for Placed { value: PermitShape { rule, .. }, .. } in permits {
+        let below = |id: &&str| {
+            id.strip_prefix(rule.value.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        };
+        if rule.value.is_empty() || !ids.iter().any(below) {
+            let help = match did_you_mean(&rule.value, &ids) {
+                Some(id) => format!("did you mean `{id}`?"),
+                None => "exeat secrets rules lists them".to_owned(),
+            };
+            notes.error(&rule.at, "there is no such rule for secrets", &help);
+        }
     }
 }
 

@@ -107,12 +107,7 @@ fn compile(name: &str, text: &str) -> Result<Preset, Diagnostics> {
         name: shape.name.as_str().into(),
         description: shape.description,
         documentation: shape.documentation,
-        rules: shape
-            .allow
-            .iter()
-            .enumerate()
-            .map(|(position, rule)| rules::allow(format!("{name}.allow[{position}]"), rule, &mut notes))
-            .collect(),
+        rules: shape.allow.iter().map(|rule| rules::allow(name, rule, &mut notes)).collect(),
     });
     let mut errors = Diagnostics::default();
     for mistake in notes.errors {

@@ -192,7 +192,8 @@ impl<'de> Deserializer<'de> for Reader<'de> {
             Value::Map(entries) => visitor
                 .visit_map(Entries { reader: self, fields: Some(fields), entries: entries.iter(), value: None })
                 .map_err(|error| error.at(self.node)),
-            _ => self.deserialize_any(visitor),
+            // A list would do for serde; here a key has a name.
+            other => Err(de::Error::invalid_type(other.unexpected(), &visitor)).map_err(|e: ReadError| e.at(self.node)),
         }
     }
 

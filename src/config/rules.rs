@@ -6,10 +6,11 @@ use super::placed::Placed;
 use super::shapes::{AllowShape, DenyShape, ProtocolWord, TlsWord};
 use super::units::Written;
 use super::words::{MethodWords, PortWord};
-use crate::net::{AddressClass, Host, HostPattern};
+use crate::net::{AddressClass, Host, HostPattern, PatternError};
 use crate::policy::{MethodError, Methods, Paths, Ports, Protocol, Protocols, Rule, TlsMode};
 use http::Method;
 use ipnet::IpNet;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// What was found while rules were compiled.
@@ -24,15 +25,41 @@ impl Notes {
         self.errors.push(Mistake::new(at.clone(), message).with_help(Some(help.to_owned())));
     }
 
+    /// An error whose text tells behind a line end what to do.
+    pub(super) fn mistake(&mut self, at: &At, text: &str) {
+        let (message, help) = text.split_once('\n').unwrap_or((text, ""));
+        let help = (!help.is_empty()).then(|| help.to_owned());
+        self.errors.push(Mistake::new(at.clone(), message).with_help(help));
+    }
+
+    /// A host pattern; nothing where it is none, which is noted.
+    pub(super) fn host(&mut self, written: &Placed<String>) -> Option<HostPattern> {
+        let error = match written.value.parse() {
+            Ok(host) => return Some(host),
+            Err(error) => error,
+        };
+        let help = match error {
+            PatternError::NotAHost => "write the host alone; ports stand under `ports`, paths under `paths`",
+            PatternError::Address => "write the address, or a range under `addresses`",
+            _ => "write example.com, \"*.example.com\", \"**.example.com\" or an address",
+        };
+        self.error(&written.at, error.to_string(), help);
+        None
+    }
+
     pub(super) fn warn(&mut self, at: &At, message: impl Into<String>, help: &str) {
         self.warnings.push(Mistake::new(at.clone(), message).with_help(Some(help.to_owned())));
     }
 }
 
-/// Compiles an allow. What is mistaken is noted, and the rule comes out without it, so that its other
-/// mistakes are found too.
-pub(super) fn allow(name: String, placed: &Placed<AllowShape>, notes: &mut Notes) -> Rule {
+/// Where a mistaken host would have stood, so that the rule's other mistakes are found too; a policy with
+/// mistakes is never used.
+pub(super) const NO_HOST: HostPattern = HostPattern::Exact(Host::V4(Ipv4Addr::UNSPECIFIED));
+
+/// Compiles an allow of the policy or preset `owner`. What is mistaken is noted.
+pub(super) fn allow(owner: &str, placed: &Placed<AllowShape>, notes: &mut Notes) -> Rule {
     let AllowShape { host, ports, methods, paths, tls, protocols, addresses } = &placed.value;
+    let pattern = notes.host(host);
     let rule = Rule {
         ports: compile_ports(ports.as_deref()),
         methods: compile_methods(methods.as_ref(), notes),
@@ -43,28 +70,36 @@ pub(super) fn allow(name: String, placed: &Placed<AllowShape>, notes: &mut Notes
         },
         protocols: protocols.as_deref().map_or_else(Protocols::default, compile_protocols),
         addresses: compile_addresses(addresses.as_deref().unwrap_or_default(), notes),
-        ..Rule::new(name, host.value.0.clone())
+        ..Rule::new(name_of(owner, &placed.at), pattern.clone().unwrap_or(NO_HOST))
     };
     if rule.host.is_wide() {
         let help = "name the hosts, or a domain of one owner";
         notes.warn(&host.at, format!("`{}` is wide: it matches names of any owner", rule.host), help);
     }
-    note_inner_address(&rule, &host.at, notes);
+    if pattern.is_some() {
+        note_inner_address(&rule, &host.at, notes);
+    }
     note_void(&rule, &placed.at, notes);
     rule
 }
 
-/// Compiles a deny.
-pub(super) fn deny(name: String, placed: &Placed<DenyShape>, notes: &mut Notes) -> Rule {
+/// Compiles a deny of the policy `owner`.
+pub(super) fn deny(owner: &str, placed: &Placed<DenyShape>, notes: &mut Notes) -> Rule {
     let DenyShape { host, ports, methods, paths } = &placed.value;
     let rule = Rule {
         ports: compile_ports(ports.as_deref()),
         methods: compile_methods(methods.as_ref(), notes),
         paths: compile_paths(paths.as_ref(), notes),
-        ..Rule::new(name, host.value.0.clone())
+        ..Rule::new(name_of(owner, &placed.at), notes.host(host).unwrap_or(NO_HOST))
     };
     note_void(&rule, &placed.at, notes);
     rule
+}
+
+/// `agent.allow[2]`: by the place in the file, not among the rules that could be read.
+fn name_of(owner: &str, at: &At) -> String {
+    let place = at.path.rsplit('.').next().unwrap_or_default();
+    format!("{owner}.{place}")
 }
 
 fn note_void(rule: &Rule, at: &At, notes: &mut Notes) {

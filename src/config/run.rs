@@ -3,7 +3,7 @@
 use super::compile::is_policy_name;
 use super::defaults::{Environment, process_environment};
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::load::{DEFAULT_NAME, load_with, policy_from_text, read_text};
+use super::load::{DEFAULT_NAME, Wanted, load_with, policy_from_text, read_text};
 use super::wire::Ruleset;
 use super::{Config, preset};
 use crate::net::{HostPattern, parse_port};
@@ -39,7 +39,7 @@ impl Config {
 }
 
 pub(super) fn for_run_in(options: RunOptions<'_>, environment: Environment<'_>) -> Result<Config, Diagnostics> {
-    let mut config = load_with(options.config, environment, false)?;
+    let mut config = load_with(options.config, environment, Wanted::Policies)?;
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.listen = super::Listen { proxy: free, control: free };
     let base = chosen(&config, options)?;
@@ -153,8 +153,8 @@ fn split_port(text: &str) -> (&str, Option<&str>) {
         return (&text[..text.len() - port.len() - 1], Some(port));
     }
     match text.split_once(':') {
-        // More than one colon without brackets is an IPv6 address.
-        Some((host, port)) if !port.contains(':') && !text.starts_with('[') => (host, Some(port)),
+        // More than one colon without brackets is an IPv6 address; `https://` is for the host's parser to refuse.
+        Some((host, port)) if !port.contains([':', '/']) && !text.starts_with('[') => (host, Some(port)),
         _ => (text, None),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::placed::Placed;
 use super::rules::Notes;
+use super::secret::SecretSource;
 use super::shapes::SessionShape;
 use super::similar::did_you_mean;
 use crate::session::{Labels, Session, SessionId, TokenDigest, labels, task};
@@ -65,7 +66,13 @@ fn digest(
     notes: &mut Notes,
 ) -> Option<TokenDigest> {
     let at = &shape.token.at;
-    let source = &shape.token.value.0;
+    let source = match shape.token.value.parse::<SecretSource>() {
+        Ok(source) => source,
+        Err(error) => {
+            notes.mistake(at, &error.to_string());
+            return None;
+        }
+    };
     let token = match source.clone().below(base).read() {
         Ok(token) => token,
         Err(error) => {

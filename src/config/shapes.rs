@@ -6,7 +6,6 @@ use super::placed::Placed;
 use super::secret::SecretSource;
 use super::units::{Size, Span, Written};
 use super::words::{MethodWords, Named, NameserverWords, PortWord};
-use crate::dns::ConnectTo;
 use crate::net::HostPattern;
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -90,9 +89,9 @@ pub(super) struct ResolverShape {
 #[serde(deny_unknown_fields)]
 pub(super) struct ConnectShape {
     /// Which names: exact, `*.x`, `**.x` or `**`.
-    pub(super) host: Written<HostPattern>,
+    pub(super) host: Placed<String>,
     /// Where: ADDRESS[:PORT] or NAME[:PORT]; without a port the target's own.
-    pub(super) to: Written<ConnectTo>,
+    pub(super) to: Placed<String>,
 }
 
 /// The way to destinations.
@@ -156,7 +155,7 @@ pub(super) enum ModeWord {
 #[serde(deny_unknown_fields)]
 pub(super) struct AllowShape {
     /// Exact, `*.x` (one label), `**.x` (any depth, not the apex), an address, or `**` for any name.
-    pub(super) host: Placed<Written<HostPattern>>,
+    pub(super) host: Placed<String>,
     /// Ports and ranges ("8000-8100"); left out: 443 for https, 80 for http.
     pub(super) ports: Option<Vec<PortWord>>,
     /// Methods, or `read-only` for GET, HEAD and OPTIONS; left out: all. Needs tls: intercept.
@@ -180,7 +179,7 @@ pub(super) struct Range(pub(super) IpNet);
 #[serde(deny_unknown_fields)]
 pub(super) struct DenyShape {
     /// Exact, `*.x` (one label), `**.x` (any depth, not the apex), an address, or `**` for any name.
-    pub(super) host: Placed<Written<HostPattern>>,
+    pub(super) host: Placed<String>,
     /// Ports and ranges ("8000-8100"); left out: every port.
     pub(super) ports: Option<Vec<PortWord>>,
     /// Methods, or `read-only` for GET, HEAD and OPTIONS; left out: all.
@@ -268,7 +267,7 @@ pub(super) struct SessionShape {
     /// The policy that judges it.
     pub(super) policy: Placed<String>,
     /// Its token: `env:NAME` or `file:PATH`.
-    pub(super) token: Placed<Written<SecretSource>>,
+    pub(super) token: Placed<String>,
     /// What the agent is to do.
     pub(super) task: Option<Placed<String>>,
     /// Labels for the records.

@@ -1,9 +1,9 @@
 //! Did-you-mean.
 
-/// The word that `typed` was probably meant to be: at most a third of it wrong.
+/// The word that `typed` was probably meant to be: about a third of it wrong.
 pub(super) fn did_you_mean<'w, S: AsRef<str>>(typed: &str, words: &'w [S]) -> Option<&'w str> {
     let typed = typed.to_lowercase();
-    let limit = (typed.chars().count() / 3).max(1);
+    let limit = typed.chars().count().div_ceil(3).max(1);
     let distances = words.iter().map(|word| (distance(&typed, &word.as_ref().to_lowercase()), word.as_ref()));
     distances.filter(|(distance, _)| *distance <= limit).min_by_key(|(distance, _)| *distance).map(|(_, word)| word)
 }
@@ -42,6 +42,7 @@ mod tests {
             ("presest", Some("presets")),
             ("mdoe", Some("mode")),
             ("limit", Some("limits")),
+            ("presests", Some("presets")),
             ("block", None),
             ("", None),
         ] {

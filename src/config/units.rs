@@ -30,6 +30,19 @@ impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for WrittenVisitor<T> {
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
         text.parse().map(Written).map_err(E::custom)
     }
+
+    // `drain: 30` lacks its unit, not its quotes: what the text would be told is the better help.
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Self::Value, E> {
+        self.visit_str(&value.to_string())
+    }
 }
 
 impl<T> JsonSchema for Written<T> {

@@ -1,7 +1,7 @@
 //! What the rooms below take, made of what the file says: the one place that knows both.
 
-use crate::net::HostPattern;
 use crate::policy::Policy;
+use crate::secrets::{Action, Permitted};
 use crate::session;
 use std::fmt;
 use std::sync::Arc;
@@ -27,27 +27,6 @@ pub struct SecretSettings {
     pub permits: Vec<Permitted>,
     /// Values that are matched exactly.
     pub known: Vec<KnownSecret>,
-}
-
-/// What is done about a credential.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Action {
-    /// The request is stopped.
-    #[default]
-    Block,
-    /// Its bytes are replaced.
-    Mask,
-    /// It is told.
-    Observe,
-}
-
-/// More places where a kind of credential belongs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Permitted {
-    /// The kind.
-    pub rule: Arc<str>,
-    /// The hosts.
-    pub hosts: Vec<HostPattern>,
 }
 
 /// A value of the operator's.

@@ -6,14 +6,13 @@ use axum::extract::State as Shared;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 pub(super) async fn alive() -> &'static str {
     "ok\n"
 }
 
 pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
-    if state.ready.load(Ordering::Acquire) {
+    if (state.ready)() {
         "ready\n".into_response()
     } else {
         let detail = "The gateway takes no flows now: it is starting, draining or can't write its journal.";

@@ -24,7 +24,6 @@ use axum::routing::get;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// What the control API may do and tell.
 pub struct Control {
@@ -43,7 +42,7 @@ pub struct Control {
     /// Everything that is counted.
     pub metrics: Arc<Metrics>,
     /// Whether new flows are taken.
-    pub ready: Arc<AtomicBool>,
+    pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// What the handlers share.
@@ -54,7 +53,7 @@ struct State {
     proxy: SocketAddr,
     ca_bundle: Option<PathBuf>,
     metrics: Arc<Metrics>,
-    ready: Arc<AtomicBool>,
+    ready: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// The routes. They expect [`serve`] to say where a connection comes from.
@@ -68,7 +67,8 @@ pub fn router(control: Control) -> Router {
         sessions: control.sessions,
         policies: control.policies,
         proxy: control.proxy,
-        ca_bundle: control.ca_bundle,
+        // Told to clients, which stand in folders of their own.
+        ca_bundle: control.ca_bundle.map(|path| std::path::absolute(&path).unwrap_or(path)),
         metrics: control.metrics,
         ready: control.ready,
     });

@@ -68,7 +68,10 @@ impl World {
             proxy,
             ca_bundle: Some("/state/bundle.pem".into()),
             metrics: Arc::new(Metrics::new()),
-            ready: Arc::clone(&ready),
+            ready: {
+                let ready = Arc::clone(&ready);
+                Arc::new(move || ready.load(Ordering::Acquire))
+            },
         };
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(serve(listener, router(control), shutdown.clone()));
@@ -145,7 +148,7 @@ async fn a_revoked_session_is_gone_and_its_flows_end() {
     let live = world.sessions.show(&id).unwrap();
     let revoked = world.as_operator(&format!("DELETE /v1/sessions/{id}"), "").await;
     assert_eq!((revoked.status, revoked.body.as_str()), (204, ""));
-    live.ended.cancelled().await;
+    tokio::time::timeout(Duration::from_secs(5), live.ended.cancelled()).await.unwrap();
     for line in [format!("GET /v1/sessions/{id}"), format!("DELETE /v1/sessions/{id}")] {
         let answer = world.as_operator(&line, "").await;
         assert_eq!((answer.status, answer.reason().as_str()), (404, "unknown_session"));

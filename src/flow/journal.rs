@@ -7,6 +7,7 @@ use super::queue::Queue;
 use super::settings::{Bounds, Durability, Settings};
 use super::syncer::Unsynced;
 use super::writer::Writer;
+use crate::telemetry::Metrics;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -39,16 +40,28 @@ pub(super) struct Shared {
     pub(super) written: watch::Sender<u64>,
     pub(super) lines: broadcast::Sender<Arc<str>>,
     pub(super) unsynced: Unsynced,
+    /// Where flows are counted as they end.
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Journal {
     /// Opens the journal and carries its chain on; a line that was cut by a crash is moved to `flows.cut` and
     /// noted. Blocks for the time of a few reads.
     pub fn open(settings: Settings) -> Result<Self, Error> {
-        Self::open_bounded(settings, Bounds::default())
+        Self::open_counting(settings, Arc::default())
     }
 
+    /// Like [`open`](Self::open), with the metrics that flows are counted in as they end.
+    pub fn open_counting(settings: Settings, metrics: Arc<Metrics>) -> Result<Self, Error> {
+        Self::open_with(settings, metrics, Bounds::default())
+    }
+
+    #[cfg(test)]
     pub(super) fn open_bounded(settings: Settings, bounds: Bounds) -> Result<Self, Error> {
+        Self::open_with(settings, Arc::default(), bounds)
+    }
+
+    fn open_with(settings: Settings, metrics: Arc<Metrics>, bounds: Bounds) -> Result<Self, Error> {
         let (file, resumed) = LiveFile::open(&settings.journal)?;
         let shared = Arc::new(Shared {
             queue: Queue::new(),
@@ -57,6 +70,7 @@ impl Journal {
             written: watch::Sender::new(0),
             lines: broadcast::Sender::new(BACKLOG),
             unsynced: Unsynced::default(),
+            metrics,
         });
         let writer = Writer::new(Arc::clone(&shared), file, resumed, settings.durability);
         spawn("journal", move || writer.run())?;
@@ -98,6 +112,12 @@ impl Journal {
                 }
             }
         }
+    }
+
+    /// Resolves once nothing is wrong with the journal, or it is gone.
+    pub fn recovered(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut faults = self.shared().health.watch();
+        async move { drop(faults.wait_for(|&faults| faults == 0).await) }
     }
 
     /// The lines written from now on.

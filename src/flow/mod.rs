@@ -4,6 +4,9 @@
 //! included; while the journal can't be written no recorder opens, so no flow passes unrecorded. Holds no
 //! policy: it writes what it is told, with query values struck and everything printable. Serves the data
 //! path (recorder), the dashboard and `run` (feed), the operator (`exeat flows`).
+//!
+//! In a line, `timing` is in whole microseconds, `ts` is wall time and `mono` the microseconds since the
+//! journal was opened; the order is that of `seq`, which goes on over restarts.
 
 mod chain;
 mod feed;

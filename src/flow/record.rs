@@ -4,6 +4,7 @@ use super::redact::{FIELD, LIST, SHORT_FIELD, cut};
 use super::{FlowId, json};
 use crate::reason::Reason;
 use crate::secrets::Finding;
+use crate::telemetry::{Direction, Metrics};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
@@ -85,6 +86,19 @@ pub struct UpstreamTls {
     pub sni: Option<Arc<str>>,
 }
 
+impl Verdict {
+    /// As the record says it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Allowed => "allowed",
+            Verdict::Denied => "denied",
+            Verdict::Observed => "observed",
+            Verdict::Failed => "failed",
+        }
+    }
+}
+
 /// The target as it is shown.
 #[derive(Debug, Serialize)]
 pub(super) struct ShownTarget {
@@ -133,6 +147,29 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// Counts the flow, now that it has ended.
+    pub(super) fn count(&self, metrics: &Metrics) {
+        let outcome = self.outcome.as_ref();
+        let reason = outcome.map(|outcome| outcome.reason.code());
+        metrics.flow(outcome.map_or(Verdict::Allowed, |outcome| outcome.verdict).as_str(), reason);
+        if self.up > 0 {
+            metrics.bytes(Direction::Up, self.up);
+        }
+        if self.down > 0 {
+            metrics.bytes(Direction::Down, self.down);
+        }
+        let took = |phase: Phase| self.phases[phase as usize].map(Duration::from_micros);
+        if let Some(time) = took(Phase::Decide) {
+            metrics.decided_in(time);
+        }
+        if let Some(time) = took(Phase::Dns) {
+            metrics.resolved_in(time);
+        }
+        if let Some(time) = took(Phase::Connect) {
+            metrics.connected_in(time);
+        }
+    }
+
     pub(super) fn new(downstream: SocketAddr, opened: Instant) -> Self {
         let (ts, now) = (Timestamp::now(), Instant::now());
         Self {

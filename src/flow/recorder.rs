@@ -230,7 +230,9 @@ impl Recorder {
             // Writing to a Vec can't fail.
             let _ = write!(buffer, r#"{{"flow":"{}","verdict":"failed","reason":"internal_error"}}"#, self.record.id);
         }
-        let ticket = self.journal.shared().queue.append(buffer, urgent);
+        let shared = self.journal.shared();
+        self.record.count(&shared.metrics);
+        let ticket = shared.queue.append(buffer, urgent);
         buffer.shrink_to(KEPT);
         ticket
     }

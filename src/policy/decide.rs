@@ -187,7 +187,10 @@ impl Policy {
     fn not_listed(&self, weighed: &Weighed<'_>, target: &Target) -> Denial {
         let authority = &target.authority;
         let Some(rule) = weighed.listed_by else { return self.host_not_listed(target.scheme, authority) };
-        let what = if rule.methods.contain(&target.method) { "this path" } else { "this method" };
+        let mut listed = self.allow_index.matching(&authority.host).map(|position| &self.rules.allow[position]);
+        let method_is_listed =
+            listed.any(|rule| rule.allows_port(target.scheme, authority) && rule.methods.contain(&target.method));
+        let what = if method_is_listed { "this path for this method" } else { "this method" };
         Denial::new(Reason::RequestNotListed)
             .by_rule(Arc::clone(&rule.name))
             .because(format_args!("The policy {} lists {authority}, but not {what}.", self.name))

@@ -7,7 +7,7 @@ use super::identify::{Identity, Remembered};
 use super::interrupt::{Cause, Interrupt};
 use super::tunnel::{self, Opened};
 use super::{Limits, Shared, gate, refusal};
-use crate::flow::{FlowId, Mode, Recorder};
+use crate::flow::{FlowId, Mode, Recorder, Unavailable};
 use crate::http1::{Framing, HeadScan, RequestHead, request_framing};
 use crate::net::{Authority, Target};
 use crate::reason::{Denial, Reason};
@@ -24,8 +24,8 @@ pub(super) struct Leg {
     pub(super) wire: Wire,
     pub(super) peer: SocketAddr,
     pub(super) interrupt: Interrupt,
-    /// The head of the present request's answer was queued: a refusal can't be written any more.
-    pub(super) answered: bool,
+    /// What was written before the present request's answer.
+    written_before: u64,
     remembered: Remembered,
     inside: Option<Inside>,
 }
@@ -37,7 +37,8 @@ pub(super) struct Inside {
     pub(super) flow: FlowId,
     /// The tunnel's own flow ends with the leg.
     pub(super) recorder: Recorder,
-    pub(super) slot: Option<ConnectionSlot>,
+    /// Given back when the leg ends.
+    pub(super) _slot: Option<ConnectionSlot>,
 }
 
 /// What comes after a request.
@@ -48,18 +49,25 @@ enum Next {
     Close,
     /// The end, with unread bytes of a body in the way.
     Linger,
+    /// The end, from outside, between two requests.
+    Interrupted(Cause),
     /// The connection is a tunnel now.
     Tunnel(Box<Opened>),
 }
 
 impl Leg {
     pub(super) fn new(wire: Wire, peer: SocketAddr, interrupt: Interrupt) -> Self {
-        Self { wire, peer, interrupt, answered: false, remembered: Remembered::default(), inside: None }
+        Self { wire, peer, interrupt, written_before: 0, remembered: Remembered::default(), inside: None }
     }
 
     /// The inside of a tunnel, over TLS that ends here.
     pub(super) fn inside(wire: Wire, peer: SocketAddr, interrupt: Interrupt, inside: Inside) -> Self {
         Self { inside: Some(inside), ..Self::new(wire, peer, interrupt) }
+    }
+
+    /// Whether a part of the present request's answer has left: a refusal can't be written any more.
+    fn has_answered(&self) -> bool {
+        self.wire.written() > self.written_before
     }
 
     pub(super) fn take_slot(&mut self) -> Option<ConnectionSlot> {
@@ -78,15 +86,17 @@ pub(super) async fn serve(shared: Arc<Shared>, socket: TcpStream, peer: SocketAd
                 Some(inner) => leg = inner,
                 None => return,
             },
-            next => return close(leg, matches!(next, Next::Linger)).await,
+            next => return close(leg, next).await,
         }
     }
 }
 
 async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
     loop {
-        if leg.wire.input.is_empty() && !wait_for_request(shared, leg).await {
-            return Next::Close;
+        if leg.wire.input.is_empty() {
+            if let Some(end) = wait_for_request(shared, leg).await {
+                return end;
+            }
         }
         let opened = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));
         let Ok(mut recorder) = opened else {
@@ -95,7 +105,7 @@ async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
             let _ = leg.interrupt.during(leg.wire.flush()).await;
             return Next::Linger;
         };
-        leg.answered = false;
+        leg.written_before = leg.wire.written();
         let mut request = Request::default();
         let outcome = handle(shared, leg, &mut recorder, &mut request).await;
         let next = match outcome {
@@ -103,14 +113,11 @@ async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
                 opened.recorder = Some(recorder);
                 return Next::Tunnel(opened);
             }
-            Ok(next) => {
-                if let Err(error) = shared.finish(recorder).await {
-                    // The last bytes were held back until the record was safe; they stay here.
-                    tracing::warn!(%error, "an answer is cut short: its record can't be written");
-                    return Next::Close;
-                }
-                next
-            }
+            Ok(next) => match shared.finish(recorder).await {
+                Ok(()) => next,
+                // The last bytes were held back until the record was safe; they stay here.
+                Err(error) => unrecorded(leg, &error),
+            },
             Err(error) => refuse(shared, leg, recorder, &request, &error).await,
         };
         leg.interrupt.arm(shared.limits.idle_timeout);
@@ -122,14 +129,30 @@ async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
     }
 }
 
-/// Waits for a request's first byte. False: there will be none.
-async fn wait_for_request(shared: &Shared, leg: &mut Leg) -> bool {
+/// Waits for a request's first byte, or tells how the connection ends without one.
+async fn wait_for_request(shared: &Shared, leg: &mut Leg) -> Option<Next> {
     if leg.interrupt.is_draining() {
-        return false;
+        return Some(Next::Close);
     }
     leg.wire.release_buffer();
     leg.interrupt.arm(shared.limits.keep_alive_timeout);
-    matches!(leg.interrupt.while_idle(leg.wire.fill()).await, Ok(Ok(read)) if read > 0)
+    match leg.interrupt.while_idle(leg.wire.fill()).await {
+        Ok(Ok(read)) if read > 0 => None,
+        Ok(_) | Err(Cause::Deadline | Cause::Draining) => Some(Next::Close),
+        Err(cause) => Some(Next::Interrupted(cause)),
+    }
+}
+
+/// An answer whose record can't be written does not go out: in its place the client is told so, unless a
+/// part of it has left.
+fn unrecorded(leg: &mut Leg, error: &Unavailable) -> Next {
+    tracing::warn!(%error, "an answer is held back: its record can't be written");
+    leg.wire.discard_queued();
+    if leg.has_answered() {
+        return Next::Close;
+    }
+    refusal::write_unrecorded(leg.wire.head_buffer(), Reason::LogUnavailable);
+    Next::Linger
 }
 
 /// What is known of a request when it is refused.
@@ -194,7 +217,7 @@ async fn read_head(shared: &Shared, leg: &mut Leg) -> Result<RequestHead, Error>
             return RequestHead::take(&mut leg.wire.input, length, limits).map_err(Error::Head);
         }
         match leg.interrupt.during(leg.wire.fill()).await {
-            Ok(Ok(0)) => return Err(Error::ClientGone(None)),
+            Ok(Ok(0)) => return Err(Error::Cut),
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(Error::ClientGone(Some(error))),
             Err(Cause::Deadline) => return Err(Error::ClientSlow),
@@ -246,18 +269,20 @@ async fn refuse(shared: &Shared, leg: &mut Leg, mut recorder: Recorder, request:
     if let Some(cause) = error.cause() {
         recorder.error(cause);
     }
-    let nobody_listens = matches!(error, Error::ClientGone(_));
-    if !leg.answered && !nobody_listens {
+    // Half an answer is on its way, or nobody is there to read one.
+    let is_silent = leg.has_answered() || matches!(error, Error::ClientGone(_));
+    if !is_silent {
         recorder.status(denial.reason.status());
     }
     let flow = recorder.id();
     let recorded = recorder.finish_durable().await;
-    if leg.answered || nobody_listens {
-        // Half an answer is on its way: all that is left is to cut it where the client can see it.
+    leg.wire.discard_queued();
+    if is_silent {
+        // All that is left is to cut it where the client can see it: no last chunk, no clean end.
         return Next::Close;
     }
     let headless = request.method.as_ref() == Some(&Method::HEAD);
-    let close = !request.is_read || recorded.is_err() || shared.is_draining();
+    let close = !request.is_read || recorded.is_err() || shared.is_draining() || loses_step(denial.reason);
     let context = refusal::Context {
         flow: Some(flow),
         session: request.identity.as_ref().map(|identity| identity.live.session.id.as_str()),
@@ -272,11 +297,22 @@ async fn refuse(shared: &Shared, leg: &mut Leg, mut recorder: Recorder, request:
     if close { Next::Linger } else { Next::Request }
 }
 
+/// Whether client and gateway may differ about where the next request begins, or whether there is one.
+fn loses_step(reason: Reason) -> bool {
+    !matches!(reason.status(), 403 | 405 | 407 | 421 | 429 | 502..=504)
+}
+
 /// Closes a connection so that its last answer arrives: written off, then (where unread bytes would
 /// turn the close into a reset) read on for a moment and thrown away.
-async fn close(mut leg: Leg, linger: bool) {
+async fn close(mut leg: Leg, end: Next) {
+    if let Some(mut inside) = leg.inside.take() {
+        if let Next::Interrupted(cause) = end {
+            inside.recorder.denied(&Error::Interrupted(cause).denial());
+        }
+        inside.recorder.finish();
+    }
     let goodbye = async {
-        if leg.wire.shutdown().await.is_err() || !linger {
+        if leg.wire.shutdown().await.is_err() || !matches!(end, Next::Linger) {
             return;
         }
         while matches!(leg.wire.fill().await, Ok(read) if read > 0) {
@@ -285,7 +321,4 @@ async fn close(mut leg: Leg, linger: bool) {
     };
     // Whatever is left after that is the peer's loss.
     let _ = timeout(Limits::LINGER, goodbye).await;
-    if let Some(inside) = leg.inside.take() {
-        inside.recorder.finish();
-    }
 }

@@ -87,7 +87,7 @@ impl Download {
                 continue;
             }
             match ready!(up.poll_fill(cx)) {
-                Ok(0) => self.end_at_close(down)?,
+                Ok(0) => self.end_at_close(up, down)?,
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(Error::UpstreamGone(Some(error)))),
             }
@@ -198,12 +198,14 @@ impl Download {
         self.state = State::Ended;
     }
 
-    fn end_at_close(&mut self, down: &mut Wire) -> Result<(), Error> {
+    /// The origin has closed: the end of a body that ends so, and a cut of everything else.
+    fn end_at_close(&mut self, up: &Wire, down: &mut Wire) -> Result<(), Error> {
         match &self.state {
             State::Body(reader) if reader.ends_at_close() => {
                 self.end(&Fields::default(), down);
                 Ok(())
             }
+            State::Head(_) if !up.input.is_empty() => Err(Error::BadResponse("no whole head".to_owned())),
             _ => Err(Error::UpstreamGone(None)),
         }
     }

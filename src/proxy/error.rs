@@ -26,6 +26,9 @@ pub(super) enum Error {
     /// Its target is refused.
     #[error("the request's target is refused")]
     Target(#[source] TargetError),
+    /// The client closed its side in the middle of its request.
+    #[error("the request is cut short")]
+    Cut,
     /// The client closed or broke the connection.
     #[error("the client is gone")]
     ClientGone(#[source] Option<io::Error>),
@@ -65,6 +68,7 @@ impl Error {
             Error::Head(_) => Reason::BadRequest,
             Error::Framing(FramingError::OtherCoding) => Reason::CodingNotSupported,
             Error::Framing(_) | Error::Body(_) => Reason::BadFraming,
+            Error::Cut => Reason::BadRequest,
             Error::Target(error) => target_reason(*error),
             Error::ClientGone(_) => Reason::ClientClosed,
             Error::ClientSlow => Reason::RequestTimeout,
@@ -87,7 +91,10 @@ impl Error {
         }
         let denial = Denial::new(self.reason());
         match self {
-            Error::Head(_) | Error::Framing(_) | Error::Body(_) | Error::Target(_) => denial.because(self.innermost()),
+            Error::Head(_) | Error::Framing(_) | Error::Body(_) | Error::Target(_) | Error::Cut => {
+                denial.because(self.innermost())
+            }
+            Error::Dns(error) => denial.because(error.detail()),
             _ => denial,
         }
     }

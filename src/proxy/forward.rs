@@ -17,7 +17,8 @@ use crate::upstream::Upstream;
 use crate::wire::Wire;
 use bytes::BytesMut;
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::io;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -25,6 +26,9 @@ use tokio::time::{Instant, timeout_at};
 /// a small body is then answered 403 before the origin has heard of the request.
 const AHEAD_MAX: u64 = 64 * 1024;
 const AHEAD_WAIT: Duration = Duration::from_millis(20);
+/// How long nothing may move for a client that has closed its side. TCP does not tell a client that is
+/// gone from one that only has no more to say, and the latter deserves its answer.
+const HALF_CLOSED: Duration = Duration::from_millis(750);
 
 /// One request, admitted.
 pub(super) struct Admitted {
@@ -49,13 +53,13 @@ pub(super) async fn forward(
         upload: Upload::new(admitted.framing, &admitted.target, &admitted.head.fields, &admitted.identity),
         download: Download::new(admitted.target.method.clone(), admitted.head.version, close),
         awaits_continue: admitted.asks.expects_continue,
+        client_closed: false,
         sent_at: None,
     };
     let outcome = send(shared, leg, recorder, admitted, &mut exchange).await;
     recorder.findings(exchange.upload.take_findings());
     recorder.add_up(exchange.upload.sent);
     recorder.add_down(exchange.download.received);
-    leg.answered = exchange.download.status.is_some();
     outcome.map(|()| !exchange.download.closes() && exchange.upload.is_read())
 }
 
@@ -94,7 +98,7 @@ async fn look_ahead(leg: &mut Leg, upload: &mut Upload) -> Result<(), Error> {
     while upload.advance(&mut leg.wire.input)? && upload.received < AHEAD_MAX {
         match leg.interrupt.during(timeout_at(until, leg.wire.fill())).await.map_err(Error::Interrupted)? {
             Err(_) => return Ok(()),
-            Ok(Ok(0)) => return Err(Error::ClientGone(None)),
+            Ok(Ok(0)) => return Err(Error::Cut),
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(Error::ClientGone(Some(error))),
         }
@@ -179,6 +183,8 @@ struct Exchange {
     download: Download,
     /// The client holds its body back until the origin asks for it.
     awaits_continue: bool,
+    /// The client has closed its side: it may be gone, or it may only have no more to say.
+    client_closed: bool,
     /// When the request was all sent: the answer's time runs from here.
     sent_at: Option<Instant>,
 }
@@ -237,15 +243,18 @@ impl Exchange {
         if ended.is_ready() {
             return ended;
         }
-        if self.upload.is_read() {
-            if let Poll::Ready(error) = poll_client_gone(cx, down, limits) {
-                return Poll::Ready(Err(error));
+        let mut closed_now = false;
+        if self.upload.is_read() && !self.client_closed {
+            match poll_client_closed(cx, down, limits) {
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Error::ClientGone(Some(error)))),
+                Poll::Ready(Ok(())) => (self.client_closed, closed_now) = (true, true),
+                Poll::Pending => {}
             }
         }
         if self.upload.is_over() && self.sent_at.is_none() {
             self.sent_at = Some(Instant::now());
-            leg.interrupt.arm(limits.response_timeout);
-        } else if before != self.progress() {
+            leg.interrupt.arm(self.patience(limits));
+        } else if closed_now || before != self.progress() {
             leg.interrupt.arm(self.patience(limits));
         }
         leg.interrupt.poll(cx).map(|cause| Err(Error::Interrupted(cause)))
@@ -263,7 +272,9 @@ impl Exchange {
 
     /// How long the peer that is waited for may keep silent.
     fn patience(&self, limits: &Limits) -> Duration {
-        if self.download.status.is_some() {
+        if self.client_closed {
+            HALF_CLOSED
+        } else if self.download.status.is_some() {
             limits.idle_timeout
         } else if self.is_clients_turn() {
             Limits::BODY_GRACE
@@ -273,6 +284,9 @@ impl Exchange {
     }
 
     fn overdue(&self) -> Option<Error> {
+        if self.client_closed {
+            return Some(Error::ClientGone(None));
+        }
         if !self.is_clients_turn() {
             return Some(Error::UpstreamSlow);
         }
@@ -282,13 +296,10 @@ impl Exchange {
 
 /// While an answer is waited for, a client that closes is noticed, so that nothing is done for nobody;
 /// what it sends ahead (pipelining) is kept, within bounds.
-fn poll_client_gone(cx: &mut Context<'_>, down: &mut Wire, limits: &Limits) -> Poll<Error> {
+fn poll_client_closed(cx: &mut Context<'_>, down: &mut Wire, limits: &Limits) -> Poll<io::Result<()>> {
     while down.input.len() < limits.head.bytes {
-        match down.poll_fill(cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(0)) => return Poll::Ready(Error::ClientGone(None)),
-            Poll::Ready(Ok(_)) => {}
-            Poll::Ready(Err(error)) => return Poll::Ready(Error::ClientGone(Some(error))),
+        if ready!(down.poll_fill(cx))? == 0 {
+            return Poll::Ready(Ok(()));
         }
     }
     Poll::Pending

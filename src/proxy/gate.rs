@@ -88,7 +88,7 @@ fn judge(findings: Vec<Finding>, recorder: &mut Recorder) -> Result<(), Error> {
 
 fn spend_request(identity: &Identity) -> Result<(), Error> {
     let spent = identity.live.budget.request(&identity.ruleset.limits, Instant::now());
-    spent.map_err(|exceeded| Denial::new(Reason::QuotaExceeded).because(exceeded).into())
+    spent.map_err(|exceeded| Error::Refused(exceeded.into()))
 }
 
 fn note_permit(permit: &Permit, recorder: &mut Recorder) {

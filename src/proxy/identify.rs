@@ -36,7 +36,7 @@ impl Identity {
 
     /// The same session under the policy in force now: tunnels outlive reloads, decisions don't.
     pub(super) fn refresh(&mut self, shared: &Shared) -> Result<(), Denial> {
-        if self.live.ended.is_cancelled() {
+        if !self.live.is_live() {
             return Err(Reason::SessionEnded.into());
         }
         let in_force = shared.ruleset(&self.live.session.policy);
@@ -65,7 +65,7 @@ impl Remembered {
             return Err(Denial::new(Reason::BadRequest).because("there is more than one Proxy-Authorization field"));
         }
         if let Some(identity) = self.identity.as_mut().filter(|_| self.value == value) {
-            if !identity.live.ended.is_cancelled() {
+            if identity.live.is_live() {
                 identity.refresh(shared)?;
                 return Ok(identity.clone());
             }
@@ -76,7 +76,7 @@ impl Remembered {
         let live = shared.sessions.authenticate(&credentials).ok_or(Reason::AuthRequired)?;
         let identity = Identity::new(shared, live)?;
         let slot = identity.live.budget.connection(&identity.ruleset.limits);
-        let slot = slot.map_err(|exceeded| Denial::new(Reason::QuotaExceeded).because(exceeded))?;
+        let slot = slot?;
         *self = Self { value: value.to_vec(), identity: Some(identity.clone()), slot: Some(slot) };
         Ok(identity)
     }

@@ -30,7 +30,12 @@ pub async fn listen(shared: Arc<Shared>, listener: TcpListener, tasks: TaskTrack
                 if tasks.len() >= shared.limits.connections {
                     tasks.spawn(turn_away(socket));
                 } else {
-                    tasks.spawn(connection::serve(shared.clone(), socket, peer));
+                    let active = shared.metrics.connection();
+                    let serving = connection::serve(shared.clone(), socket, peer);
+                    tasks.spawn(async move {
+                        serving.await;
+                        drop(active);
+                    });
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}

@@ -29,6 +29,7 @@ use crate::flow::{Durability, Journal, Recorder, Unavailable};
 use crate::net::{Authority, Host};
 use crate::session::Ruleset;
 use crate::store::Sessions;
+use crate::telemetry::Metrics;
 use crate::upstream::Pool;
 use arc_swap::ArcSwap;
 use interrupt::Interrupt;
@@ -57,6 +58,8 @@ pub struct Shared {
     pub journal_broken: ArcSwap<CancellationToken>,
     /// Bounds.
     pub limits: Limits,
+    /// What is counted besides flows, which the journal counts.
+    pub metrics: Arc<Metrics>,
     /// No new work is taken.
     pub draining: CancellationToken,
     /// The drain's grace is over.

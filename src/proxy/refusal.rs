@@ -66,7 +66,13 @@ pub(super) fn write(out: &mut BytesMut, denial: &Denial, context: &Context<'_>) 
     field("Cache-Control", "no-store");
     match reason.status() {
         407 => field("Proxy-Authenticate", "Basic realm=\"exeat\", charset=\"UTF-8\""),
-        429 | 503 => field("Retry-After", "1"),
+        429 => {
+            // A budget that never fills again has no time to come back at.
+            if let Some(seconds) = denial.retry_after {
+                field("Retry-After", &seconds.to_string());
+            }
+        }
+        503 => field("Retry-After", "1"),
         405 => field("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
         _ => {}
     }

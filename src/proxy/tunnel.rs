@@ -137,7 +137,7 @@ async fn accept(
         Ok(Ok(stream)) => {
             recorder.mark(Phase::Tls);
             let wire = Wire::new(Stream::Downstream(Box::new(stream)));
-            let inside = Inside { identity, authority, flow: recorder.id(), recorder, slot };
+            let inside = Inside { identity, authority, flow: recorder.id(), recorder, _slot: slot };
             return Some(Leg::inside(wire, peer, interrupt, inside));
         }
         Ok(Err(error)) => error,

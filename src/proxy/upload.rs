@@ -150,7 +150,7 @@ impl Upload {
             }
             self.waits_for = Side::Client;
             match ready!(down.poll_fill(cx)) {
-                Ok(0) => return Poll::Ready(Err(Error::ClientGone(None))),
+                Ok(0) => return Poll::Ready(Err(Error::Cut)),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(Error::ClientGone(Some(error)))),
             }
@@ -161,7 +161,7 @@ impl Upload {
         let length = data.len() as u64;
         self.received += length;
         let budget = self.identity.live.budget.upload(&self.identity.ruleset.limits, length);
-        budget.map_err(|exceeded| Denial::new(Reason::QuotaExceeded).because(exceeded))?;
+        budget.map_err(Denial::from)?;
         let Some(scan) = &mut self.scan else { return Ok(()) };
         let pushed = scan.push(data);
         self.settle(pushed)

@@ -13,8 +13,8 @@ pub struct Client {
     pub note: &'static str,
 }
 
-/// The clients that `exeat run` sets variables for. Checked against each client's documentation or source;
-/// curl, wget, git, npm, Node.js, Java and Maven also by running them.
+/// The clients that `exeat run` sets variables for, after what each documents. Tried through a gateway: curl, wget,
+/// git, Python's urllib and requests, pip, npm, Node.js, cargo, aws, Java and Maven.
 pub const CLIENTS: &[Client] = &[
     Client {
         name: "curl, libcurl",

@@ -70,6 +70,9 @@ const REPLACED: &[&str] = &[
     "yarn_https_proxy",
     "yarn_no_proxy",
     "cargo_http_proxy",
+    "bundle_http_proxy",
+    "bundle_https_proxy",
+    "bundle_no_proxy",
     "cloudsdk_proxy_type",
     "cloudsdk_proxy_address",
     "cloudsdk_proxy_port",
@@ -187,7 +190,7 @@ fn variables(way: &Way<'_>) -> Vec<(&'static str, OsString)> {
 
 /// Variables that replace a client's roots, so that ours alone would cut it off from what is tunnelled.
 /// `NODE_EXTRA_CA_CERTS` adds; it gets the bundle for roots that the system has and Node's own list lacks.
-const REPLACES_ROOTS: [&str; 20] = [
+pub const REPLACES_ROOTS: [&str; 20] = [
     "SSL_CERT_FILE",
     "CURL_CA_BUNDLE",
     "REQUESTS_CA_BUNDLE",

@@ -68,6 +68,11 @@ fn delimiter_of(literal: &[u8]) -> Option<usize> {
     literal.windows(3).position(|w| is_delimiter(w[2]) && !is_delimiter(w[1]) && w[1] != b' ').map(|at| at + 2)
 }
 
+/// Whether the SIMD pass over delimiters finds all of these.
+pub(super) fn has_delimiter(anchors: &[Anchor]) -> bool {
+    !anchors.is_empty() && anchors.iter().all(|anchor| delimiter_of(&anchor.literal).is_some())
+}
+
 /// The literals by which an alternative is found; none if it has no literal of three bytes. They hold no
 /// separator, so that a cut never lies inside one.
 pub(super) fn anchors_of(steps: &[Step]) -> Vec<Anchor> {

@@ -1,15 +1,19 @@
 //! A body on its way: what is decided flows on at once, what could still become a match is held back.
 
+use super::decode::inflate::Coding;
 use super::finding::{Disposition, Finding, Fingerprint, Surface};
 use super::guard::{Action, At, Guard, Inner};
 use super::home::Spot;
 use super::stream::{Hit, Scan, Stream, Work};
+use super::unpack::Unpack;
 use crate::net::Host;
 use crate::reason::Reason;
 use bytes::{Bytes, BytesMut};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
+/// Decodings after which offsets don't tell which bytes to write over.
+const UNMASKABLE: [&str; 6] = ["gzip", "zlib", "deflate", "zstd", "br", "git-pack"];
 /// Findings told for one body; more of them change nothing.
 const MOST_FINDINGS: usize = 64;
 
@@ -41,7 +45,7 @@ pub struct BodyScan {
     host: Host,
     kind: Kind,
     surface: Surface,
-    stream: Stream,
+    content: Content,
     work: Work,
     /// What came in and has not been released.
     held: VecDeque<Bytes>,
@@ -53,6 +57,14 @@ pub struct BodyScan {
     told: HashSet<(Arc<str>, u64, Fingerprint)>,
     masks: Vec<(u64, u64)>,
     stopped: Option<Reason>,
+}
+
+/// The bytes under the content codings.
+enum Content {
+    Plain(Stream),
+    Coded(Coding, Option<Unpack>),
+    /// A coding that can't be looked into.
+    Unknown,
 }
 
 /// What a body's type says about it.
@@ -72,7 +84,7 @@ impl Guard {
             host: context.host.clone(),
             kind: Kind::of(context.content_type.unwrap_or_default()),
             surface: Surface::Body,
-            stream: Stream::new(0),
+            content: Content::of(context.content_encoding.unwrap_or_default()),
             work: Work::new(),
             held: VecDeque::new(),
             released: 0,
@@ -112,6 +124,74 @@ impl Kind {
             Kind::Other => form_field(before).map(Spot::Form).or_else(|| json_member(before).map(Spot::Json)),
         };
         found.unwrap_or(Spot::Content)
+    }
+}
+
+impl Content {
+    fn of(content_encoding: &[u8]) -> Self {
+        let text = content_encoding.to_ascii_lowercase();
+        let mut codings = text.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|coding| {
+            // Chunk signatures between pieces of the body itself (S3).
+            !matches!(*coding, b"" | b"identity" | b"aws-chunked")
+        });
+        let Some(inner) = codings.next() else { return Content::Plain(Stream::new(0)) };
+        // The last is the outermost. The level below knows the others by their magic; brotli has none.
+        let outer = codings.next_back();
+        let seen = |coding: &[u8]| matches!(coding, b"gzip" | b"x-gzip" | b"zstd" | b"deflate");
+        if outer.is_some() && !(seen(inner) && codings.all(seen)) {
+            return Content::Unknown;
+        }
+        match outer.unwrap_or(inner) {
+            b"gzip" | b"x-gzip" => Content::Coded(Coding::Gzip, None),
+            b"deflate" => Content::Coded(Coding::HttpDeflate, None),
+            b"zstd" => Content::Coded(Coding::Zstd, None),
+            b"br" => Content::Coded(Coding::Brotli, None),
+            _ => Content::Unknown,
+        }
+    }
+
+    /// Feeds the body's own bytes; gives the offset before which everything is decided.
+    fn feed(&mut self, scan: &mut Scan<'_>, bytes: &[u8], from: u64, ended: bool) -> Result<u64, Reason> {
+        match self {
+            Content::Plain(stream) => Ok(stream.feed(scan, &|at| at, bytes, ended)),
+            Content::Unknown if bytes.is_empty() => Ok(from),
+            Content::Unknown => Err(Reason::BodyNotInspectable),
+            Content::Coded(coding, unpack) => feed_coded(*coding, unpack, scan, bytes, ended),
+        }
+    }
+}
+
+/// Codings come one member after the other (gzip, zstd); anything else behind the end can't be looked into.
+fn feed_coded(
+    coding: Coding,
+    slot: &mut Option<Unpack>,
+    scan: &mut Scan<'_>,
+    mut bytes: &[u8],
+    ended: bool,
+) -> Result<u64, Reason> {
+    let broken = |_| Reason::BodyNotInspectable;
+    loop {
+        let start = slot.as_ref().map_or(0, Unpack::read);
+        let unpack = match slot {
+            Some(unpack) if unpack.is_ended() && !bytes.is_empty() => {
+                if !matches!(coding, Coding::Gzip | Coding::Zstd) {
+                    return Err(Reason::BodyNotInspectable);
+                }
+                slot.insert(Unpack::new(coding, 0, start).map_err(broken)?)
+            }
+            Some(unpack) => unpack,
+            None if bytes.is_empty() => return Ok(0),
+            None => slot.insert(Unpack::new(coding, 0, 0).map_err(broken)?),
+        };
+        let fed = unpack.feed(scan, &|at| at, bytes).map_err(broken)?;
+        bytes = bytes.get(fed.read..).unwrap_or_default();
+        if scan.work.is_exhausted() {
+            return Err(Reason::InflateLimit);
+        }
+        if bytes.is_empty() || !fed.ended {
+            let cut = ended && !unpack.is_ended();
+            return if cut { Err(Reason::BodyNotInspectable) } else { Ok(unpack.cleared()) };
+        }
     }
 }
 
@@ -156,11 +236,12 @@ impl BodyScan {
     }
 
     fn feed(&mut self, bytes: &[u8], ended: bool) -> Result<(), Stopped> {
-        let Self { guard, host, kind, surface, stream, work, findings, told, masks, stopped, .. } = self;
-        let textual = guard.settings.action == Action::Mask;
+        let Self { guard, host, kind, surface, content, work, findings, told, masks, stopped, .. } = self;
+        let maskable = guard.settings.action == Action::Mask && matches!(content, Content::Plain(_));
         let mut report = |hit: &Hit<'_>| {
             let spot = kind.spot(hit.candidate.before);
-            let at = At { host, surface: *surface, place: None, spot, offset: hit.start, maskable: textual };
+            let maskable = maskable && !hit.path.iter().any(|step| UNMASKABLE.contains(step));
+            let at = At { host, surface: *surface, place: None, spot, offset: hit.start, maskable };
             let Some(finding) = guard.judge(hit, at) else { return };
             match finding.disposition {
                 Disposition::Blocked => *stopped = Some(Reason::SecretInRequest),
@@ -175,7 +256,11 @@ impl BodyScan {
             }
         };
         let mut scan = Scan { scanner: &guard.scanner, report: &mut report, work, path: Vec::new() };
-        self.cleared = stream.feed(&mut scan, &|at| at, bytes, ended);
+        let fed = content.feed(&mut scan, bytes, self.cleared, ended);
+        match fed {
+            Ok(cleared) => self.cleared = cleared,
+            Err(reason) => self.stopped = self.stopped.or(Some(reason)),
+        }
         if self.stopped.is_none() && self.work.is_exhausted() {
             self.stopped = Some(Reason::InflateLimit);
         }

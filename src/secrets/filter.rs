@@ -1,5 +1,8 @@
 //! What looks like a secret and is none: placeholders, documented examples, credential scopes.
 
+use aho_corasick::AhoCorasick;
+use std::sync::LazyLock;
+
 /// Bits per character, by Shannon.
 pub(super) fn entropy(bytes: &[u8]) -> f32 {
     if bytes.is_empty() {
@@ -11,25 +14,30 @@ pub(super) fn entropy(bytes: &[u8]) -> f32 {
     counts.iter().filter(|&&count| count > 0).map(|&count| count as f32 / total).map(|p| -p * p.log2()).sum()
 }
 
+/// Words that say so.
+static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let words = [
+        "example",
+        "placeholder",
+        "redacted",
+        "yourtoken",
+        "your_token",
+        "your-token",
+        "yourapikey",
+        "your_api",
+        "your-api",
+        "changeme",
+        "xxxxxxxx",
+        "dummytoken",
+        "insert_",
+        "fake_token",
+    ];
+    AhoCorasick::new(words).ok()
+});
+
 /// Whether a value was made up to stand for a secret: one character over and over, a mask of x and 0,
 /// a word that says so. `variable` is the value without its prefix.
 pub(super) fn is_placeholder(variable: &[u8]) -> bool {
-    const WORDS: [&[u8]; 14] = [
-        b"example",
-        b"placeholder",
-        b"redacted",
-        b"yourtoken",
-        b"your_token",
-        b"your-token",
-        b"yourapikey",
-        b"your_api",
-        b"your-api",
-        b"changeme",
-        b"xxxxxxxx",
-        b"dummytoken",
-        b"insert_",
-        b"fake_token",
-    ];
     if variable.len() < 8 {
         return false;
     }
@@ -41,7 +49,7 @@ pub(super) fn is_placeholder(variable: &[u8]) -> bool {
         return true;
     }
     let lower = head.to_ascii_lowercase();
-    WORDS.iter().any(|word| memchr::memmem::find(&lower, word).is_some()) || is_sequence(&lower)
+    WORDS.as_ref().is_some_and(|words| words.is_match(&lower)) || is_sequence(&lower)
 }
 
 fn longest_run(bytes: &[u8]) -> usize {

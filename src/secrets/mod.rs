@@ -8,12 +8,14 @@ mod body;
 mod catalogue;
 mod checksum;
 mod decode;
+mod embedded;
 mod escapes;
 mod filter;
 mod finding;
 mod guard;
 mod head;
 mod home;
+mod loose;
 mod rule;
 mod runs;
 mod scanner;
@@ -21,6 +23,7 @@ mod shape;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod unpack;
 
 pub use body::{BodyContext, BodyScan, Stopped};
 pub use catalogue::{BoundarySpec, Catalogue, CatalogueError, ChecksumSpec, ContextSpec, Edge, Group, RuleSpec};

@@ -100,26 +100,31 @@ impl Rule {
         })
     }
 
+    /// Whether no word character may stand before a match.
+    pub(super) const fn wants_left_edge(&self) -> bool {
+        self.left && !self.certain
+    }
+
     /// Whether a match of the shape is a finding: neighbours, checksum, entropy, no placeholder, context.
     pub(super) fn accepts(&self, candidate: &Candidate<'_>, prefix: usize) -> bool {
         let Candidate { before, value, after } = *candidate;
         if self.right && after.first().is_some_and(|byte| is_word(*byte)) {
             return false;
         }
-        if self.checksum.as_ref().is_some_and(|checksum| !checksum.holds(value)) {
-            return false;
-        }
         if self.left && !self.certain && !is_left_edge(before) {
             return false;
         }
+        if self.checksum.as_ref().is_some_and(|checksum| !checksum.holds(value)) {
+            return false;
+        }
+        if self.aws_key_id && filter::is_credential_scope(after) {
+            return false;
+        }
+        if self.context.as_ref().is_some_and(|context| !context.stands_before(before)) {
+            return false;
+        }
         let variable = value.get(prefix..).unwrap_or_default();
-        if self.entropy > 0.0 && filter::entropy(variable) < self.entropy {
-            return false;
-        }
-        if filter::is_placeholder(variable) || (self.aws_key_id && filter::is_credential_scope(after)) {
-            return false;
-        }
-        self.context.as_ref().is_none_or(|context| context.stands_before(before))
+        (self.entropy <= 0.0 || filter::entropy(variable) >= self.entropy) && !filter::is_placeholder(variable)
     }
 }
 

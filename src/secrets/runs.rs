@@ -1,11 +1,13 @@
 //! Runs of value characters: values without a prefix of their own, and whatever is encoded in them.
 
 use super::decode::{base64, hex};
+use super::loose::Makeup;
 use super::shape::{ByteSet, Outcome};
-use super::stream::{BEFORE, DEEPEST, Origin, Scan, Stream};
+use super::stream::{AFTER, BEFORE, DEEPEST, Origin, Scan, Stream};
+use std::ops::Range;
 
 /// Shorter runs hold no value without a prefix and no encoded token.
-const SHORTEST: usize = 16;
+pub(super) const SHORTEST: usize = 15;
 /// Longer runs are decoded piece by piece, each with the end of the one before.
 const PIECE: usize = 4096;
 const OVERLAP: usize = 768;
@@ -29,6 +31,50 @@ pub(super) struct Runs {
     found: Vec<(u32, u32)>,
     text: Vec<u8>,
     child: Option<Box<Stream>>,
+    /// Characters at a piece's front that the piece before had too.
+    again: usize,
+    binary: Option<Binary>,
+}
+
+/// A run that is base64 of a compressed file, decoded as a whole.
+struct Binary {
+    child: Box<Stream>,
+    /// Where the run starts; characters a line and bytes of a line break.
+    start: u64,
+    width: u64,
+    gap: u64,
+    /// Characters of a group that isn't complete.
+    open: Vec<u8>,
+    fed: u64,
+    cleared: u64,
+}
+
+impl Binary {
+    /// At the latest where a decoded byte stands.
+    fn source(&self, decoded: u64) -> u64 {
+        let characters = decoded / 3 * 4;
+        self.start + characters + characters.checked_div(self.width).unwrap_or(0) * self.gap
+    }
+
+    fn feed(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, text: &[u8], ended: bool) {
+        self.open.extend_from_slice(text);
+        let whole = if ended { self.open.len() } else { self.open.len() / 4 * 4 };
+        let mut bytes = Vec::with_capacity(whole);
+        base64::decode(self.open.get(..whole).unwrap_or_default(), &mut bytes);
+        self.open.drain(..whole);
+        scan.work.spent += bytes.len() as u64;
+        scan.path.push("base64");
+        let mut child = std::mem::replace(&mut self.child, Box::new(Stream::new(0)));
+        self.cleared = child.feed(scan, &|at| origin(self.source(at)), &bytes, ended);
+        self.child = child;
+        scan.path.pop();
+        self.fed += bytes.len() as u64;
+    }
+
+    /// Where the first character stands that isn't decided.
+    fn hold(&self) -> u64 {
+        self.source(self.cleared)
+    }
 }
 
 /// A run, joined with those on the following lines if it is wrapped.
@@ -36,7 +82,8 @@ struct Piece {
     start: usize,
     /// Where the pass goes on after it.
     next: usize,
-    inside: bool,
+    /// Characters that the next piece has too; 0 if this is the last.
+    again: usize,
     /// Characters a line, and bytes of a line break; 0 if there is one line only.
     width: usize,
     gap: usize,
@@ -44,31 +91,52 @@ struct Piece {
 
 impl Runs {
     pub(super) fn reset(&mut self) {
-        self.at = 0;
-        self.inside = false;
+        (self.at, self.inside, self.again, self.binary) = (0, false, 0, None);
     }
 
-    pub(super) fn pass(&mut self, level: &mut Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
+    /// `limit` is how far the literals are decided: a run is part of a match that begins before it.
+    pub(super) fn pass(
+        &mut self,
+        level: &mut Stream,
+        scan: &mut Scan<'_>,
+        origin: Origin<'_>,
+        limit: u64,
+        ended: bool,
+    ) -> u64 {
         let mut at = (self.at - level.base) as usize;
         let mut found = std::mem::take(&mut self.found);
         collect(&level.buffer, at, &mut found);
         let mut decided = true;
-        for &(start, end) in &found {
-            let (start, end) = ((start as usize).max(at), end as usize);
-            if end < start + SHORTEST && !(self.inside && start == at) {
-                continue;
+        'runs: for &(start, end) in &found {
+            let end = end as usize;
+            // A long run is decoded piece by piece.
+            loop {
+                let start = (start as usize).max(at);
+                let goes_on = self.inside && start == at;
+                if end < start + SHORTEST && !(goes_on && start < end) {
+                    break;
+                }
+                self.inside = goes_on;
+                let known = level.base + (start as u64) < limit;
+                let decided_here = match self.gather(&level.buffer, start, end, ended) {
+                    Some(piece)
+                        if known
+                            && level.pass_tokens(scan, origin, start..end, piece.next, self.inside, ended).is_ok() =>
+                    {
+                        self.decode(level, scan, origin, &piece);
+                        (at, self.inside, self.again) = (piece.next, piece.again > 0, piece.again);
+                        true
+                    }
+                    _ => false,
+                };
+                if !decided_here {
+                    (at, decided) = (start, false);
+                    break 'runs;
+                }
+                if !self.inside || at >= end {
+                    break;
+                }
             }
-            self.inside &= start == at;
-            let Some(piece) = self.gather(&level.buffer, start, end, ended) else {
-                (at, decided) = (start, false);
-                break;
-            };
-            if !self.inside && level.pass_loose(scan, origin, start, end, ended).is_err() {
-                (at, decided) = (start, false);
-                break;
-            }
-            self.decode(level, scan, origin, &piece);
-            (at, self.inside) = (piece.next, piece.inside);
         }
         self.found = found;
         if decided {
@@ -77,7 +145,7 @@ impl Runs {
             at = open;
         }
         self.at = level.base + at as u64;
-        self.at
+        self.binary.as_ref().map_or(self.at, |binary| binary.hold().min(self.at))
     }
 
     /// The run at `start`, with the lines that follow it if it is wrapped; `None` if its end isn't known yet.
@@ -86,7 +154,7 @@ impl Runs {
         text.clear();
         if end - start > PIECE {
             text.extend_from_slice(buffer.get(start..start + PIECE).unwrap_or_default());
-            return Some(Piece { start, next: start + PIECE - OVERLAP, inside: true, width: 0, gap: 0 });
+            return Some(Piece { start, next: start + PIECE - OVERLAP, again: OVERLAP, width: 0, gap: 0 });
         }
         if end == buffer.len() && !ended {
             return None;
@@ -108,7 +176,7 @@ impl Runs {
                 // The next piece begins some lines before this one.
                 let back = OVERLAP.div_ceil(width).min(line_starts);
                 let next = line - back * (width + gap);
-                return Some(Piece { start, next, inside: true, width, gap });
+                return Some(Piece { start, next, again: back * width, width, gap });
             }
             text.extend_from_slice(buffer.get(line..stop).unwrap_or_default());
             line_starts += 1;
@@ -117,7 +185,7 @@ impl Runs {
                 break;
             }
         }
-        Some(Piece { start, next: last, inside: false, width: if gap > 0 { width } else { 0 }, gap })
+        Some(Piece { start, next: last, again: 0, width: if gap > 0 { width } else { 0 }, gap })
     }
 
     fn decode(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, piece: &Piece) {
@@ -125,6 +193,7 @@ impl Runs {
             return;
         }
         let text = std::mem::take(&mut self.text);
+        self.decode_binary(level, scan, origin, piece, &text);
         let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
         let place = |at: u64| {
             let at = at as usize;
@@ -147,38 +216,86 @@ impl Runs {
         });
         self.text = text;
     }
+
+    /// A run that begins like base64 of a compressed file is one, from its first character to its last.
+    fn decode_binary(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, piece: &Piece, text: &[u8]) {
+        if !self.inside {
+            self.binary = base64::begins_a_file(text).then(|| Binary {
+                child: Box::new(Stream::new(level.depth + 1)),
+                start: level.base + piece.start as u64,
+                width: piece.width as u64,
+                gap: piece.gap as u64,
+                open: Vec::new(),
+                fed: 0,
+                cleared: 0,
+            });
+        }
+        let Some(binary) = &mut self.binary else { return };
+        let fresh = if self.inside { self.again } else { 0 };
+        let last = piece.again == 0;
+        binary.feed(scan, origin, text.get(fresh..).unwrap_or_default(), last);
+        if last {
+            self.binary = None;
+        }
+    }
 }
 
 impl Stream {
-    /// Shapes without a literal at the run's start; an error if one isn't decided yet.
-    fn pass_loose(
+    /// Shapes that begin with the run or with a token in it; an error if one isn't decided yet.
+    fn pass_tokens(
         &mut self,
         scan: &mut Scan<'_>,
         origin: Origin<'_>,
-        start: usize,
-        end: usize,
+        run: Range<usize>,
+        until: usize,
+        inside: bool,
         ended: bool,
     ) -> Result<(), ()> {
-        if self.covers(self.base + start as u64) {
-            return Ok(());
-        }
-        let length = (end - start) as u32;
-        let mut matches = Vec::new();
-        for loose in &scan.scanner.loose {
-            if length < loose.least || length > loose.most {
+        let (mut matches, mut candidates) = (Vec::new(), Vec::new());
+        let text = self.buffer.get(run.start..run.end.min(until)).unwrap_or_default();
+        let inner: Vec<usize> = memchr::memchr3_iter(b'/', b'+', b'-', text).map(|at| run.start + at + 1).collect();
+        // The letter of an escaped line break stands before the token, and looks like a part of it.
+        let escaped = run.start > 0 && self.buffer.get(run.start - 1) == Some(&b'\\');
+        let first = (!inside).then_some(run.start);
+        let second = (!inside && escaped).then_some(run.start + 1);
+        for start in first.into_iter().chain(second).chain(inner) {
+            if self.covers(self.base + start as u64) {
                 continue;
             }
-            let Some(owner) = scan.scanner.shapes.get(loose.shape as usize) else { continue };
-            let hay = self.buffer.get(start..).unwrap_or_default();
-            match owner.shape.run(hay, ended, &mut scan.work.spent) {
-                Outcome::No => {}
-                Outcome::More => return Err(()),
-                Outcome::Match(length) if !ended && hay.len() < length + 16 => return Err(()),
-                Outcome::Match(length) => matches.push((start, length, loose.shape)),
+            let head = self.buffer.get(start..).and_then(|rest| rest.first_chunk::<3>()).copied().unwrap_or_default();
+            for &shape in scan.scanner.starts.of(head) {
+                self.try_shape(scan, shape, start, ended, &mut matches)?;
+            }
+            if Some(start) == first || Some(start) == second {
+                let before = self.before(start);
+                let makeup = Makeup::of(self.buffer.get(start..run.end).unwrap_or_default());
+                scan.scanner.loose.candidates(before, (run.end - start) as u32, makeup, &mut candidates);
+                for shape in candidates.drain(..) {
+                    self.try_shape(scan, shape, start, ended, &mut matches)?;
+                }
+            }
+            if !matches.is_empty() {
+                self.settle_run(scan, origin, std::mem::take(&mut matches));
             }
         }
-        if !matches.is_empty() {
-            self.settle(scan, origin, matches);
+        Ok(())
+    }
+
+    fn try_shape(
+        &self,
+        scan: &mut Scan<'_>,
+        shape: u32,
+        start: usize,
+        ended: bool,
+        matches: &mut Vec<(usize, usize, u32)>,
+    ) -> Result<(), ()> {
+        let Some(owner) = scan.scanner.shapes.get(shape as usize) else { return Ok(()) };
+        let hay = self.buffer.get(start..).unwrap_or_default();
+        match owner.shape.run(hay, ended, &mut scan.work.spent) {
+            Outcome::No => {}
+            Outcome::More => return Err(()),
+            Outcome::Match(length) if !ended && hay.len() < length + AFTER => return Err(()),
+            Outcome::Match(length) => matches.push((start, length, shape)),
         }
         Ok(())
     }
@@ -247,14 +364,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_run_of_sixteen_is_found() {
+    fn every_run_of_fifteen_is_found() {
         for offset in 0..40 {
             for length in [14, 15, 16, 17, 23, 24, 600] {
                 let text = format!("{}{} {}", " ".repeat(offset), "a".repeat(length), "b".repeat(20));
                 let mut found = Vec::new();
                 collect(text.as_bytes(), 0, &mut found);
                 let mut expected = Vec::new();
-                if length >= 16 {
+                if length >= SHORTEST {
                     expected.push((offset as u32, (offset + length) as u32));
                 }
                 expected.push(((offset + length + 1) as u32, (offset + length + 21) as u32));

@@ -1,9 +1,12 @@
 //! The catalogue compiled: one for the process, shared by all policies.
 
-use super::anchor::{Anchors, anchors_of};
+use super::anchor::{Anchors, anchors_of, has_delimiter};
 use super::catalogue::Catalogue;
+use super::loose::Loose;
 use super::rule::{Rule, RuleError};
-use super::shape::{Parts, Shape, Step};
+use super::runs::SHORTEST;
+use super::shape::{ByteSet, Parts, Shape, Step};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Every rule of the catalogue, ready to run.
@@ -12,7 +15,9 @@ pub struct Scanner {
     pub(super) shapes: Vec<RuleShape>,
     pub(super) anchors: Anchors,
     /// Shapes without a literal, tried where a run of value characters begins.
-    pub(super) loose: Vec<Loose>,
+    pub(super) loose: Loose,
+    /// Shapes that begin a token in such a run.
+    pub(super) starts: Starts,
 }
 
 /// A shape and whose it is.
@@ -21,13 +26,6 @@ pub(super) struct RuleShape {
     pub(super) rule: u32,
     /// Bytes of the literal at its front.
     pub(super) prefix: u16,
-}
-
-/// A shape without a literal: how long a run of value characters it begins with.
-pub(super) struct Loose {
-    pub(super) shape: u32,
-    pub(super) least: u32,
-    pub(super) most: u32,
 }
 
 /// Why a catalogue does not compile.
@@ -43,7 +41,13 @@ pub struct Error {
 impl Scanner {
     /// Compiles a catalogue.
     pub fn new(catalogue: Catalogue) -> Result<Self, Error> {
-        let mut this = Self { rules: Vec::new(), shapes: Vec::new(), anchors: Anchors::new([]), loose: Vec::new() };
+        let mut this = Self {
+            rules: Vec::new(),
+            shapes: Vec::new(),
+            anchors: Anchors::new([]),
+            loose: Loose::default(),
+            starts: Starts::default(),
+        };
         let mut anchors = Vec::new();
         for spec in &catalogue.rules {
             let wrong = |source: RuleError| Error { rule: spec.id.clone(), source };
@@ -51,16 +55,18 @@ impl Scanner {
             let prefix = parts.alternatives.iter().map(|steps| prefix_of(steps)).min().unwrap_or(0);
             let rule = this.rules.len() as u32;
             this.rules.push(Rule::new(spec, prefix).map_err(wrong)?);
+            let left = this.rules.last().is_some_and(Rule::wants_left_edge);
             let one_each = parts.shapes.len() == parts.alternatives.len();
             let first = this.shapes.len() as u32;
             for (at, steps) in parts.alternatives.iter().enumerate() {
                 let shape = if one_each { first + at as u32 } else { first };
+                let (least, _) = run_length(steps);
                 let found = anchors_of(steps);
-                if !found.is_empty() {
+                if left && begins_a_run(steps, least) && !has_delimiter(&found) && this.starts.add(steps, shape) {
+                } else if !found.is_empty() {
                     anchors.extend(found.into_iter().map(|anchor| (anchor, shape)));
-                } else if spec.context.is_some() {
-                    let (least, most) = run_length(steps);
-                    this.loose.push(Loose { shape, least, most });
+                } else if spec.context.is_some() || spec.checksum.is_some() {
+                    this.loose.add(shape, this.rules.last().and_then(|rule| rule.context.as_ref()), steps);
                 } else {
                     return Err(wrong(RuleError::NoAnchor));
                 }
@@ -106,12 +112,54 @@ pub enum BuiltinError {
     Rule(#[from] Error),
 }
 
+/// A token that begins at an edge is found where runs are, which are few, instead of by its letters everywhere. A
+/// run is seen from fifteen characters on, which is also the length of a JWT's shortest header.
+fn begins_a_run(steps: &[Step], least: u32) -> bool {
+    let jwt = || b"eyJ".iter().zip(steps).all(|(byte, step)| step.set == ByteSet::of([*byte]));
+    least as usize >= SHORTEST || (least + 2 >= SHORTEST as u32 && jwt())
+}
+
+/// Shapes by their first three bytes.
+#[derive(Default)]
+pub(super) struct Starts {
+    by_head: HashMap<[u8; 3], Vec<u32>>,
+}
+
+impl Starts {
+    /// Adds a shape whose first three bytes are few; else gives false.
+    fn add(&mut self, steps: &[Step], shape: u32) -> bool {
+        let sets: Vec<_> = steps
+            .iter()
+            .take_while(|step| step.min == step.max)
+            .flat_map(|step| std::iter::repeat_n(step.set, step.min.min(3) as usize))
+            .take(3)
+            .collect();
+        let [a, b, c] = sets.as_slice() else { return false };
+        if a.len() * b.len() * c.len() > 64 {
+            return false;
+        }
+        for first in a.bytes() {
+            for second in b.bytes() {
+                for third in c.bytes() {
+                    self.by_head.entry([first, second, third]).or_default().push(shape);
+                }
+            }
+        }
+        true
+    }
+
+    /// The shapes that begin with these three bytes.
+    pub(super) fn of(&self, head: [u8; 3]) -> &[u32] {
+        self.by_head.get(&head).map_or(&[], Vec::as_slice)
+    }
+}
+
 fn prefix_of(steps: &[Step]) -> usize {
     steps.iter().take_while(|step| step.min == 1 && step.max == 1 && step.set.len() == 1).count()
 }
 
 /// How many value characters (`[A-Za-z0-9+/_-]`) a shape begins with, at least and at most.
-fn run_length(steps: &[Step]) -> (u32, u32) {
+pub(super) fn run_length(steps: &[Step]) -> (u32, u32) {
     let run = super::runs::value_set();
     let inside = steps.iter().take_while(|step| step.set.within(&run));
     let (least, most) =

@@ -5,16 +5,18 @@
 //! can't decide yet it asks to be held; the least of these places is how far the level is cleared.
 
 use super::anchor::Sighting;
+use super::embedded::Embedded;
 use super::escapes::Escapes;
 use super::rule::Candidate;
 use super::runs::Runs;
 use super::scanner::Scanner;
 use super::shape::Outcome;
+use std::collections::VecDeque;
 
 /// Bytes kept before the first undecided one: contexts and literals inside a shape reach no further back.
 pub(super) const BEFORE: usize = 512;
 /// A match is judged when this much of what follows is known.
-const AFTER: usize = 16;
+pub(super) const AFTER: usize = 16;
 /// Bytes taken at once: a level's buffer holds this, what is held, and what stands before.
 const SLICE: usize = 16 * 1024;
 /// How deep decodings nest.
@@ -34,19 +36,24 @@ pub(super) struct Scan<'a> {
 pub(super) struct Work {
     pub(super) given: u64,
     pub(super) spent: u64,
+    /// Bytes that came out of compressed ones.
+    pub(super) inflated: u64,
 }
 
 impl Work {
     const FREE: u64 = 16 << 20;
     const PER_BYTE: u64 = 48;
+    /// Deflate comes to a thousand at most; what people send to thirty.
+    const RATIO: u64 = 200;
 
     pub(super) const fn new() -> Self {
-        Self { given: 0, spent: 0 }
+        Self { given: 0, spent: 0, inflated: 0 }
     }
 
-    /// A flood of near-misses or of decodings within decodings.
+    /// A flood of near-misses, a bomb, or decodings within decodings.
     pub(super) const fn is_exhausted(&self) -> bool {
-        self.spent > Self::FREE + self.given * Self::PER_BYTE
+        self.spent > Self::FREE + (self.given + self.inflated) * Self::PER_BYTE
+            || self.inflated > Self::FREE + self.given * Self::RATIO
     }
 }
 
@@ -72,10 +79,14 @@ pub(super) struct Stream {
     pub(super) depth: u8,
     /// Where the literals' pass goes on.
     literals: u64,
-    /// The end of the last match: what lies within it is part of it.
+    /// The literals' matches that the runs' pass has not gone by: what begins within one is part of it.
+    spans: VecDeque<(u64, u64)>,
+    /// The end of the last match, of the literals and of the runs.
     covered: u64,
+    covered_runs: u64,
     runs: Runs,
     escapes: Escapes,
+    embedded: Embedded,
     sightings: Vec<Sighting>,
     cleared: u64,
 }
@@ -87,10 +98,13 @@ impl Stream {
             base: 0,
             depth,
             literals: 0,
+            spans: VecDeque::new(),
             covered: 0,
+            covered_runs: 0,
             cleared: 0,
             runs: Runs::default(),
             escapes: Escapes::default(),
+            embedded: Embedded::default(),
             sightings: Vec::new(),
         }
     }
@@ -111,9 +125,12 @@ impl Stream {
     /// Makes it ready for other bytes.
     pub(super) fn reset(&mut self) {
         self.buffer.clear();
-        (self.base, self.literals, self.covered, self.cleared) = (0, 0, 0, 0);
+        (self.base, self.literals, self.cleared) = (0, 0, 0);
+        (self.covered, self.covered_runs) = (0, 0);
+        self.spans.clear();
         self.runs.reset();
         self.escapes.reset();
+        self.embedded.reset();
     }
 
     fn step(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
@@ -121,11 +138,14 @@ impl Stream {
         let mut cleared = self.base + tail as u64;
         cleared = cleared.min(self.pass_literals(scan, origin, tail, ended));
         let mut runs = std::mem::take(&mut self.runs);
-        cleared = cleared.min(runs.pass(self, scan, origin, ended));
+        cleared = cleared.min(runs.pass(self, scan, origin, cleared, ended));
         self.runs = runs;
         let mut escapes = std::mem::take(&mut self.escapes);
         cleared = cleared.min(escapes.pass(self, scan, origin, ended));
         self.escapes = escapes;
+        let mut embedded = std::mem::take(&mut self.embedded);
+        cleared = cleared.min(embedded.pass(self, scan, origin, ended));
+        self.embedded = embedded;
         self.forget(cleared.min(self.literals));
         cleared
     }
@@ -188,12 +208,20 @@ impl Stream {
                 }
             }
         }
-        self.settle(scan, origin, matches);
+        if let Some((start, end)) = self.settle(scan, origin, matches) {
+            self.covered = end;
+            self.spans.push_back((start, end));
+        }
         Ok(())
     }
 
-    /// Of all matches around one place, tells the longest that its rule accepts.
-    pub(super) fn settle(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, mut matches: Vec<(usize, usize, u32)>) {
+    /// Of all matches around one place, tells the longest that its rule accepts; gives where it lies.
+    fn settle(
+        &self,
+        scan: &mut Scan<'_>,
+        origin: Origin<'_>,
+        mut matches: Vec<(usize, usize, u32)>,
+    ) -> Option<(u64, u64)> {
         matches.sort_unstable_by_key(|&(start, length, shape)| (std::cmp::Reverse(length), start, shape));
         let mut best: Option<(usize, usize)> = None;
         let mut rules: Vec<u32> = Vec::new();
@@ -210,9 +238,8 @@ impl Stream {
                 rules.push(owner.rule);
             }
         }
-        let Some((start, length)) = best else { return };
+        let (start, length) = best?;
         let offset = self.base + start as u64;
-        self.covered = self.covered.max(offset + length as u64);
         (scan.report)(&Hit {
             rules: &rules,
             candidate: self.candidate(start, length),
@@ -220,18 +247,35 @@ impl Stream {
             end: origin(offset + length as u64),
             path: &scan.path,
         });
+        Some((offset, offset + length as u64))
     }
 
-    pub(super) fn covers(&self, offset: u64) -> bool {
-        offset < self.covered
+    /// The same for a match of the runs' pass.
+    pub(super) fn settle_run(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, matches: Vec<(usize, usize, u32)>) {
+        if let Some((_, end)) = self.settle(scan, origin, matches) {
+            self.covered_runs = end;
+        }
+    }
+
+    /// Whether a place that the runs' pass comes to is part of a match.
+    pub(super) fn covers(&mut self, offset: u64) -> bool {
+        while self.spans.front().is_some_and(|span| span.1 <= offset) {
+            self.spans.pop_front();
+        }
+        offset < self.covered_runs || self.spans.front().is_some_and(|span| span.0 <= offset)
+    }
+
+    /// What stands before a place and has to do with it.
+    pub(super) fn before(&self, start: usize) -> &[u8] {
+        let before = self.buffer.get(start.saturating_sub(BEFORE)..start).unwrap_or_default();
+        let own = memchr::memrchr(SEPARATOR, before).map_or(0, |at| at + 1);
+        before.get(own..).unwrap_or_default()
     }
 
     fn candidate(&self, start: usize, length: usize) -> Candidate<'_> {
         let end = start + length;
-        let before = self.buffer.get(start.saturating_sub(BEFORE)..start).unwrap_or_default();
-        let own = memchr::memrchr(SEPARATOR, before).map_or(0, |at| at + 1);
         Candidate {
-            before: before.get(own..).unwrap_or_default(),
+            before: self.before(start),
             value: self.buffer.get(start..end).unwrap_or_default(),
             after: self.buffer.get(end..).map_or(&[], |after| after.get(..AFTER).unwrap_or(after)),
         }

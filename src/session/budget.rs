@@ -117,7 +117,7 @@ impl Exceeded {
 
 impl From<Exceeded> for Denial {
     fn from(exceeded: Exceeded) -> Self {
-        Denial::new(Reason::QuotaExceeded).because(exceeded)
+        Denial::new(Reason::QuotaExceeded).because(exceeded).after(exceeded.retry_after_seconds())
     }
 }
 

@@ -6,7 +6,6 @@ use crate::secrets::Guard;
 use std::sync::Arc;
 
 /// Everything that one named policy says, compiled. Shared by all its sessions and swapped whole.
-
 pub struct Ruleset {
     /// Where to.
     pub policy: Arc<Policy>,

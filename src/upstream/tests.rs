@@ -77,7 +77,7 @@ fn server(chain: Chain) -> Arc<ServerConfig> {
 /// What an origin has seen: the SNI, or nothing if the handshake failed.
 type Seen = tokio::task::JoinHandle<Option<Option<String>>>;
 
-async fn origin(config: Arc<ServerConfig>) -> (TcpStream, Seen) {
+async fn origin(config: Arc<ServerConfig>) -> (Transport, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let seen = tokio::spawn(async move {
@@ -88,13 +88,19 @@ async fn origin(config: Arc<ServerConfig>) -> (TcpStream, Seen) {
         tls.shutdown().await.ok()?;
         Some(name)
     });
-    (stream, seen)
+    (transport(stream), seen)
+}
+
+fn transport(stream: TcpStream) -> Transport {
+    Transport::new(stream, BytesMut::new())
 }
 
 async fn refused(trust: &Trust, chain: Chain, host: &str) -> Error {
     let (stream, seen) = origin(server(chain)).await;
     let host = Host::parse(host.as_bytes()).unwrap();
-    let error = tls::handshake(trust.client_config(), &host, Transport::new(stream, BytesMut::new()), DEADLINE).await.unwrap_err();
+    let error = tls::handshake(trust.client_config(), &host, Transport::new(stream, BytesMut::new()), DEADLINE)
+        .await
+        .unwrap_err();
     assert_eq!(seen.await.unwrap(), None, "no request can have been sent");
     error
 }
@@ -194,7 +200,7 @@ async fn what_is_no_tls_is_a_failed_handshake() {
     // An alert that the version is not supported; HTTP; nothing.
     for answer in [&[0x15, 3, 1, 0, 2, 2, 70][..], b"HTTP/1.1 400 Bad Request\r\n\r\n", b""] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let stream = transport(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
         let (mut accepted, _) = listener.accept().await.unwrap();
         let serving = tokio::spawn(async move {
             // The ClientHello's first bytes; what comes after them makes no difference.
@@ -211,7 +217,7 @@ async fn what_is_no_tls_is_a_failed_handshake() {
 async fn a_handshake_that_stalls_ends_at_its_deadline() {
     let root = root();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let stream = transport(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
     let host = Host::parse(b"origin.test").unwrap();
     let error = tls::handshake(root.trust.client_config(), &host, stream, DEADLINE).await.unwrap_err();
     assert!(matches!(error, Error::HandshakeTimeout));
@@ -272,7 +278,7 @@ async fn an_origin_of_the_last_century_is_refused() {
             .unwrap();
         let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
         let accept = lines.map_while(Result::ok).find_map(|line| Some(line.strip_prefix("ACCEPT ")?.to_owned()));
-        let stream = TcpStream::connect(accept.expect("openssl listens")).await.unwrap();
+        let stream = transport(TcpStream::connect(accept.expect("openssl listens")).await.unwrap());
         let host = Host::parse(b"origin.test").unwrap();
         let result = tls::handshake(root.trust.client_config(), &host, stream, DEADLINE).await;
         child.kill().unwrap();

@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 
 /// Speaks TLS on a connection. `host` is the host that policy allowed: it is the SNI (none for an
 /// address, RFC 6066 §3) and the name that the certificate must be for.
-pub async fn handshake(
+pub(super) async fn handshake(
     config: Arc<ClientConfig>,
     host: &Host,
     stream: Transport,
@@ -32,7 +32,7 @@ pub async fn handshake(
 }
 
 /// What was agreed, for the record. `host` is what went up as SNI, unless it is an address.
-pub fn agreed(connection: &ClientConnection, host: &Host) -> UpstreamTls {
+pub(super) fn agreed(connection: &ClientConnection, host: &Host) -> UpstreamTls {
     UpstreamTls {
         version: match connection.protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => Cow::Borrowed("TLSv1.3"),

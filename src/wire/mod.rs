@@ -91,6 +91,17 @@ impl Wire {
         self.output.len()
     }
 
+    /// Bytes written since the connection began: whether something has left can be told from it.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.output.written
+    }
+
+    /// Takes back all that is queued and not yet written.
+    pub fn discard_queued(&mut self) {
+        self.output.discard();
+    }
+
     /// Writes all that is queued.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.output.len() == 0 && !self.output.unflushed {

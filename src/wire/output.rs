@@ -21,6 +21,8 @@ pub(super) struct Output {
     pub(super) tail: BytesMut,
     /// Bytes were handed to the stream since its last flush: TLS may still hold records.
     pub(super) unflushed: bool,
+    /// Bytes handed to the stream since it began.
+    pub(super) written: u64,
 }
 
 impl Output {
@@ -58,7 +60,14 @@ impl Output {
         Poll::Ready(Ok(()))
     }
 
+    pub(super) fn discard(&mut self) {
+        self.parts.clear();
+        self.parts_len = 0;
+        self.tail.clear();
+    }
+
     fn advance(&mut self, mut written: usize) {
+        self.written += written as u64;
         while let Some(part) = self.parts.front_mut() {
             let now = written.min(part.len());
             part.advance(now);

@@ -16,8 +16,8 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  exeat flows tail --journal /var/lib/exeat/flows --follow
-  exeat flows tail --journal /var/lib/exeat/flows --verdict denied -n 100
+  exeat flows tail --follow
+  exeat flows tail --config exeat.yaml --verdict denied -n 100
   exeat flows tail --journal /var/lib/exeat/flows --session s1 --json | jq .target.host")]
 pub(super) struct Args {
     #[command(flatten)]
@@ -227,5 +227,22 @@ mod tests {
         assert!(follow.step().unwrap().is_empty());
         fs::write(&live, &whole).unwrap();
         assert_eq!(seqs(follow.step().unwrap()), [2]);
+    }
+
+    #[tokio::test]
+    async fn lines_that_were_taken_back_are_told_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = open(directory.path());
+        write(&journal, 4, None).await;
+        journal.close().await.unwrap();
+        let live = directory.path().join(LIVE_FILE);
+        let whole = fs::read_to_string(&live).unwrap();
+        let upto = |count| whole.split_inclusive('\n').take(count).collect::<String>();
+        fs::write(&live, upto(3)).unwrap();
+        let mut follow = last(directory.path(), 0, &Filter::default()).unwrap().1;
+        fs::write(&live, upto(1)).unwrap();
+        assert!(follow.step().unwrap().is_empty());
+        fs::write(&live, upto(4)).unwrap();
+        assert_eq!(seqs(follow.step().unwrap()), [4]);
     }
 }

@@ -15,7 +15,7 @@ Exit code 1 and the place of the first break if the chain does not hold. The cha
 cut from its very end leave no trace in it: keep the last hash somewhere else, and look for it later.
 
 Examples:
-  exeat flows verify --journal /var/lib/exeat/flows
+  exeat flows verify --config exeat.yaml
   exeat flows verify --journal /var/lib/exeat/flows --from-any    # the oldest files were removed
   exeat flows verify --journal /var/lib/exeat/flows --json | jq -r .last.hash")]
 pub(super) struct Args {

@@ -1,5 +1,6 @@
 //! What the verbs print.
 
+use crate::sandbox::REPLACES_ROOTS;
 use crate::telemetry::escape;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -87,26 +88,13 @@ fn variables<'a>(proxy_url: &'a str, ca_bundle: Option<&'a str>) -> Vec<(&'stati
     let exceptions = ["NO_PROXY", "no_proxy"].map(|name| (name, ""));
     let mut all: Vec<_> = proxies.into_iter().chain(exceptions).collect();
     all.push(("NODE_USE_ENV_PROXY", "1"));
+    // Otherwise git asks without credentials first, and leaves a refusal in the journal each time.
+    all.push(("GIT_HTTP_PROXY_AUTHMETHOD", "basic"));
     if let Some(bundle) = ca_bundle {
-        all.extend(CA_VARIABLES.map(|name| (name, bundle)));
+        all.extend(REPLACES_ROOTS.map(|name| (name, bundle)));
     }
     all
 }
-
-const CA_VARIABLES: [&str; 12] = [
-    "SSL_CERT_FILE",
-    "CURL_CA_BUNDLE",
-    "REQUESTS_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS",
-    "GIT_SSL_CAINFO",
-    "CARGO_HTTP_CAINFO",
-    "PIP_CERT",
-    "npm_config_cafile",
-    "AWS_CA_BUNDLE",
-    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
-    "DENO_CERT",
-    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
-];
 
 /// A word of a POSIX shell that means the text, whatever it holds.
 fn quoted(text: &str) -> String {
@@ -166,7 +154,7 @@ mod tests {
             assert_eq!(value(name), "http://s-1:token@127.0.0.1:3128");
         }
         assert_eq!((value("NO_PROXY"), value("no_proxy")), (String::new(), String::new()));
-        for name in CA_VARIABLES {
+        for name in REPLACES_ROOTS {
             assert_eq!(value(name), bundle);
         }
         assert!(!folder.path().join("marker").exists());

@@ -131,7 +131,34 @@ async fn a_wrong_or_exposed_key_is_told() {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     assert!(run_with(&words).await.unwrap_err().contains("chmod 600"));
     let missing = format!("list --control {} --key /nowhere/control.key", world.control);
-    assert!(run_with(&missing).await.unwrap_err().contains("can't be read"));
+    assert!(run_with(&missing).await.unwrap_err().contains("there is no control key at /nowhere/control.key"));
+}
+
+#[tokio::test]
+async fn the_configuration_tells_where_the_gateway_is() {
+    let world = World::start().await;
+    let path = world.folder.path().join("exeat.yaml");
+    let listen = world.control.strip_prefix("http://").unwrap().to_owned();
+    let write = |control: &str| {
+        let text = format!(
+            "listen: {{proxy: 127.0.0.1:3128, control: \"{control}\"}}\n\
+             ca: {{certificate: ca.pem, key: ca.key}}\n\
+             control: {{key: \"file:control.key\"}}\n\
+             flows: {{journal: flows}}\n\
+             policies: {{agent: {{allow: [{{host: example.com}}]}}}}\n"
+        );
+        fs::write(&path, text).unwrap();
+    };
+    write(&listen);
+    let list = format!("list --config {}", path.display());
+    assert_eq!(run_with(&list).await.unwrap(), "no live sessions\n");
+    write(&listen.replace("127.0.0.1", "0.0.0.0"));
+    assert_eq!(run_with(&list).await.unwrap(), "no live sessions\n");
+    write("127.0.0.1:0");
+    assert!(run_with(&list).await.unwrap_err().contains("--control http://HOST:PORT"));
+    assert_eq!(run_with(&format!("{list} --control {}", world.control)).await.unwrap(), "no live sessions\n");
+    fs::write(&path, "listen: {contrl: x}\n").unwrap();
+    assert!(run_with(&list).await.unwrap_err().contains("contrl"));
 }
 
 #[tokio::test]
@@ -176,7 +203,7 @@ fn a_control_url_is_plain() {
 
 #[tokio::test]
 async fn what_is_missing_on_the_command_line_is_told() {
-    for words in ["", "new", "show", "revoke", "new --policy a --label b", "list --control http://127.0.0.1:1"] {
+    for words in ["", "new", "show", "revoke", "new --policy a --label b"] {
         assert!(run_with(words).await.is_err(), "{words}");
     }
     let help = run_with("new --help").await.unwrap_err();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// Resolves once nothing is wrong any more.
 async fn recovered(journal: &Journal) {
-    journal.shared().health.watch().wait_for(|&faults| faults == 0).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), journal.recovered()).await.expect("the journal stays broken");
 }
 
 #[tokio::test]
@@ -193,4 +193,26 @@ async fn a_pipe_whose_reader_left_gets_whole_lines_again_from_the_next_one() {
     let mut lines = next.join().unwrap();
     assert_eq!(seq(lines.next().unwrap()), 3);
     journal.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pipe_that_was_left_in_the_midst_of_a_line_begins_it_anew_for_the_next_reader() {
+    let directory = pipe();
+    let (journal, lines) = open_pipe(directory.path());
+    let mut handed_over = 0;
+    // Until the writer hangs with the pipe full, which is in the midst of a line.
+    while let Ok(flow) = Recorder::open(&journal, downstream()) {
+        flow.finish();
+        handed_over += 1;
+    }
+    drop(lines);
+    let lines = read(directory.path()).join().unwrap();
+    let reader = std::thread::spawn(move || lines.map(seq).collect::<Vec<_>>());
+    recovered(&journal).await;
+    journal.close().await.unwrap();
+    drop(journal);
+    let seqs = reader.join().unwrap();
+    let first = seqs[0];
+    assert!(first > 1, "the first reader took some");
+    assert_eq!(seqs, (first..=handed_over).collect::<Vec<_>>());
 }

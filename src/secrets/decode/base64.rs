@@ -42,6 +42,12 @@ const AGAINST: [u8; 256] = {
     table
 };
 
+/// Whether a run begins like base64 of gzip, zip, zstd, a git pack or zlib.
+pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
+    const HEADS: [&[u8]; 9] = [b"H4sI", b"UEsDB", b"KLUv/", b"KLUv_", b"UEFDSwAAAA", b"eAE", b"eF4", b"eJ", b"eN"];
+    HEADS.iter().any(|head| text.starts_with(head))
+}
+
 const BLOCK: usize = 256;
 
 /// Finds streaks in a run of base64 characters; `each` gets where a streak starts and its bytes.

@@ -5,3 +5,5 @@ pub(super) mod base64;
 pub(super) mod escape;
 pub(super) mod fold;
 pub(super) mod hex;
+pub(super) mod inflate;
+pub(super) mod pack;

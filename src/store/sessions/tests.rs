@@ -37,6 +37,15 @@ fn bearer(sessions: &Sessions, token: &str) -> Option<String> {
     sessions.authenticate(&Credentials::Bearer(token)).map(|live| live.session.id.to_string())
 }
 
+/// A test that waits for what never comes fails instead of hanging.
+async fn soon<T>(coming: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(5), coming).await.unwrap()
+}
+
+async fn ended(live: &Live) {
+    soon(live.ended.cancelled()).await;
+}
+
 /// A store whose writes fail when it is told so.
 #[derive(Default)]
 struct Failing {
@@ -111,7 +120,7 @@ async fn a_revoked_session_is_dead_at_once_and_its_flows_end() {
     let live = sessions.authenticate(&Credentials::Bearer(&token)).unwrap();
     assert!(live.is_live());
     assert!(sessions.revoke(&created.session.id).await.unwrap());
-    live.ended.cancelled().await;
+    ended(&live).await;
     assert!(!live.is_live());
     assert_eq!(bearer(&sessions, &token), None);
     assert!(sessions.show(created.session.id.as_str()).is_none());
@@ -133,7 +142,7 @@ async fn an_expired_session_is_dead_at_its_second_and_its_flows_end() {
     assert!(bearer(&sessions, &short).is_some());
     tokio::time::advance(Duration::from_millis(2)).await;
     assert!(bearer(&sessions, &short).is_none());
-    live.ended.cancelled().await;
+    ended(&live).await;
     assert!(bearer(&sessions, &long).is_some());
     assert_eq!(sessions.count(), 1);
 
@@ -141,7 +150,7 @@ async fn an_expired_session_is_dead_at_its_second_and_its_flows_end() {
     assert!(bearer(&sessions, &long).is_none());
     assert!(sessions.list().is_empty());
     shutdown.cancel();
-    owner.await.unwrap();
+    soon(owner).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

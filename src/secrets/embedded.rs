@@ -1,0 +1,208 @@
+//! Compressed files inside other bytes, told by their magic: gzip, zstd, zip entries, zlib at the start, git packs.
+
+use super::decode::inflate::Coding;
+use super::decode::pack::Pack;
+use super::stream::{DEEPEST, Origin, Scan, Stream};
+use super::unpack::Unpack;
+
+/// A zip entry's header up to its name, and the longest name that is followed.
+const ZIP_HEAD: usize = 30;
+const ZIP_NAMES: usize = 4096;
+
+/// The pass over embedded files.
+#[derive(Default)]
+pub(super) struct Embedded {
+    /// Where it goes on.
+    at: u64,
+    active: Option<Active>,
+}
+
+enum Active {
+    Stream(Unpack),
+    Pack(Box<Pack>),
+}
+
+/// What begins at a place.
+#[derive(Debug, PartialEq, Eq)]
+enum Magic {
+    Stream(Coding, usize),
+    Pack,
+    /// Too few bytes to tell.
+    More,
+    No,
+}
+
+impl Embedded {
+    pub(super) fn reset(&mut self) {
+        (self.at, self.active) = (0, None);
+    }
+
+    pub(super) fn pass(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
+        let buffer = &level.buffer;
+        if level.depth >= DEEPEST {
+            return level.base + buffer.len() as u64;
+        }
+        loop {
+            let at = (self.at - level.base) as usize;
+            let rest = buffer.get(at..).unwrap_or_default();
+            match &mut self.active {
+                None => match find(rest, self.at == 0, ended) {
+                    Ok((start, Magic::Stream(coding, head))) => {
+                        self.at += (start + head) as u64;
+                        self.active = Unpack::new(coding, level.depth + 1, self.at).ok().map(Active::Stream);
+                    }
+                    Ok((start, _)) => {
+                        self.at += start as u64;
+                        self.active = Some(Active::Pack(Box::new(Pack::new(level.depth + 1, self.at))));
+                    }
+                    Err(clear) => {
+                        self.at += clear as u64;
+                        return self.at;
+                    }
+                },
+                Some(Active::Stream(unpack)) => match unpack.feed(scan, origin, rest) {
+                    Ok(fed) => {
+                        self.at += fed.read as u64;
+                        let cleared = unpack.cleared();
+                        if fed.ended {
+                            self.active = None;
+                        } else {
+                            return if ended { self.at } else { cleared.min(self.at) };
+                        }
+                    }
+                    // Bytes that only look like a file.
+                    Err(_) => self.active = None,
+                },
+                Some(Active::Pack(pack)) => match pack.feed(scan, origin, rest) {
+                    Ok(fed) => {
+                        self.at += fed.read as u64;
+                        let cleared = pack.cleared();
+                        if fed.ended {
+                            self.active = None;
+                        } else {
+                            return if ended { self.at } else { cleared.min(self.at) };
+                        }
+                    }
+                    Err(_) => self.active = None,
+                },
+            }
+            if scan.work.is_exhausted() {
+                return self.at;
+            }
+        }
+    }
+}
+
+/// The first embedded file; an error is how far there is none for sure.
+fn find(rest: &[u8], at_start: bool, ended: bool) -> Result<(usize, Magic), usize> {
+    if at_start {
+        match zlib(rest) {
+            Magic::More if !ended => return Err(0),
+            Magic::Stream(coding, head) => return Ok((0, Magic::Stream(coding, head))),
+            _ => {}
+        }
+    }
+    // Every magic has a byte that text never has: gzip 1f, zip 03, zstd fd, a pack's version 02.
+    let marks = memchr::memchr3_iter(0x1f, 0x03, 0xfd, rest);
+    let mut open = rest.len();
+    for at in marks {
+        let start = match rest.get(at) {
+            Some(0x1f) => Some(at),
+            _ => at.checked_sub(3).or_else(|| at.checked_sub(2)),
+        };
+        for start in start.into_iter().chain(at.checked_sub(2)) {
+            match magic(rest.get(start..).unwrap_or_default()) {
+                Magic::No => {}
+                Magic::More if ended => {}
+                Magic::More => open = open.min(start),
+                Magic::Pack => {}
+                found @ Magic::Stream(..) => {
+                    return before_pack(rest, start).map_or(Ok((start, found)), |pack| Ok((pack, Magic::Pack)));
+                }
+            }
+        }
+        if open < at {
+            break;
+        }
+    }
+    if let Some(pack) = before_pack(rest, rest.len()) {
+        return Ok((pack, Magic::Pack));
+    }
+    if ended {
+        return Err(rest.len());
+    }
+    // What the bytes end in may be the start of a magic.
+    Err(open.min(rest.len() - open_magic(rest)))
+}
+
+fn before_pack(rest: &[u8], limit: usize) -> Option<usize> {
+    let found = memchr::memmem::find(rest.get(..limit).unwrap_or_default(), b"PACK\0\0\0")?;
+    matches!(rest.get(found + 7), Some(2 | 3)).then_some(found)
+}
+
+/// How many of the last bytes begin a magic.
+fn open_magic(rest: &[u8]) -> usize {
+    const MAGICS: [&[u8]; 4] = [b"\x1f\x8b\x08", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"PACK\0\0\0\x02"];
+    let ends = |length: &usize| {
+        let tail = rest.get(rest.len() - length..).unwrap_or_default();
+        MAGICS.iter().any(|magic| magic.starts_with(tail))
+    };
+    (1..=7.min(rest.len())).rev().find(ends).unwrap_or(0)
+}
+
+fn zlib(text: &[u8]) -> Magic {
+    match text {
+        [0x78, second, ..] => {
+            let checked = u16::from_be_bytes([0x78, *second]).is_multiple_of(31) && second & 0x20 == 0;
+            if checked { Magic::Stream(Coding::Zlib, 0) } else { Magic::No }
+        }
+        [0x78] | [] => Magic::More,
+        _ => Magic::No,
+    }
+}
+
+fn magic(text: &[u8]) -> Magic {
+    match text {
+        // Method 8, and no reserved flag.
+        [0x1f, 0x8b, 8, flags, ..] if flags & 0xe0 == 0 => Magic::Stream(Coding::Gzip, 0),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Magic::Stream(Coding::Zstd, 0),
+        [b'P', b'K', 3, 4, ..] => zip_entry(text),
+        [0x1f] | [0x1f, 0x8b] | [0x1f, 0x8b, 8] | [b'P', b'K', 3] => Magic::More,
+        _ => Magic::No,
+    }
+}
+
+/// A local file header (APPNOTE 4.3.7): deflated entries are inflated, stored ones are there to read.
+fn zip_entry(text: &[u8]) -> Magic {
+    let Some(head) = text.first_chunk::<ZIP_HEAD>() else { return Magic::More };
+    let length = ZIP_HEAD + usize::from(u16::from_le_bytes([head[26], head[27]]));
+    let length = length + usize::from(u16::from_le_bytes([head[28], head[29]]));
+    let coding = match u16::from_le_bytes([head[8], head[9]]) {
+        8 => Coding::Deflate,
+        93 => Coding::Zstd,
+        _ => return Magic::No,
+    };
+    let encrypted = head[6] & 1 == 1;
+    if encrypted || length > ZIP_NAMES {
+        return Magic::No;
+    }
+    if text.len() < length { Magic::More } else { Magic::Stream(coding, length) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_magic_is_found_and_a_cut_one_is_awaited() {
+        let found = |text: &[u8]| find(text, false, false).map(|(at, _)| at);
+        assert_eq!(found(b"--x\r\n\r\n\x1f\x8b\x08\0abc"), Ok(7));
+        assert_eq!(found(b"..\x28\xb5\x2f\xfd.."), Ok(2));
+        assert_eq!(found(b"xPACK\0\0\0\x02\0\0\0\x01"), Ok(1));
+        assert_eq!(found(b"text\x1f\x8b"), Err(4));
+        assert_eq!(found(b"text PK\x03\x04"), Err(5));
+        assert_eq!(found(b"only text here"), Err(14));
+        assert_eq!(find(b"\x78\x9cabc", true, false).map(|(at, _)| at), Ok(0));
+        assert_eq!(find(b"\x78", true, false).map(|(at, _)| at), Err(0));
+    }
+}

@@ -1,0 +1,120 @@
+//! A compressed stream and the level that it inflates to.
+
+use super::decode::inflate::{Broken, Coding, Inflate};
+use super::stream::{BEFORE, Origin, Scan, Stream};
+use std::collections::VecDeque;
+
+/// A decompressor that feeds a level.
+pub(super) struct Unpack {
+    inflate: Inflate,
+    child: Box<Stream>,
+    trail: Trail,
+    out: Vec<u8>,
+    ended: bool,
+}
+
+/// How far a feed came.
+pub(super) struct Fed {
+    /// Bytes taken of those given.
+    pub(super) read: usize,
+    /// The compressed stream is complete; the rest is not part of it.
+    pub(super) ended: bool,
+}
+
+impl Unpack {
+    /// A stream that starts at `start`, an offset of the level that holds it.
+    pub(super) fn new(coding: Coding, depth: u8, start: u64) -> Result<Self, Broken> {
+        Ok(Self {
+            inflate: Inflate::new(coding)?,
+            child: Box::new(Stream::new(depth)),
+            trail: Trail::new(start),
+            out: Vec::new(),
+            ended: false,
+        })
+    }
+
+    /// Takes compressed bytes as far as the stream goes.
+    pub(super) fn feed(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, bytes: &[u8]) -> Result<Fed, Broken> {
+        let mut taken = 0;
+        while !self.ended {
+            self.out.clear();
+            let before = self.trail.read;
+            let step = self.inflate.step(bytes.get(taken..).unwrap_or_default(), &mut self.out)?;
+            taken += step.read;
+            self.ended = step.ended;
+            scan.work.inflated += self.out.len() as u64;
+            self.trail.step(step.read, self.out.len());
+            if !self.out.is_empty() || self.ended {
+                let trail = &self.trail;
+                scan.path.push(self.inflate.coding().name());
+                let cleared = self.child.feed(scan, &|at| origin(trail.source(at)), &self.out, self.ended);
+                scan.path.pop();
+                self.trail.settle(cleared, if self.inflate.lags() && !self.ended { before } else { self.trail.read });
+            }
+            if scan.work.is_exhausted() || (step.read == 0 && self.out.is_empty()) {
+                break;
+            }
+        }
+        Ok(Fed { read: taken, ended: self.ended })
+    }
+
+    /// The compressed offset before which everything is decided.
+    pub(super) fn cleared(&self) -> u64 {
+        self.trail.cleared()
+    }
+
+    /// Whether the compressed stream is complete.
+    pub(super) const fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// How much was read, as an offset.
+    pub(super) const fn read(&self) -> u64 {
+        self.trail.read
+    }
+}
+
+/// Which decoded bytes come from where.
+pub(super) struct Trail {
+    /// Pairs of (decoded offset, the offset of the bytes that came after it), ascending.
+    points: VecDeque<(u64, u64)>,
+    pub(super) read: u64,
+    written: u64,
+    /// Bytes before this have all their output written.
+    settled: u64,
+    cleared: u64,
+}
+
+impl Trail {
+    pub(super) const fn new(start: u64) -> Self {
+        Self { points: VecDeque::new(), read: start, written: 0, settled: start, cleared: 0 }
+    }
+
+    /// `read` bytes gave `wrote`.
+    pub(super) fn step(&mut self, read: usize, wrote: usize) {
+        if wrote > 0 {
+            self.points.push_back((self.written, self.settled));
+            self.written += wrote as u64;
+        }
+        self.read += read as u64;
+    }
+
+    /// The decoded level is decided up to `cleared`; the output of everything before `settled` is written.
+    pub(super) fn settle(&mut self, cleared: u64, settled: u64) {
+        (self.cleared, self.settled) = (cleared, settled);
+        while self.points.get(1).is_some_and(|point| point.0 + BEFORE as u64 <= cleared) {
+            self.points.pop_front();
+        }
+    }
+
+    /// At the latest where a decoded byte's source begins.
+    pub(super) fn source(&self, decoded: u64) -> u64 {
+        let at = self.points.partition_point(|point| point.0 <= decoded);
+        self.points.get(at.saturating_sub(1)).map_or(0, |point| point.1)
+    }
+
+    /// The offset before which everything is decided.
+    pub(super) fn cleared(&self) -> u64 {
+        if self.cleared >= self.written { self.settled } else { self.source(self.cleared) }
+    }
+}
