@@ -98,9 +98,7 @@ fn transport(stream: TcpStream) -> Transport {
 async fn refused(trust: &Trust, chain: Chain, host: &str) -> Error {
     let (stream, seen) = origin(server(chain)).await;
     let host = Host::parse(host.as_bytes()).unwrap();
-    let error = tls::handshake(trust.client_config(), &host, stream, DEADLINE)
-        .await
-        .unwrap_err();
+    let error = tls::handshake(trust.client_config(), &host, stream, DEADLINE).await.unwrap_err();
     assert_eq!(seen.await.unwrap(), None, "no request can have been sent");
     error
 }
