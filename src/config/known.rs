@@ -17,16 +17,25 @@ pub(super) fn read(source: &Placed<Written<SecretSource>>, base: &Path, notes: &
             return Vec::new();
         }
     };
-    let known = match written {
-        SecretSource::File(path) => match KnownSource::of_path(&path.to_string_lossy()) {
-            KnownSource::Plain => KnownSecret::new(&written.to_string(), text.as_bytes()).into_iter().collect(),
-            kind => parse_known(kind, text.as_bytes()),
-        },
-        SecretSource::Env(name) => KnownSecret::new(name, text.as_bytes()).into_iter().collect::<Vec<_>>(),
+    let mut whole = |name: &str| {
+        let known = KnownSecret::new(name, text.as_bytes());
+        if known.is_none() {
+            let message = format!("{written} is too short or too plain: it would be found everywhere");
+            notes.error(&source.at, message, "use a longer secret, or remove the entry");
+        }
+        known.into_iter().collect()
     };
+    let kind = match written {
+        SecretSource::Env(name) => return whole(name),
+        SecretSource::File(path) => KnownSource::of_path(&path.to_string_lossy()),
+    };
+    if kind == KnownSource::Plain {
+        return whole(&written.to_string());
+    }
+    let known = parse_known(kind, text.as_bytes());
     if known.is_empty() {
-        let message = format!("{written} holds no value that could be told from ordinary text");
-        notes.warn(&source.at, message, "values under eight bytes, and words like `changeme`, are not looked for");
+        let message = format!("{written} names no secret");
+        notes.warn(&source.at, message, "names that say secret, with values of eight bytes or more, are looked for");
     }
     known
 }
