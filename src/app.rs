@@ -64,9 +64,12 @@ pub enum StartError {
     /// The journal.
     #[error("the journal can't be opened")]
     Journal(#[source] crate::flow::Error),
-    /// The CA, its bundle or the trusted roots.
+    /// The CA or its bundle.
     #[error("the certificate authority can't be used")]
     Ca(#[source] ca::Error),
+    /// The roots that destinations are checked against.
+    #[error("the trusted certificates (upstream.trust) can't be used")]
+    Trust(#[source] ca::Error),
     /// The store of sessions.
     #[error("the sessions can't be loaded")]
     Store(#[source] crate::store::Error),
@@ -114,7 +117,7 @@ impl Gateway {
         let authority = Arc::new(CertificateAuthority::open_or_create(&config.ca).map_err(StartError::Ca)?);
         let ca_bundle = config.ca.certificate.with_file_name("ca-bundle.pem");
         ca::write_bundle(&authority, &ca_bundle).map_err(StartError::Ca)?;
-        let trust = Trust::load(&config.trust).map_err(StartError::Ca)?;
+        let trust = Trust::load(&config.trust).map_err(StartError::Trust)?;
         let leaves = Leaves::new(authority).map_err(StartError::Ca)?;
         let store: Arc<dyn Store> = match role {
             Role::Service => Arc::new(Embedded::open(&Embedded::path_in(&config.state)).map_err(StartError::Store)?),

@@ -80,7 +80,7 @@ reasons! {
     ExpectationFailed "expectation_failed" 417 "http_request_error" Denied "The request expects something other than 100-continue." "Leave out the Expect field.";
     HeadTooLarge "head_too_large" 431 "http_request_error" Denied "The request's header section is too large." "Send smaller or fewer header fields.";
     TargetTooLong "target_too_long" 414 "http_request_error" Denied "The request target is too long." "Send long values in the body.";
-    LoopDetected "loop_detected" 508 "proxy_loop_detected" Denied "The request has come through this gateway before." "The destination leads back to the gateway; name another.";
+    RequestCut "request_cut" 400 "http_request_error" Failed "The request ended before it was whole." "Send the whole head, and as much body as was declared.";
     RequestTimeout "request_timeout" 408 "connection_read_timeout" Failed "The request did not arrive in time." "Send the request without pauses.";
 
     // Who asks

@@ -172,6 +172,15 @@ fn compile_trust(shape: &FileShape, surroundings: &Surroundings<'_>, notes: &mut
     for word in trust.iter().filter(|word| word.value.is_empty()) {
         notes.error(&word.at, "the path is empty", "write `system` or the path of a PEM file");
     }
+    for word in trust.iter().filter(|word| word.value != "system" && !word.value.is_empty()) {
+        if let Err(error) = std::fs::File::open(surroundings.base.join(&word.value)) {
+            notes.error(
+                &word.at,
+                format!("the file can't be read: {error}"),
+                "name a PEM file of certificates, or `system`",
+            );
+        }
+    }
     ca::TrustSettings { roots: trust.iter().map(root).collect() }
 }
 

@@ -77,7 +77,8 @@ pub struct SessionInfo {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UpstreamTls {
     /// `TLSv1.3`.
-    pub version: Cow<'static, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<Cow<'static, str>>,
     /// `h2`, `http/1.1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpn: Option<Cow<'static, str>>,

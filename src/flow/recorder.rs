@@ -94,7 +94,7 @@ impl Recorder {
                 Cow::Owned(start.to_owned())
             }
         };
-        let (version, alpn) = (fit(tls.version), tls.alpn.map(fit));
+        let (version, alpn) = (tls.version.map(&mut fit), tls.alpn.map(&mut fit));
         let sni = tls.sni.map(|sni| self.record.fit_shared(sni, FIELD));
         self.record.tls = Some(UpstreamTls { version, alpn, sni });
     }

@@ -253,7 +253,10 @@ async fn connect(
     if framing != Framing::None {
         return Err(Denial::new(Reason::BadFraming).because("a CONNECT has no body").into());
     }
-    let authority = Target::connect(head.target(), host_fields(&head.fields, head.version)).map_err(Error::Target)?;
+    let own = leg.wire.stream().socket().local_addr().ok();
+    let own = own.map(|own| Authority { host: own.ip().into(), port: own.port() });
+    let host = host_fields(&head.fields, head.version);
+    let authority = Target::connect(head.target(), host, own.as_ref()).map_err(Error::Target)?;
     request.authority = Some(authority.clone());
     let permit = gate::admit_tunnel(&identity, &authority, recorder)?;
     leg.interrupt.arm(shared.limits.connect_timeout * 3);

@@ -68,7 +68,7 @@ impl Error {
             Error::Head(_) => Reason::BadRequest,
             Error::Framing(FramingError::OtherCoding) => Reason::CodingNotSupported,
             Error::Framing(_) | Error::Body(_) => Reason::BadFraming,
-            Error::Cut => Reason::BadRequest,
+            Error::Cut => Reason::RequestCut,
             Error::Target(error) => target_reason(*error),
             Error::ClientGone(_) => Reason::ClientClosed,
             Error::ClientSlow => Reason::RequestTimeout,
@@ -91,9 +91,7 @@ impl Error {
         }
         let denial = Denial::new(self.reason());
         match self {
-            Error::Head(_) | Error::Framing(_) | Error::Body(_) | Error::Target(_) | Error::Cut => {
-                denial.because(self.innermost())
-            }
+            Error::Head(_) | Error::Framing(_) | Error::Body(_) | Error::Target(_) => denial.because(self.innermost()),
             Error::Dns(error) => denial.because(error.detail()),
             _ => denial,
         }

@@ -5,8 +5,8 @@ use super::error::Error;
 use super::identify::Identity;
 use super::interrupt::Cause;
 use super::{Shared, gate, relay};
-use crate::flow::{Mode, Phase, Recorder};
-use crate::net::{Authority, ClientHello, HelloError};
+use crate::flow::{Mode, Phase, Recorder, UpstreamTls};
+use crate::net::{Authority, ClientHello, HelloError, Host};
 use crate::policy::{Mode as PolicyMode, Permit, Protocol, TlsMode};
 use crate::reason::{Denial, Reason};
 use crate::wire::{Stream, Transport, Wire};
@@ -70,7 +70,7 @@ pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Opened) -> Opti
             let origin = Wire::new(Stream::Plain(socket));
             enter_relay(shared, &mut leg, &authority, &permit, &identity, origin, &mut recorder).await
         }
-        None => match enter_intercept(shared, &mut leg, &authority, &identity, &mut recorder).await {
+        None => match enter_intercept(&mut leg, &authority, &mut recorder).await {
             Ok(()) => return accept(shared, leg, authority, identity, recorder).await,
             Err(error) => Err(error),
         },
@@ -91,6 +91,9 @@ async fn enter_relay(
 ) -> Result<(), Error> {
     if !permit.protocols().contains(Protocol::Any) {
         let first = read_first(leg).await;
+        if let Ok(First::Tls(hello)) = &first {
+            recorder.upstream_tls(offered(hello));
+        }
         let judged = first.and_then(|first| judge_relay(&first, authority, permit));
         observe_or(judged, identity, recorder)?;
     }
@@ -98,13 +101,7 @@ async fn enter_relay(
 }
 
 /// Reads the ClientHello of a tunnel that is opened; only its name matters, as ours goes up in its place.
-async fn enter_intercept(
-    _shared: &Shared,
-    leg: &mut Leg,
-    authority: &Authority,
-    _identity: &Identity,
-    recorder: &mut Recorder,
-) -> Result<(), Error> {
+async fn enter_intercept(leg: &mut Leg, authority: &Authority, recorder: &mut Recorder) -> Result<(), Error> {
     recorder.mode(Mode::Intercept);
     match read_first(leg).await? {
         First::Tls(hello) => match hello.sni {
@@ -204,6 +201,15 @@ fn tell(bytes: &[u8]) -> Result<Option<First>, Error> {
             Err(error) => Err(Denial::new(Reason::TunnelNotTls).because(error).into()),
         },
     }
+}
+
+/// What a relayed ClientHello shows; what is agreed on behind it stays unknown.
+fn offered(hello: &ClientHello) -> UpstreamTls {
+    let sni = match &hello.sni {
+        Some(Host::Name(name)) => Some(name.clone()),
+        _ => None,
+    };
+    UpstreamTls { version: None, alpn: None, sni }
 }
 
 fn judge_relay(first: &First, authority: &Authority, permit: &Permit) -> Result<(), Error> {

@@ -139,25 +139,7 @@ pub fn environment(
 fn variables(way: &Way<'_>) -> Vec<(&'static str, OsString)> {
     let url = way.proxy_url();
     let mut set: Vec<(&'static str, OsString)> = Vec::with_capacity(64);
-    // curl reads http_proxy in lower case only (CGI puts a request's Proxy field into HTTP_PROXY).
-    // ALL_PROXY catches other protocols: better a refusal in the journal than a connection past it.
-    for name in [
-        "http_proxy",
-        "HTTP_PROXY",
-        "https_proxy",
-        "HTTPS_PROXY",
-        "all_proxy",
-        "ALL_PROXY",
-        "ftp_proxy",
-        "FTP_PROXY",
-        "grpc_proxy",
-        "PIP_PROXY",
-        "npm_config_proxy",
-        "npm_config_https_proxy",
-        "YARN_HTTP_PROXY",
-        "YARN_HTTPS_PROXY",
-        "CARGO_HTTP_PROXY",
-    ] {
+    for name in PROXY_URL {
         set.push((name, url.clone().into()));
     }
     // Nothing goes past the gateway, loopback neither. Empty and not unset, so that a .env file can't fill it in.
@@ -179,8 +161,7 @@ fn variables(way: &Way<'_>) -> Vec<(&'static str, OsString)> {
     for name in REPLACES_ROOTS {
         set.push((name, way.ca_bundle.into()));
     }
-    // Adds to Deno's roots, and Deno refuses a file with one certificate that it can't read: ours alone
-    set.push(("DENO_CERT", way.ca_certificate.into()));
+    set.push((ADDS_TO_ROOTS, way.ca_certificate.into()));
     set.push(("DENO_TLS_CA_STORE", "system,mozilla".into()));
     // GnuTLS, which Debian's wget is built with, reads no variable at all; the file is ours
     set.push(("SYSTEM_WGETRC", way.file("wgetrc").into()));
@@ -188,8 +169,29 @@ fn variables(way: &Way<'_>) -> Vec<(&'static str, OsString)> {
     set
 }
 
-/// Variables that replace a client's roots, so that ours alone would cut it off from what is tunnelled.
-/// `NODE_EXTRA_CA_CERTS` adds; it gets the bundle for roots that the system has and Node's own list lacks.
+/// Variables that hold the proxy's URL. curl reads `http_proxy` in lower case only (CGI puts a request's `Proxy`
+/// field into `HTTP_PROXY`), others the other way round. `ALL_PROXY` catches other protocols: better a refusal
+/// in the journal than a connection past it.
+pub const PROXY_URL: [&str; 15] = [
+    "http_proxy",
+    "HTTP_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "ftp_proxy",
+    "FTP_PROXY",
+    "grpc_proxy",
+    "PIP_PROXY",
+    "npm_config_proxy",
+    "npm_config_https_proxy",
+    "YARN_HTTP_PROXY",
+    "YARN_HTTPS_PROXY",
+    "CARGO_HTTP_PROXY",
+];
+
+/// Variables that replace a client's roots, so that ours alone would cut it off from what is tunnelled: for the
+/// system's roots plus ours. `NODE_EXTRA_CA_CERTS` adds; it gets them too, for roots that Node's own list lacks.
 pub const REPLACES_ROOTS: [&str; 20] = [
     "SSL_CERT_FILE",
     "CURL_CA_BUNDLE",
@@ -213,6 +215,9 @@ pub const REPLACES_ROOTS: [&str; 20] = [
     "CODEX_CA_CERTIFICATE",
 ];
 
+/// Adds to Deno's roots, and Deno refuses a file with one certificate that it can't read: for ours alone.
+pub const ADDS_TO_ROOTS: &str = "DENO_CERT";
+
 /// Git's own configuration wins over proxy variables, so `http.proxy` of a user's file must be overridden in
 /// kind. And git hands working proxy credentials to the credential helper, which would keep the token on disk:
 /// an empty helper for the proxy's URL empties the list of helpers.
@@ -232,5 +237,4 @@ fn configure_git(way: &Way<'_>, child: &mut BTreeMap<OsString, OsString>) {
 }
 
 #[cfg(test)]
-#[path = "env_tests.rs"]
 mod tests;

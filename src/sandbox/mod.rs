@@ -13,5 +13,5 @@ mod truststore;
 
 pub use child::{Exit, SpawnError, run};
 pub use clients::{CLIENTS, Client, table};
-pub use env::{REPLACES_ROOTS, Way, environment, is_replaced};
+pub use env::{ADDS_TO_ROOTS, PROXY_URL, REPLACES_ROOTS, Way, environment, is_replaced};
 pub use files::{File, FilesError, files};

@@ -98,9 +98,7 @@ fn transport(stream: TcpStream) -> Transport {
 async fn refused(trust: &Trust, chain: Chain, host: &str) -> Error {
     let (stream, seen) = origin(server(chain)).await;
     let host = Host::parse(host.as_bytes()).unwrap();
-    let error = tls::handshake(trust.client_config(), &host, Transport::new(stream, BytesMut::new()), DEADLINE)
-        .await
-        .unwrap_err();
+    let error = tls::handshake(trust.client_config(), &host, stream, DEADLINE).await.unwrap_err();
     assert_eq!(seen.await.unwrap(), None, "no request can have been sent");
     error
 }
@@ -112,7 +110,7 @@ async fn a_good_origin_is_spoken_to_by_its_name_or_address() {
         let (stream, seen) = origin(server(leaf(&root.issuer, |_| ()))).await;
         let config = root.trust.client_config();
         let host = Host::parse(host.as_bytes()).unwrap();
-        let mut tls = tls::handshake(config, &host, Transport::new(stream, BytesMut::new()), DEADLINE).await.unwrap();
+        let mut tls = tls::handshake(config, &host, stream, DEADLINE).await.unwrap();
         assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]), "only what we speak is offered");
         tls.read_to_end(&mut Vec::new()).await.unwrap();
         assert_eq!(seen.await.unwrap().unwrap().as_deref(), sni);

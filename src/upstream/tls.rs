@@ -34,11 +34,11 @@ pub(super) async fn handshake(
 /// What was agreed, for the record. `host` is what went up as SNI, unless it is an address.
 pub(super) fn agreed(connection: &ClientConnection, host: &Host) -> UpstreamTls {
     UpstreamTls {
-        version: match connection.protocol_version() {
-            Some(ProtocolVersion::TLSv1_3) => Cow::Borrowed("TLSv1.3"),
-            Some(ProtocolVersion::TLSv1_2) => Cow::Borrowed("TLSv1.2"),
+        version: connection.protocol_version().map(|version| match version {
+            ProtocolVersion::TLSv1_3 => Cow::Borrowed("TLSv1.3"),
+            ProtocolVersion::TLSv1_2 => Cow::Borrowed("TLSv1.2"),
             other => Cow::Owned(format!("{other:?}")),
-        },
+        }),
         alpn: connection.alpn_protocol().map(|protocol| match protocol {
             b"http/1.1" => Cow::Borrowed("http/1.1"),
             other => Cow::Owned(String::from_utf8_lossy(other).into_owned()),

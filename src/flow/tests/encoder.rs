@@ -28,7 +28,7 @@ fn hostile(texts: &[String; 6]) -> Record {
     let (host, method, path) = (texts[0].clone(), texts[1].clone().into(), Some(texts[2].clone()));
     record.target = Some(ShownTarget { scheme: None, host, port: 1, method, path });
     record.error = Some(texts[3].clone());
-    record.tls = Some(UpstreamTls { version: texts[4].clone().into(), alpn: None, sni: Some(shared(5)) });
+    record.tls = Some(UpstreamTls { version: Some(texts[4].clone().into()), alpn: None, sni: Some(shared(5)) });
     record.add_findings(vec![Finding {
         rule: shared(0),
         severity: Severity::Low,

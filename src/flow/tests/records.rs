@@ -62,7 +62,7 @@ async fn a_record_holds_everything_that_is_known() {
         flow.took(Phase::Connect, Duration::from_millis(3));
         flow.upstream("192.0.2.1:443".parse().unwrap());
         flow.upstream_tls(UpstreamTls {
-            version: "TLSv1.3".into(),
+            version: Some("TLSv1.3".into()),
             alpn: Some("http/1.1".into()),
             sni: Some("api.example.com".into()),
         });

@@ -1,5 +1,5 @@
-use super::super::{CLIENTS, files};
 use super::*;
+use crate::sandbox::{CLIENTS, files};
 use std::collections::BTreeSet;
 
 const WAY: fn() -> Way<'static> = || Way {
