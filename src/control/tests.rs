@@ -5,7 +5,7 @@ use crate::session::{Credentials, Labels, Session, TokenDigest};
 use crate::store::Memory;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -61,7 +61,7 @@ pub struct BodyScan {
 
 /// The bytes under the content codings.
 enum Content {
-    Plain(Stream),
+    Plain(Box<Stream>),
     Coded(Coding, Option<Unpack>),
     /// A coding that can't be looked into.
     Unknown,
@@ -134,7 +134,7 @@ impl Content {
             // Chunk signatures between pieces of the body itself (S3).
             !matches!(*coding, b"" | b"identity" | b"aws-chunked")
         });
-        let Some(inner) = codings.next() else { return Content::Plain(Stream::new(0)) };
+        let Some(inner) = codings.next() else { return Content::Plain(Box::new(Stream::new(0))) };
         // The last is the outermost. The level below knows the others by their magic; brotli has none.
         let outer = codings.next_back();
         let seen = |coding: &[u8]| matches!(coding, b"gzip" | b"x-gzip" | b"zstd" | b"deflate");
@@ -255,7 +255,8 @@ impl BodyScan {
                 findings.push(finding);
             }
         };
-        let mut scan = Scan { scanner: &guard.scanner, report: &mut report, work, path: Vec::new() };
+        let mut scan =
+            Scan { scanner: &guard.scanner, known: &guard.known, report: &mut report, work, path: Vec::new() };
         let fed = content.feed(&mut scan, bytes, self.cleared, ended);
         match fed {
             Ok(cleared) => self.cleared = cleared,

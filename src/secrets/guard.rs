@@ -2,11 +2,12 @@
 
 use super::catalogue::Group;
 use super::checksum;
-use super::finding::{Disposition, Finding, Fingerprint, Surface};
+use super::finding::{Disposition, Finding, Fingerprint, Severity, Surface};
 use super::home::Spot;
+use super::known::{Known, KnownSecret};
 use super::rule::Rule;
 use super::scanner::Scanner;
-use super::stream::Hit;
+use super::stream::{DEEPEST, Hit, Scan, Stream, Work};
 use crate::net::{Host, HostPattern};
 use aws_lc_rs::hmac;
 use std::collections::HashMap;
@@ -72,6 +73,8 @@ pub struct Settings {
     pub permits: Vec<Permitted>,
     /// Which groups are on.
     pub groups: Groups,
+    /// Values matched exactly.
+    pub known: Vec<KnownSecret>,
 }
 
 /// Why settings were refused.
@@ -108,6 +111,9 @@ pub struct Guard {
 pub(super) struct Inner {
     pub(super) scanner: Arc<Scanner>,
     pub(super) settings: Settings,
+    pub(super) known: Known,
+    /// For each known secret, the rules that its value matches: it may go where they let it go.
+    known_rules: Vec<Vec<u32>>,
     permits: HashMap<u32, Vec<HostPattern>>,
     key: FingerprintKey,
 }
@@ -128,8 +134,24 @@ impl Guard {
                 return Err(GuardError::UnknownRule(permit.rule.clone()));
             }
         }
-        Ok(Self { inner: Arc::new(Inner { scanner, settings, permits, key }) })
+        let known = Known::new(&settings.known);
+        let known_rules = settings.known.iter().map(|secret| rules_of(&scanner, secret.value())).collect();
+        Ok(Self { inner: Arc::new(Inner { scanner, settings, known, known_rules, permits, key }) })
     }
+}
+
+/// The rules that a value as a whole matches.
+fn rules_of(scanner: &Scanner, value: &[u8]) -> Vec<u32> {
+    let mut rules = Vec::new();
+    let mut report = |hit: &Hit<'_>| {
+        if hit.candidate.value.len() == value.len() {
+            rules.extend_from_slice(hit.rules);
+        }
+    };
+    let (none, mut work) = (Known::default(), Work::new());
+    let mut scan = Scan { scanner, known: &none, report: &mut report, work: &mut work, path: Vec::new() };
+    Stream::new(DEEPEST).feed(&mut scan, &|at| at, value, true);
+    rules
 }
 
 fn is_named(id: &str, name: &str) -> bool {
@@ -151,29 +173,55 @@ pub(super) struct At<'a> {
 impl Inner {
     /// What a hit means; nothing if its rules are switched off.
     pub(super) fn judge(&self, hit: &Hit<'_>, at: At<'_>) -> Option<Finding> {
+        if let Some(known) = hit.known {
+            return self.judge_known(known as usize, hit, at);
+        }
         let head = !matches!(at.surface, Surface::Body | Surface::Message);
         let on = |rule: &&Rule| self.settings.groups.has(rule.group) && if head { rule.head } else { rule.body };
         let numbered = |number: &u32| Some((*number, self.scanner.rules.get(*number as usize)?));
         let rules: Vec<(u32, &Rule)> = hit.rules.iter().filter_map(numbered).filter(|(_, rule)| on(rule)).collect();
         let home = rules.iter().find(|(number, rule)| self.is_home(*number, rule, hit, &at));
         let &(_, rule) = home.or(rules.first())?;
+        let fingerprint = self.key.fingerprint(hit.candidate.value);
+        Some(self.finding((&rule.id, rule.severity), fingerprint, home.is_some(), hit, at))
+    }
+
+    /// A known secret: at home where its file says, or where the rules that its value matches let it go.
+    fn judge_known(&self, number: usize, hit: &Hit<'_>, at: At<'_>) -> Option<Finding> {
+        let secret = self.settings.known.get(number)?;
+        let rules = self.known_rules.get(number)?;
+        let rules = rules.iter().filter_map(|rule| Some((*rule, self.scanner.rules.get(*rule as usize)?)));
+        let own = at.spot.is_one_of(&[]) && secret.homes().iter().any(|pattern| pattern.matches(at.host));
+        let home = own || rules.into_iter().any(|(number, rule)| self.is_home(number, rule, hit, &at));
+        let fingerprint = self.key.fingerprint(secret.value());
+        Some(self.finding((secret.rule(), Severity::High), fingerprint, home, hit, at))
+    }
+
+    fn finding(
+        &self,
+        (rule, severity): (&Arc<str>, Severity),
+        fingerprint: Fingerprint,
+        home: bool,
+        hit: &Hit<'_>,
+        at: At<'_>,
+    ) -> Finding {
         let disposition = match self.settings.action {
-            _ if home.is_some() => Disposition::CredentialUsed,
+            _ if home => Disposition::CredentialUsed,
             Action::Observe => Disposition::Observed,
             Action::Mask if at.maskable => Disposition::Masked,
             Action::Mask | Action::Block => Disposition::Blocked,
         };
-        Some(Finding {
-            rule: rule.id.clone(),
-            severity: rule.severity,
+        Finding {
+            rule: rule.clone(),
+            severity,
             surface: at.surface,
             place: at.place,
             offset: at.offset,
             length: hit.candidate.value.len() as u32,
             decoded: hit.path.iter().map(|step| (*step).into()).collect(),
-            fingerprint: self.key.fingerprint(hit.candidate.value),
+            fingerprint,
             disposition,
-        })
+        }
     }
 
     fn is_home(&self, number: u32, rule: &Rule, hit: &Hit<'_>, at: &At<'_>) -> bool {

@@ -48,7 +48,13 @@ impl Guard {
             let at = At { host: head.host, surface: part.surface, place, spot, offset, maskable: false };
             findings.extend(self.inner.judge(hit, at));
         };
-        let mut scan = Scan { scanner: &self.inner.scanner, report: &mut report, work: &mut work, path: Vec::new() };
+        let mut scan = Scan {
+            scanner: &self.inner.scanner,
+            known: &self.inner.known,
+            report: &mut report,
+            work: &mut work,
+            path: Vec::new(),
+        };
         Stream::new(0).feed(&mut scan, &|at| at, &text, true);
         findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint && a.place == b.place);
         findings
@@ -61,7 +67,13 @@ impl Guard {
         let mut work = Work::new();
         work.given = text.len() as u64;
         let mut report = |hit: &Hit<'_>| spans.push((hit.start as usize, hit.end as usize));
-        let mut scan = Scan { scanner: &self.inner.scanner, report: &mut report, work: &mut work, path: Vec::new() };
+        let mut scan = Scan {
+            scanner: &self.inner.scanner,
+            known: &self.inner.known,
+            report: &mut report,
+            work: &mut work,
+            path: Vec::new(),
+        };
         Stream::new(0).feed(&mut scan, &|at| at, text.as_bytes(), true);
         if spans.is_empty() {
             return Cow::Borrowed(text);

@@ -12,9 +12,11 @@ mod embedded;
 mod escapes;
 mod filter;
 mod finding;
+mod generic;
 mod guard;
 mod head;
 mod home;
+pub mod known;
 mod loose;
 mod rule;
 mod runs;
@@ -30,5 +32,6 @@ pub use catalogue::{BoundarySpec, Catalogue, CatalogueError, ChecksumSpec, Conte
 pub use finding::{Disposition, Finding, Fingerprint, Severity, Surface};
 pub use guard::{Action, FingerprintKey, Groups, Guard, GuardError, Permitted, Settings};
 pub use head::HeadView;
+pub use known::KnownSecret;
 pub use rule::RuleError;
 pub use scanner::{BuiltinError, Error, Scanner};

@@ -2,10 +2,10 @@
 
 use super::catalogue::{Edge, Group, RuleSpec};
 use super::checksum::{Checksum, UnknownChecksum};
-use super::filter;
 use super::finding::Severity;
 use super::home::{BadHome, BadPlace, Home, Place};
 use super::shape::ShapeError;
+use super::{filter, generic};
 use std::sync::Arc;
 
 /// A rule ready to judge a match.
@@ -28,6 +28,8 @@ pub(super) struct Rule {
     pub(super) head: bool,
     pub(super) body: bool,
     aws_key_id: bool,
+    /// The generic rule: the name stands right before the value, which must look random.
+    generic: bool,
 }
 
 /// The words that must stand before a value.
@@ -96,6 +98,7 @@ impl Rule {
             names_its_home: kind == "jwt" && spec.homes.is_empty(),
             head: seen("head"),
             body: seen("body"),
+            generic: spec.id == "generic-secret",
             aws_key_id: spec.id.starts_with("aws-") && prefix == 4,
         })
     }
@@ -121,6 +124,11 @@ impl Rule {
             return false;
         }
         if self.context.as_ref().is_some_and(|context| !context.stands_before(before)) {
+            return false;
+        }
+        if let (true, Some(context)) = (self.generic, &self.context)
+            && !generic::is_secret(before, value, after, &context.keywords)
+        {
             return false;
         }
         let variable = value.get(prefix..).unwrap_or_default();

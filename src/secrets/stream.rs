@@ -7,6 +7,7 @@
 use super::anchor::Sighting;
 use super::embedded::Embedded;
 use super::escapes::Escapes;
+use super::known::Known;
 use super::rule::Candidate;
 use super::runs::Runs;
 use super::scanner::Scanner;
@@ -25,6 +26,7 @@ pub(super) const DEEPEST: u8 = 4;
 /// What all levels of one scan share.
 pub(super) struct Scan<'a> {
     pub(super) scanner: &'a Scanner,
+    pub(super) known: &'a Known,
     pub(super) report: &'a mut dyn FnMut(&Hit<'_>),
     pub(super) work: &'a mut Work,
     /// The decodings that led to this level.
@@ -57,8 +59,10 @@ impl Work {
     }
 }
 
-/// A match that its rule accepts.
+/// A match that its rule accepts, or a known secret.
 pub(super) struct Hit<'a> {
+    /// The known secret's number; then there are no rules.
+    pub(super) known: Option<u32>,
     /// The rules that match at this place with this length.
     pub(super) rules: &'a [u32],
     pub(super) candidate: Candidate<'a>,
@@ -79,6 +83,8 @@ pub(super) struct Stream {
     pub(super) depth: u8,
     /// Where the literals' pass goes on.
     literals: u64,
+    /// Where the known secrets' pass goes on.
+    known: u64,
     /// The literals' matches that the runs' pass has not gone by: what begins within one is part of it.
     spans: VecDeque<(u64, u64)>,
     /// The end of the last match, of the literals and of the runs.
@@ -98,6 +104,7 @@ impl Stream {
             base: 0,
             depth,
             literals: 0,
+            known: 0,
             spans: VecDeque::new(),
             covered: 0,
             covered_runs: 0,
@@ -125,7 +132,7 @@ impl Stream {
     /// Makes it ready for other bytes.
     pub(super) fn reset(&mut self) {
         self.buffer.clear();
-        (self.base, self.literals, self.cleared) = (0, 0, 0);
+        (self.base, self.literals, self.known, self.cleared) = (0, 0, 0, 0);
         (self.covered, self.covered_runs) = (0, 0);
         self.spans.clear();
         self.runs.reset();
@@ -137,8 +144,10 @@ impl Stream {
         let tail = if ended { self.buffer.len() } else { tail_start(&self.buffer) };
         let mut cleared = self.base + tail as u64;
         cleared = cleared.min(self.pass_literals(scan, origin, tail, ended));
+        let literals = cleared;
+        cleared = cleared.min(self.pass_known(scan, origin, ended));
         let mut runs = std::mem::take(&mut self.runs);
-        cleared = cleared.min(runs.pass(self, scan, origin, cleared, ended));
+        cleared = cleared.min(runs.pass(self, scan, origin, literals, ended));
         self.runs = runs;
         let mut escapes = std::mem::take(&mut self.escapes);
         cleared = cleared.min(escapes.pass(self, scan, origin, ended));
@@ -148,6 +157,38 @@ impl Stream {
         self.embedded = embedded;
         self.forget(cleared.min(self.literals));
         cleared
+    }
+
+    fn pass_known(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
+        let known = scan.known;
+        let from = (self.known - self.base) as usize;
+        let hold = if known.is_empty() { self.buffer.len() } else { known.pass(self, scan, origin, from, ended) };
+        self.known = self.base + hold as u64;
+        self.known
+    }
+
+    pub(super) fn report_known(
+        &self,
+        scan: &mut Scan<'_>,
+        origin: Origin<'_>,
+        start: usize,
+        length: usize,
+        secret: u32,
+        encoding: Option<&'static str>,
+    ) {
+        let offset = self.base + start as u64;
+        scan.path.extend(encoding);
+        (scan.report)(&Hit {
+            known: Some(secret),
+            rules: &[],
+            candidate: self.candidate(start, length),
+            start: origin(offset),
+            end: origin(offset + length as u64),
+            path: &scan.path,
+        });
+        if encoding.is_some() {
+            scan.path.pop();
+        }
     }
 
     /// Drops what no pass looks at any more.
@@ -241,6 +282,7 @@ impl Stream {
         let (start, length) = best?;
         let offset = self.base + start as u64;
         (scan.report)(&Hit {
+            known: None,
             rules: &rules,
             candidate: self.candidate(start, length),
             start: origin(offset),

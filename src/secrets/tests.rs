@@ -279,3 +279,38 @@ fn archives_and_packs_are_looked_into() {
     let zip = [b"x".repeat(100), head, b"a.txt".to_vec(), deflated, b"PK\x01\x02".to_vec()].concat();
     assert_eq!(observed(&zip).len(), 1);
 }
+
+#[test]
+fn a_known_secret_is_found_in_every_encoding_and_across_chunks() {
+    for value in ["pa55w0rd", "correct-horse-9", "a much longer value with spaces 12345"] {
+        let known = vec![KnownSecret::new("DB_PASSWORD", value.as_bytes()).unwrap()];
+        let guard = guard(Settings { action: Action::Observe, known, ..Settings::default() });
+        let evil = host("evil.example");
+        let mut texts = vec![value.to_owned()];
+        texts.extend(["", "x", "xy"].map(|lead| data_encoding::BASE64.encode(format!("{lead}{value}!").as_bytes())));
+        texts.push(data_encoding::HEXLOWER.encode(value.as_bytes()));
+        texts.push(value.bytes().map(|byte| format!("%{byte:02x}")).collect());
+        texts.push(value.bytes().map(|byte| format!("\\u{byte:04x}")).collect());
+        for text in texts {
+            let text = format!("some {text} more");
+            let expected = body_of(&guard, &evil, &[text.as_bytes()]).0;
+            assert!(!expected.is_empty(), "{text}");
+            assert_eq!(&*expected[0].rule, "known:DB_PASSWORD");
+            for at in 0..text.len() {
+                let (head, tail) = text.as_bytes().split_at(at);
+                let (found, out, _) = body_of(&guard, &evil, &[head, tail]);
+                assert_eq!((found, out.as_slice()), (expected.clone(), text.as_bytes()), "{text} {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_known_secret_goes_where_its_rule_lets_it_go() {
+    let known = vec![KnownSecret::new("GITHUB_TOKEN", PAT.as_bytes()).unwrap()];
+    let guard = guard(Settings { known, ..Settings::default() });
+    let bearer = format!("Bearer {PAT}");
+    let fields = [("Authorization", bearer.as_str())];
+    assert!(head(&guard, "api.github.com", "/", None, &fields).iter().all(|d| *d == Disposition::CredentialUsed));
+    assert!(head(&guard, "evil.example", "/", None, &fields).contains(&Disposition::Blocked));
+}

@@ -7,7 +7,6 @@ use clap::Parser;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +37,7 @@ impl World {
             proxy: "127.0.0.1:3128".parse().unwrap(),
             ca_bundle: Some("/state/bundle.pem".into()),
             metrics: Arc::new(Metrics::new()),
-            ready: Arc::new(AtomicBool::new(true)),
+            ready: Arc::new(|| true),
         };
         let address = format!("http://{}", control.listen);
         tokio::spawn(serve(listener, router(control), CancellationToken::new()));

@@ -1,6 +1,6 @@
 //! Files that load.
 
-use super::super::load::{DEFAULT_POLICY, load_with, policy_from_text};
+use super::super::load::{DEFAULT_POLICY, Wanted, load_with, policy_from_text};
 use super::super::run::{RunOptions, for_run_in};
 use super::super::shapes::{FileShape, PolicyShape};
 use super::super::{Action, Config, GatewayLimits, RUN_POLICY, SecretSource, file_schema, policy_schema, preset};
@@ -41,6 +41,7 @@ fn a_whole_file_means_what_it_says() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("token"), "0123456789abcdef0123456789abcdef\n").unwrap();
     std::fs::write(folder.path().join(".env"), "DB_PASSWORD=correct horse battery\nDEBUG=1\n").unwrap();
+    std::fs::write(folder.path().join("private.pem"), "").unwrap();
     let text = r#"
 listen: {proxy: "127.0.0.1:0", control: "[::1]:9000"}
 ca: {certificate: ca.pem, key: /keys/ca.key}
@@ -130,7 +131,7 @@ fn a_journal_of_its_own_brings_a_state_of_its_own() {
 
 #[test]
 fn without_a_file_there_is_the_policy_for_coding_agents() {
-    let config = load_with(None, &environment, true).unwrap();
+    let config = load_with(None, &environment, Wanted::All).unwrap();
     let policy = &config.rulesets["agent"].policy;
     assert_eq!(config.rulesets.len(), 1);
     assert_eq!(policy.mode(), Mode::Enforce);
@@ -166,7 +167,7 @@ fn without_a_file_there_is_the_policy_for_coding_agents() {
 
 #[test]
 fn without_a_home_the_defaults_have_no_place() {
-    let error = load_with(None, &|_| None, true).unwrap_err().to_string();
+    let error = load_with(None, &|_| None, Wanted::All).unwrap_err().to_string();
     assert!(error.contains("neither XDG_DATA_HOME nor HOME names a folder"), "{error}");
 }
 

@@ -5,7 +5,7 @@ mod good;
 mod places;
 
 use super::compile::Surroundings;
-use super::load::from_text;
+use super::load::{Wanted, from_text};
 use super::{Config, Diagnostics};
 use std::ffi::OsString;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn compile(text: &str) -> Result<Config, Diagnostics> {
 }
 
 fn compile_below(base: &Path, text: &str) -> Result<Config, Diagnostics> {
-    from_text("exeat.yaml".into(), text, &Surroundings { base, environment: &environment }, true)
+    from_text("exeat.yaml".into(), text, &Surroundings { base, environment: &environment }, Wanted::All)
 }
 
 fn environment(name: &str) -> Option<OsString> {

@@ -1,0 +1,192 @@
+//! Known secrets: values that the operator named, matched exactly at every level, and short ones in base64 and hex
+//! too, which are too short to be decoded without knowing them.
+
+mod parse;
+
+pub use parse::{Source, UnknownSource, parse};
+
+use super::stream::{Origin, Scan, Stream};
+use crate::net::HostPattern;
+use aho_corasick::packed;
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Shorter values would be found everywhere.
+const SHORTEST: usize = 8;
+/// Longer values are found by decoding.
+const LONGEST_IMAGE: usize = 24;
+/// Bytes of a value that the searchers keep, and what stands before its other bytes in memory that is not wiped.
+const HEAD: usize = 4;
+/// What one packed searcher takes.
+const GROUP: usize = 64;
+
+/// A value that must not leave, and the hosts where it may go as a credential.
+#[derive(Clone)]
+pub struct KnownSecret {
+    name: Arc<str>,
+    value: Arc<Zeroizing<Vec<u8>>>,
+    homes: Vec<HostPattern>,
+}
+
+impl KnownSecret {
+    /// A value under a name; `None` for what is too short or too common to be a secret.
+    #[must_use]
+    pub fn new(name: &str, value: &[u8]) -> Option<Self> {
+        let value = value.trim_ascii();
+        let distinct = value.iter().collect::<std::collections::HashSet<_>>().len();
+        let known = value.len() >= SHORTEST && distinct >= 4 && !super::filter::is_placeholder(value);
+        known.then(|| Self {
+            name: format!("known:{name}").into(),
+            value: Arc::new(Zeroizing::new(value.to_vec())),
+            homes: Vec::new(),
+        })
+    }
+
+    /// The same with a host where it belongs: in its head, never in a body.
+    #[must_use]
+    pub fn at_home(mut self, host: HostPattern) -> Self {
+        self.homes.push(host);
+        self
+    }
+
+    /// The rule that a finding of it names.
+    #[must_use]
+    pub fn rule(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(super) fn value(&self) -> &[u8] {
+        &self.value
+    }
+
+    pub(super) fn homes(&self) -> &[HostPattern] {
+        &self.homes
+    }
+}
+
+/// Never shows the value.
+impl fmt::Debug for KnownSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownSecret").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// All values of a policy, ready to search.
+#[derive(Default)]
+pub(super) struct Known {
+    needles: Vec<Needle>,
+    groups: Vec<(packed::Searcher, Vec<Vec<u32>>)>,
+}
+
+struct Needle {
+    text: Zeroizing<Vec<u8>>,
+    /// Which value it is, and the encoding.
+    secret: u32,
+    encoding: Option<&'static str>,
+}
+
+impl Known {
+    pub(super) fn new(secrets: &[KnownSecret]) -> Self {
+        let mut needles = Vec::new();
+        for (secret, number) in secrets.iter().zip(0..) {
+            for (text, encoding) in images(secret.value()) {
+                needles.push(Needle { text, secret: number, encoding });
+            }
+        }
+        let mut heads: BTreeMap<Vec<u8>, Vec<u32>> = BTreeMap::new();
+        for (needle, number) in needles.iter().zip(0..) {
+            heads.entry(needle.text.get(..HEAD).unwrap_or_default().to_vec()).or_default().push(number);
+        }
+        let heads: Vec<_> = heads.into_iter().collect();
+        let groups = heads.chunks(GROUP).filter_map(|group| {
+            let mut builder = packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder();
+            let searcher = builder.extend(group.iter().map(|(head, _)| head)).build()?;
+            Some((searcher, group.iter().map(|(_, needles)| needles.clone()).collect()))
+        });
+        let groups = groups.collect();
+        Self { needles, groups }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.needles.is_empty()
+    }
+
+    /// Searches from `from` on; gives where the last bytes may be the start of a value.
+    pub(super) fn pass(
+        &self,
+        level: &Stream,
+        scan: &mut Scan<'_>,
+        origin: Origin<'_>,
+        from: usize,
+        ended: bool,
+    ) -> usize {
+        let buffer = &level.buffer;
+        let mut hold = if ended { buffer.len() } else { self.open_head(buffer, from) };
+        for (searcher, needles) in &self.groups {
+            let mut at = from;
+            while let Some(found) = searcher.find_in(buffer, (at..buffer.len()).into()) {
+                at = found.start() + 1;
+                let rest = buffer.get(found.start()..).unwrap_or_default();
+                for &number in needles.get(found.pattern().as_usize()).into_iter().flatten() {
+                    let Some(needle) = self.needles.get(number as usize) else { continue };
+                    if rest.starts_with(&needle.text) {
+                        if found.start() < hold {
+                            level.report_known(
+                                scan,
+                                origin,
+                                found.start(),
+                                needle.text.len(),
+                                needle.secret,
+                                needle.encoding,
+                            );
+                        }
+                    } else if !ended && needle.text.starts_with(rest) {
+                        hold = hold.min(found.start());
+                    }
+                }
+            }
+        }
+        hold
+    }
+
+    /// Where the last bytes begin that are less than a head.
+    fn open_head(&self, buffer: &[u8], from: usize) -> usize {
+        let open = |length: &usize| {
+            let tail = buffer.get(buffer.len() - length..).unwrap_or_default();
+            self.needles.iter().any(|needle| needle.text.starts_with(tail))
+        };
+        let most = (HEAD - 1).min(buffer.len().saturating_sub(from));
+        buffer.len() - (1..=most).rev().find(open).unwrap_or(0)
+    }
+}
+
+/// A value as it may stand in text: itself, and if it is short its base64 at each alignment and its hex.
+fn images(value: &[u8]) -> Vec<(Zeroizing<Vec<u8>>, Option<&'static str>)> {
+    let mut all = vec![(Zeroizing::new(value.to_vec()), None)];
+    if value.len() >= LONGEST_IMAGE {
+        return all;
+    }
+    for shift in 0..3 {
+        let mut padded = Zeroizing::new(vec![0; shift]);
+        padded.extend_from_slice(value);
+        // Characters that hold bits of the value only.
+        let (first, last) = ((shift * 8).div_ceil(6), padded.len() * 8 / 6);
+        for encoding in [&BASE64_NOPAD, &BASE64URL_NOPAD] {
+            let text = Zeroizing::new(encoding.encode(&padded).into_bytes());
+            let image = Zeroizing::new(text.get(first..last).unwrap_or_default().to_vec());
+            if image.len() >= SHORTEST && !all.iter().any(|(known, _)| *known == image) {
+                all.push((image, Some("base64")));
+            }
+        }
+    }
+    for encoding in [&HEXLOWER, &HEXUPPER] {
+        let image = Zeroizing::new(encoding.encode(value).into_bytes());
+        if !all.iter().any(|(known, _)| *known == image) {
+            all.push((image, Some("hex")));
+        }
+    }
+    all
+}
