@@ -66,7 +66,7 @@ fn baseline(world: &World) -> u64 {
 fn assert_small_growth(world: &World, before: u64) {
     let peak = memory(world, "VmHWM:");
     let growth = peak.saturating_sub(before);
-    println!("resident memory: {} KiB before, {} KiB at its peak", before >> 10, peak >> 10);
+    eprintln!("resident memory: {} KiB before, {} KiB at its peak", before >> 10, peak >> 10);
     assert!(growth < GROWTH, "resident memory grew by {} KiB", growth >> 10);
 }
 

@@ -203,7 +203,7 @@ fn a_body_streams_down_before_it_is_whole() {
         peer.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")?;
         let _ = wait.lock().unwrap().recv_timeout(DEADLINE);
         peer.write_all(b"6\r\nsecond\r\n0\r\n\r\n")?;
-        request.map(|request| peer.stream.keep(request));
+        request.into_iter().for_each(|request| peer.stream.keep(request));
         Ok(())
     });
     let world = world(&origin);

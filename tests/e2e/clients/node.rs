@@ -64,7 +64,7 @@ fn nodes_fetch_goes_through_where_node_knows_proxies() {
         .run()
         .ok();
     if knows.stdout.trim() != "true" {
-        println!("skipped: this node's fetch does not know NODE_USE_ENV_PROXY");
+        eprintln!("skipped: this node's fetch does not know NODE_USE_ENV_PROXY");
         return;
     }
     let origin = Origin::tls().echo();

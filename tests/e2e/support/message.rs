@@ -1,5 +1,6 @@
 //! HTTP/1.1 messages read strictly: whatever has two readings is a fault, never a guess.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 
 /// Field names as sent, and values without the white space around them.
@@ -14,6 +15,16 @@ pub enum Fault {
     Malformed(String),
     /// The socket failed: a reset, or the deadline.
     Io(io::Error),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Cut => f.write_str("cut"),
+            Fault::Malformed(what) => write!(f, "malformed: {what}"),
+            Fault::Io(error) => error.fmt(f),
+        }
+    }
 }
 
 impl From<io::Error> for Fault {
@@ -35,8 +46,6 @@ pub struct Request {
     pub fields: Fields,
     pub body: Vec<u8>,
     pub trailers: Fields,
-    /// The head as its bytes came.
-    pub head: Vec<u8>,
 }
 
 /// A response as an agent got it.
@@ -166,14 +175,12 @@ impl<S: Read> Wire<S> {
         self.ahead.is_empty() && matches!(self.fill(), Err(Fault::Io(error)) if is_gone(&error))
     }
 
-    fn fields(&mut self) -> Result<(Fields, Vec<u8>), Fault> {
-        let (mut fields, mut raw) = (Fields::new(), Vec::new());
+    fn fields(&mut self) -> Result<Fields, Fault> {
+        let mut fields = Fields::new();
         loop {
             let line = self.line()?.ok_or(Fault::Cut)?;
-            raw.extend_from_slice(&line);
-            raw.extend_from_slice(b"\r\n");
             if line.is_empty() {
-                return Ok((fields, raw));
+                return Ok(fields);
             }
             fields.push(field(&line)?);
         }
@@ -195,13 +202,12 @@ impl<S: Read> Wire<S> {
         if method.is_empty() || !method.bytes().all(is_token) || target.is_empty() || !version.starts_with("HTTP/1.") {
             return Err(malformed("request line", &line));
         }
-        let (fields, raw) = self.fields()?;
+        let fields = self.fields()?;
         if all(&fields, "host").len() > 1 || (version == "HTTP/1.1" && all(&fields, "host").is_empty()) {
             return Err(Fault::Malformed("not exactly one Host".into()));
         }
-        let head = [&line[..], b"\r\n", &raw].concat();
         let (method, target, version) = (method.to_owned(), target.to_owned(), version.to_owned());
-        Ok(Some(Request { method, target, version, fields, head, body: Vec::new(), trailers: Vec::new() }))
+        Ok(Some(Request { method, target, version, fields, body: Vec::new(), trailers: Vec::new() }))
     }
 
     /// A whole response to a request with this method; interim ones are left out.
@@ -224,7 +230,7 @@ impl<S: Read> Wire<S> {
         let version = version.ok_or_else(|| malformed("status line", &line))?.to_owned();
         let status =
             parts.next().and_then(|status| status.parse().ok()).ok_or_else(|| malformed("status line", &line))?;
-        let (fields, _) = self.fields()?;
+        let fields = self.fields()?;
         let framing = match status {
             100..=199 | 204 | 304 => Framing::None,
             _ if method == "HEAD" || (method == "CONNECT" && status == 200) => Framing::None,
@@ -247,7 +253,7 @@ impl<S: Read> Wire<S> {
         while let Some(chunk) = self.chunk()? {
             body.extend_from_slice(&chunk);
         }
-        Ok((body, self.fields()?.0))
+        Ok((body, self.fields()?))
     }
 
     /// One chunk; none at the last one, before its trailers.

@@ -16,7 +16,7 @@ pub mod world;
 pub use agent::{Agent, Hello, Tls};
 pub use check::{assert_failed, assert_refused, assert_refused_with, problem};
 pub use journal::{Record, Records};
-pub use message::{Fault, Fields, Request, Response, Wire};
+pub use message::{Fault, Request, Response, Wire};
 pub use nameserver::{Answer, Nameserver};
 pub use origin::{Origin, Reply};
 pub use setup::{Setup, policy_for};

@@ -82,10 +82,6 @@ impl Nameserver {
     pub fn asked(&self) -> Vec<Question> {
         self.asked.lock().unwrap().clone()
     }
-
-    pub fn was_asked_about(&self, name: &str) -> bool {
-        self.asked().iter().any(|question| question.name.contains(name))
-    }
 }
 
 /// The same free port for both; another process may take one of the two in between, so it tries again.

@@ -197,7 +197,7 @@ impl World {
         assert_eq!(response.status, 201, "{}", response.text());
         let value: Value = serde_json::from_slice(&response.body).unwrap();
         let text = |key: &str| value[key].as_str().unwrap_or_else(|| panic!("no {key}: {value}")).to_owned();
-        Minted { id: text("id"), token: text("token"), value }
+        Minted { id: text("id"), token: text("token") }
     }
 
     pub fn agent_as(&self, minted: &Minted) -> Agent<'_> {
@@ -312,6 +312,4 @@ impl Drop for World {
 pub struct Minted {
     pub id: String,
     pub token: String,
-    /// The whole answer.
-    pub value: Value,
 }
