@@ -8,8 +8,8 @@ use super::stream::is_separator;
 use aho_corasick::packed;
 use std::collections::BTreeMap;
 
-/// Teddy's own limit, beyond which it would turn slow silently.
-const TEDDY_LIMIT: usize = 64;
+/// What one Teddy takes in its fast form; more literals make more of them.
+const TEDDY_LIMIT: usize = 32;
 /// A literal is compared up to this many bytes; the shape does the rest.
 const LONGEST_LITERAL: usize = 24;
 
@@ -51,12 +51,10 @@ pub(super) struct Anchors {
     pairs: Box<[u64; 1024]>,
     /// The entries of each pair.
     buckets: BTreeMap<u16, Vec<u32>>,
-    teddy: Option<packed::Searcher>,
-    /// More than Teddy takes: the rest.
-    automaton: Option<aho_corasick::AhoCorasick>,
-    /// The entries of Teddy's patterns, in their order; then the automaton's.
-    packed: Vec<u32>,
-    overflow: Vec<u32>,
+    /// Teddies, each with the entries of its patterns in their order.
+    teddies: Vec<(packed::Searcher, Vec<u32>)>,
+    /// Without SIMD: all of them.
+    automaton: Option<(aho_corasick::AhoCorasick, Vec<u32>)>,
 }
 
 const fn is_delimiter(byte: u8) -> bool {
@@ -175,11 +173,10 @@ impl Anchors {
             entries: Vec::with_capacity(by_literal.len()),
             pairs: Box::new([0; 1024]),
             buckets: BTreeMap::new(),
-            teddy: None,
+            teddies: Vec::new(),
             automaton: None,
-            packed: Vec::new(),
-            overflow: Vec::new(),
         };
+        let mut packed = Vec::new();
         fold_prefixed(&mut by_literal);
         for (literal, targets) in by_literal {
             let number = this.entries.len() as u32;
@@ -188,32 +185,34 @@ impl Anchors {
                 let pair = u16::from_le_bytes([literal[delimiter - 2], literal[delimiter - 1]]);
                 this.pairs[usize::from(pair >> 6)] |= 1 << (pair & 63);
                 this.buckets.entry(pair).or_default().push(number);
-            } else if this.packed.len() < TEDDY_LIMIT {
-                this.packed.push(number);
             } else {
-                this.overflow.push(number);
+                packed.push(number);
             }
             let delimiter = delimiter.unwrap_or(0) as u8;
             this.entries.push(Entry { literal: literal.into(), delimiter, targets: targets.into() });
         }
-        this.compile_packed();
+        this.compile_packed(packed);
         this
     }
 
-    fn compile_packed(&mut self) {
+    fn compile_packed(&mut self, packed: Vec<u32>) {
         let literals = |numbers: &[u32]| -> Vec<Box<[u8]>> {
             numbers.iter().filter_map(|&n| self.entries.get(n as usize)).map(|entry| entry.literal.clone()).collect()
         };
-        if !self.packed.is_empty() {
-            let mut builder = packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder();
-            self.teddy = builder.extend(literals(&self.packed)).build();
-        }
-        if self.teddy.is_none() {
-            // No SIMD on this machine: the automaton takes them all.
-            self.overflow.append(&mut self.packed);
-        }
-        if !self.overflow.is_empty() {
-            self.automaton = aho_corasick::AhoCorasick::new(literals(&self.overflow)).ok();
+        let groups = packed.len().div_ceil(TEDDY_LIMIT).max(1);
+        let size = packed.len().div_ceil(groups).max(1);
+        let teddies: Option<Vec<_>> = packed
+            .chunks(size)
+            .map(|numbers| {
+                let mut builder = packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder();
+                Some((builder.extend(literals(numbers)).build()?, numbers.to_vec()))
+            })
+            .collect();
+        match teddies {
+            Some(teddies) => self.teddies = teddies,
+            None => {
+                self.automaton = aho_corasick::AhoCorasick::new(literals(&packed)).ok().map(|found| (found, packed))
+            }
         }
     }
 
@@ -230,17 +229,17 @@ impl Anchors {
     pub(super) fn collect(&self, hay: &[u8], from: usize, out: &mut Vec<Sighting>) {
         out.clear();
         self.delimiters(hay, from, out);
-        if let Some(teddy) = &self.teddy {
+        for (teddy, entries) in &self.teddies {
             let mut at = from;
             while let Some(found) = teddy.find_in(hay, (at..hay.len()).into()) {
-                let entry = self.packed.get(found.pattern().as_usize()).copied().unwrap_or_default();
+                let entry = entries.get(found.pattern().as_usize()).copied().unwrap_or_default();
                 out.push(Sighting { at: found.start() as u32, entry });
                 at = found.start() + 1;
             }
         }
-        if let Some(automaton) = &self.automaton {
+        if let Some((automaton, entries)) = &self.automaton {
             for found in automaton.find_overlapping_iter(hay.get(from..).unwrap_or_default()) {
-                let entry = self.overflow.get(found.pattern().as_usize()).copied().unwrap_or_default();
+                let entry = entries.get(found.pattern().as_usize()).copied().unwrap_or_default();
                 out.push(Sighting { at: (from + found.start()) as u32, entry });
             }
         }

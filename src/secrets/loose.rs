@@ -20,7 +20,16 @@ pub(super) struct Loose {
     /// Shapes that look further than [`NEAR`], and shapes that need no word.
     far: Vec<usize>,
     free: Vec<usize>,
+    /// For each length of a run, which kinds of shapes it may hold.
+    lengths: Vec<u8>,
 }
+
+/// Shapes of one length or few; of any length: they are tried only where a value is assigned to a name.
+const NARROW: u8 = 1;
+const WIDE: u8 = 2;
+/// The same for values without a digit.
+const LETTERS: u8 = 2;
+const LENGTHS: usize = 512;
 
 struct LooseShape {
     shape: u32,
@@ -29,6 +38,7 @@ struct LooseShape {
     most: u32,
     /// Whether a value may do without a digit.
     letters: bool,
+    wide: bool,
 }
 
 struct Word {
@@ -38,7 +48,7 @@ struct Word {
 }
 
 /// A set of three-byte heads, by hash.
-struct Heads(Box<[u64; 128]>);
+pub(super) struct Heads(Box<[u64; 128]>);
 
 impl Default for Heads {
     fn default() -> Self {
@@ -51,12 +61,12 @@ impl Heads {
         (a as usize ^ (b as usize) << 4 ^ (c as usize) << 7) & 8191
     }
 
-    fn insert(&mut self, head: [u8; 3]) {
+    pub(super) fn insert(&mut self, head: [u8; 3]) {
         self.0[Self::slot(head) >> 6] |= 1 << (Self::slot(head) & 63);
     }
 
     #[inline]
-    fn has(&self, head: [u8; 3]) -> bool {
+    pub(super) fn has(&self, head: [u8; 3]) -> bool {
         self.0[Self::slot(head) >> 6] & 1 << (Self::slot(head) & 63) != 0
     }
 }
@@ -83,7 +93,13 @@ impl Loose {
         let (least, most) = run_length(steps);
         let digits = ByteSet::of(b'0'..=b'9');
         let letters = steps.iter().any(|step| step.min > 4 && !digits.within(&step.set));
-        self.shapes.push(LooseShape { shape, least, most, letters });
+        let wide = most - least > 32;
+        self.shapes.push(LooseShape { shape, least, most, letters, wide });
+        self.lengths.resize(LENGTHS + 1, 0);
+        let kind = if wide { WIDE } else { NARROW };
+        for flags in self.lengths.iter_mut().take(most as usize + 1).skip(least as usize) {
+            *flags |= kind | if letters { kind << LETTERS } else { 0 };
+        }
         let Some(context) = context else {
             self.free.push(number);
             return;
@@ -109,9 +125,19 @@ impl Loose {
 
     /// The shapes that a run of this length may hold, told by the words before it.
     pub(super) fn candidates(&self, before: &[u8], length: u32, makeup: Makeup, out: &mut Vec<u32>) {
+        let flags = self
+            .lengths
+            .get((length as usize).min(LENGTHS))
+            .map_or(0, |flags| if makeup.digit { *flags } else { flags >> LETTERS });
+        let assigned = flags & WIDE != 0 && is_assigned(before);
+        if flags & NARROW == 0 && !assigned {
+            return;
+        }
         let mut take = |number: usize| {
             let Some(loose) = self.shapes.get(number) else { return };
-            let fits = (loose.least..=loose.most).contains(&length) && (makeup.digit || loose.letters);
+            let fits = (loose.least..=loose.most).contains(&length)
+                && (makeup.digit || loose.letters)
+                && (assigned || !loose.wide);
             if fits && !out.contains(&loose.shape) {
                 out.push(loose.shape);
             }
@@ -131,5 +157,16 @@ impl Loose {
                 }
             }
         }
+    }
+}
+
+/// Whether what follows is assigned to a name, or stands behind `Bearer`.
+fn is_assigned(before: &[u8]) -> bool {
+    let gap = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b' ' | b'\\' | b'\t');
+    match before.iter().rposition(|byte| !gap(byte)).and_then(|at| before.get(..=at)) {
+        Some([.., b'=' | b':' | b'>']) => true,
+        // An option of a command, or an authorization scheme.
+        Some([.., byte]) => byte.is_ascii_lowercase() && before.last() == Some(&b' '),
+        _ => false,
     }
 }

@@ -17,6 +17,7 @@ mod guard;
 mod head;
 mod home;
 pub mod known;
+mod lists;
 mod loose;
 mod rule;
 mod runs;

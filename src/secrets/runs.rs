@@ -1,9 +1,9 @@
 //! Runs of value characters: values without a prefix of their own, and whatever is encoded in them.
 
-use super::decode::{base64, hex};
+use super::decode::{base32, base64, hex};
 use super::loose::Makeup;
 use super::shape::{ByteSet, Outcome};
-use super::stream::{AFTER, BEFORE, DEEPEST, Origin, Scan, Stream};
+use super::stream::{AFTER, BEFORE, DEEPEST, Origin, Scan, Stream, is_separator};
 use std::ops::Range;
 
 /// Shorter runs hold no value without a prefix and no encoded token.
@@ -13,8 +13,13 @@ const PIECE: usize = 4096;
 const OVERLAP: usize = 768;
 
 /// The characters that a run is made of: base64 of both alphabets.
+///
+/// Without branches, so that it is computed for many bytes at once: `-` is 0x2d, then `.`, `/` and the digits.
+#[inline(always)]
 const fn is_value(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let low = byte.wrapping_sub(b'-') < 13 && byte != b'.';
+    letter | low | (byte == b'+') | (byte == b'_')
 }
 
 pub(super) fn value_set() -> ByteSet {
@@ -124,6 +129,9 @@ impl Runs {
                             && level.pass_tokens(scan, origin, start..end, piece.next, self.inside, ended).is_ok() =>
                     {
                         self.decode(level, scan, origin, &piece);
+                        if piece.again == 0 {
+                            self.reverse(level, scan, origin, end);
+                        }
                         (at, self.inside, self.again) = (piece.next, piece.again > 0, piece.again);
                         true
                     }
@@ -200,21 +208,37 @@ impl Runs {
             let breaks = at.checked_div(piece.width).unwrap_or(0) * piece.gap;
             origin(level.base + (piece.start + at + breaks) as u64)
         };
-        base64::streaks(&text, &mut |start, bytes| {
+        let mut each = |name: &'static str, start: usize, bytes: &[u8], (characters, per): (u64, u64)| {
             scan.work.spent += bytes.len() as u64 * 4;
-            scan.path.push("base64");
+            scan.path.push(name);
             child.reset();
-            child.feed(scan, &|at| place((start as u64) + at * 4 / 3), bytes, true);
+            child.feed(scan, &|at| place(start as u64 + at * characters / per), bytes, true);
             scan.path.pop();
-        });
-        hex::streaks(&text, &mut |start, bytes| {
-            scan.work.spent += bytes.len() as u64 * 4;
-            scan.path.push("hex");
-            child.reset();
-            child.feed(scan, &|at| place((start as u64) + at * 2), bytes, true);
-            scan.path.pop();
-        });
+        };
+        base64::streaks(&text, &mut |start, bytes| each("base64", start, bytes, (4, 3)));
+        hex::streaks(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)));
+        base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
         self.text = text;
+    }
+
+    /// A word that ends like a token begins is read backwards.
+    fn reverse(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, end: usize) {
+        let Some(&[c, b, a]) = level.buffer.get(..end).and_then(|head| head.last_chunk::<3>()) else { return };
+        if level.depth >= DEEPEST || !scan.scanner.heads.has([a, b, c]) || scan.path.last() == Some(&"reversed") {
+            return;
+        }
+        let floor = end.saturating_sub(BEFORE);
+        let word = level.buffer.get(floor..end).unwrap_or_default();
+        let start = word.iter().rposition(|byte| is_separator(*byte)).map_or(0, |at| at + 1);
+        let mut text = word.get(start..).unwrap_or_default().to_vec();
+        text.reverse();
+        scan.work.spent += text.len() as u64 * 4;
+        let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
+        scan.path.push("reversed");
+        child.reset();
+        // The word's first byte is where all of it begins.
+        child.feed(scan, &|_| origin(level.base + (floor + start) as u64), &text, true);
+        scan.path.pop();
     }
 
     /// A run that begins like base64 of a compressed file is one, from its first character to its last.
@@ -327,6 +351,18 @@ fn at_or_open_run(buffer: &[u8], at: usize, ended: bool) -> usize {
 
 /// All runs from `from` on, at least [`SHORTEST`] long, as (start, end).
 fn collect(buffer: &[u8], from: usize, out: &mut Vec<(u32, u32)>) {
+    long_runs(buffer, from, SHORTEST, is_value, out);
+}
+
+/// Runs of bytes of a class, at least `shortest` long (15 or more), as (start, end).
+#[inline(always)]
+pub(super) fn long_runs(
+    buffer: &[u8],
+    from: usize,
+    shortest: usize,
+    class: impl Fn(u8) -> bool,
+    out: &mut Vec<(u32, u32)>,
+) {
     const BLOCK: usize = 512;
     out.clear();
     let mut mask = [0u8; BLOCK];
@@ -334,26 +370,23 @@ fn collect(buffer: &[u8], from: usize, out: &mut Vec<(u32, u32)>) {
     for (number, block) in buffer.get(from..).unwrap_or_default().chunks(BLOCK).enumerate() {
         let base = from + number * BLOCK;
         for (flag, &byte) in mask.iter_mut().zip(block) {
-            let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-            // `-` is 0x2d, then `.`, `/` and the digits.
-            let low = byte.wrapping_sub(b'-') < 13 && byte != b'.';
-            *flag = u8::from(letter | low | (byte == b'+') | (byte == b'_'));
+            *flag = u8::from(class(byte));
         }
-        let (words, rest) = mask.get(..block.len()).unwrap_or_default().as_chunks::<8>();
+        // A run of fifteen covers eight in a row at a multiple of eight.
+        let (words, _) = mask.get(..block.len()).unwrap_or_default().as_chunks::<8>();
         for (at, word) in words.iter().enumerate() {
             if u64::from_le_bytes(*word) != 0x0101_0101_0101_0101 || base + at * 8 < done {
                 continue;
             }
-            let end = run_end(buffer, base + at * 8);
+            let rest = buffer.get(base + at * 8..).unwrap_or_default();
+            let end = base + at * 8 + rest.iter().position(|&byte| !class(byte)).unwrap_or(rest.len());
             let head = buffer.get(done..base + at * 8).unwrap_or_default();
-            let start = head.iter().rposition(|&byte| !is_value(byte)).map_or(done, |last| done + last + 1);
+            let start = head.iter().rposition(|&byte| !class(byte)).map_or(done, |last| done + last + 1);
             done = end;
-            if end - start >= SHORTEST {
+            if end - start >= shortest {
                 out.push((start as u32, end as u32));
             }
         }
-        // A block that is no multiple of eight is the last one; a run in its rest alone is too short.
-        let _ = rest;
     }
 }
 

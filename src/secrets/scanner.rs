@@ -2,7 +2,7 @@
 
 use super::anchor::{Anchors, anchors_of, has_delimiter};
 use super::catalogue::Catalogue;
-use super::loose::Loose;
+use super::loose::{Heads, Loose};
 use super::rule::{Rule, RuleError};
 use super::runs::SHORTEST;
 use super::shape::{ByteSet, Parts, Shape, Step};
@@ -18,6 +18,8 @@ pub struct Scanner {
     pub(super) loose: Loose,
     /// Shapes that begin a token in such a run.
     pub(super) starts: Starts,
+    /// The first three bytes of every shape that begins with a literal.
+    pub(super) heads: Heads,
 }
 
 /// A shape and whose it is.
@@ -47,6 +49,7 @@ impl Scanner {
             anchors: Anchors::new([]),
             loose: Loose::default(),
             starts: Starts::default(),
+            heads: Heads::default(),
         };
         let mut anchors = Vec::new();
         for spec in &catalogue.rules {
@@ -62,6 +65,9 @@ impl Scanner {
                 let shape = if one_each { first + at as u32 } else { first };
                 let (least, _) = run_length(steps);
                 let found = anchors_of(steps);
+                for anchor in found.iter().filter(|anchor| anchor.farthest == 0) {
+                    anchor.literal.first_chunk().into_iter().for_each(|head| this.heads.insert(*head));
+                }
                 if left && begins_a_run(steps, least) && !has_delimiter(&found) && this.starts.add(steps, shape) {
                 } else if !found.is_empty() {
                     anchors.extend(found.into_iter().map(|anchor| (anchor, shape)));

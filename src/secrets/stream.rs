@@ -8,6 +8,7 @@ use super::anchor::Sighting;
 use super::embedded::Embedded;
 use super::escapes::Escapes;
 use super::known::Known;
+use super::lists::Lists;
 use super::rule::Candidate;
 use super::runs::Runs;
 use super::scanner::Scanner;
@@ -93,6 +94,7 @@ pub(super) struct Stream {
     runs: Runs,
     escapes: Escapes,
     embedded: Embedded,
+    lists: Lists,
     sightings: Vec<Sighting>,
     cleared: u64,
 }
@@ -112,6 +114,7 @@ impl Stream {
             runs: Runs::default(),
             escapes: Escapes::default(),
             embedded: Embedded::default(),
+            lists: Lists::default(),
             sightings: Vec::new(),
         }
     }
@@ -138,6 +141,7 @@ impl Stream {
         self.runs.reset();
         self.escapes.reset();
         self.embedded.reset();
+        self.lists.reset();
     }
 
     fn step(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
@@ -155,6 +159,9 @@ impl Stream {
         let mut embedded = std::mem::take(&mut self.embedded);
         cleared = cleared.min(embedded.pass(self, scan, origin, ended));
         self.embedded = embedded;
+        let mut lists = std::mem::take(&mut self.lists);
+        cleared = cleared.min(lists.pass(self, scan, origin, ended));
+        self.lists = lists;
         self.forget(cleared.min(self.literals));
         cleared
     }

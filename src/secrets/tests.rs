@@ -79,6 +79,19 @@ fn a_token_is_found_through_one_escape() {
         PAT.replace("R53", "R\u{200b}53"),
         data_encoding::BASE64.encode(PAT.as_bytes()),
         data_encoding::HEXLOWER.encode(PAT.as_bytes()),
+        data_encoding::BASE32.encode(PAT.as_bytes()),
+        data_encoding::BASE32.encode(PAT.as_bytes()).to_lowercase(),
+        PAT.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" "),
+        PAT.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":"),
+        PAT.bytes().map(|byte| format!("0x{byte:02x}")).collect::<Vec<_>>().join(", "),
+        PAT.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(","),
+        PAT.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", "),
+        PAT.chars().rev().collect(),
+        PAT.chars().map(|letter| format!("{letter}\0")).collect(),
+        PAT.chars().map(|letter| format!("\0{letter}")).collect(),
+        PAT.bytes().map(|byte| format!("={byte:02X}")).collect(),
+        PAT.bytes().map(|byte| format!("&#{byte};")).collect(),
+        PAT.chars().map(|letter| char::from_u32(letter as u32 + 0xfee0).unwrap()).collect(),
         data_encoding::BASE64.encode(data_encoding::HEXLOWER.encode(PAT.as_bytes()).as_bytes()),
     ] {
         let found = observed(format!("{{\"a\": \"{text}\"}}").as_bytes());
@@ -99,7 +112,7 @@ fn a_body_split_anywhere_gives_the_same_findings_and_bytes() {
     let evil = host("evil.example");
     let (expected, out, _) = body_of(&guard, &evil, &[text.as_bytes()]);
     assert_eq!(out, text.as_bytes());
-    assert_eq!(expected.len(), 4, "{expected:?}");
+    assert_eq!(expected.len(), 5, "{expected:?}");
     for at in 0..text.len() {
         let (head, tail) = text.as_bytes().split_at(at);
         let (found, out, _) = body_of(&guard, &evil, &[head, tail]);

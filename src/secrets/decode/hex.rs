@@ -1,5 +1,7 @@
 //! Hexadecimal, of either case and at both alignments.
 
+use crate::secrets::runs::long_runs;
+
 /// Bytes of text in a row that make a streak.
 const STREAK: usize = 16;
 
@@ -18,9 +20,20 @@ pub(in crate::secrets) fn pair(high: u8, low: u8) -> Option<u8> {
 
 /// Finds stretches of hex that are text; `each` gets where one starts and its bytes.
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
-    if text.len() < STREAK * 2 {
-        return;
+    let mut runs = Vec::new();
+    long_runs(text, 0, STREAK * 2, is_hex, &mut runs);
+    for (start, end) in runs {
+        let (start, end) = (start as usize, end as usize);
+        pairs(text.get(start..end).unwrap_or_default(), start, each);
     }
+}
+
+#[inline(always)]
+const fn is_hex(byte: u8) -> bool {
+    ((byte | 0x20).wrapping_sub(b'a') < 6) | (byte.wrapping_sub(b'0') < 10)
+}
+
+fn pairs(text: &[u8], base: usize, each: &mut dyn FnMut(usize, &[u8])) {
     let mut bytes = Vec::new();
     for alignment in 0..2 {
         let mut start = alignment;
@@ -29,12 +42,12 @@ pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8]
             match byte.filter(|byte| (0x20..0x7f).contains(byte) || byte.is_ascii_whitespace()) {
                 Some(byte) => bytes.push(byte),
                 None => {
-                    tell(start, &mut bytes, each);
+                    tell(base + start, &mut bytes, each);
                     start = at + 2;
                 }
             }
         }
-        tell(start, &mut bytes, each);
+        tell(base + start, &mut bytes, each);
     }
 }
 
