@@ -225,6 +225,18 @@ impl Anchors {
         self.entries.get(entry as usize).map_or(&[], |entry| &entry.literal)
     }
 
+    /// How many of the last bytes may be the start of a literal.
+    pub(super) fn open(&self, hay: &[u8]) -> usize {
+        let most = hay.len().min(LONGEST_LITERAL - 1);
+        let tail = hay.get(hay.len() - most..).unwrap_or_default();
+        let opens = |from: &usize| {
+            let text = tail.get(*from..).unwrap_or_default();
+            let first = self.entries.partition_point(|entry| *entry.literal < *text);
+            self.entries.get(first).is_some_and(|entry| entry.literal.starts_with(text))
+        };
+        (0..most).find(opens).map_or(0, |from| most - from)
+    }
+
     /// Every literal that starts at `from` or later and ends within `hay`, in order.
     pub(super) fn collect(&self, hay: &[u8], from: usize, out: &mut Vec<Sighting>) {
         out.clear();

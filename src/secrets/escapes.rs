@@ -41,6 +41,7 @@ impl Escapes {
         self.out.clear();
     }
 
+    #[inline(never)]
     pub(super) fn pass(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
         if level.depth >= DEEPEST {
             return level.base + level.buffer.len() as u64;

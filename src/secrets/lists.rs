@@ -24,6 +24,7 @@ impl Lists {
         self.at = 0;
     }
 
+    #[inline(never)]
     pub(super) fn pass(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
         let buffer = &level.buffer;
         if level.depth >= DEEPEST {

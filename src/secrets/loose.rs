@@ -124,6 +124,7 @@ impl Loose {
     }
 
     /// The shapes that a run of this length may hold, told by the words before it.
+    #[inline(never)]
     pub(super) fn candidates(&self, before: &[u8], length: u32, makeup: Makeup, out: &mut Vec<u32>) {
         let flags = self
             .lengths

@@ -16,6 +16,7 @@ mod generic;
 mod guard;
 mod head;
 mod home;
+mod joins;
 pub mod known;
 mod lists;
 mod loose;

@@ -100,6 +100,7 @@ impl Runs {
     }
 
     /// `limit` is how far the literals are decided: a run is part of a match that begins before it.
+    #[inline(never)]
     pub(super) fn pass(
         &mut self,
         level: &mut Stream,
@@ -157,6 +158,7 @@ impl Runs {
     }
 
     /// The run at `start`, with the lines that follow it if it is wrapped; `None` if its end isn't known yet.
+    #[inline(never)]
     fn gather(&mut self, buffer: &[u8], start: usize, end: usize, ended: bool) -> Option<Piece> {
         let text = &mut self.text;
         text.clear();
@@ -196,6 +198,7 @@ impl Runs {
         Some(Piece { start, next: last, again: 0, width: if gap > 0 { width } else { 0 }, gap })
     }
 
+    #[inline(never)]
     fn decode(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, piece: &Piece) {
         if level.depth >= DEEPEST || self.text.len() < 24 {
             return;
@@ -222,6 +225,7 @@ impl Runs {
     }
 
     /// A word that ends like a token begins is read backwards.
+    #[inline(never)]
     fn reverse(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, end: usize) {
         let Some(&[c, b, a]) = level.buffer.get(..end).and_then(|head| head.last_chunk::<3>()) else { return };
         if level.depth >= DEEPEST || !scan.scanner.heads.has([a, b, c]) || scan.path.last() == Some(&"reversed") {
@@ -266,6 +270,7 @@ impl Runs {
 
 impl Stream {
     /// Shapes that begin with the run or with a token in it; an error if one isn't decided yet.
+    #[inline(never)]
     fn pass_tokens(
         &mut self,
         scan: &mut Scan<'_>,
@@ -350,6 +355,7 @@ fn at_or_open_run(buffer: &[u8], at: usize, ended: bool) -> usize {
 }
 
 /// All runs from `from` on, at least [`SHORTEST`] long, as (start, end).
+#[inline(never)]
 fn collect(buffer: &[u8], from: usize, out: &mut Vec<(u32, u32)>) {
     long_runs(buffer, from, SHORTEST, is_value, out);
 }

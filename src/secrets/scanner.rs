@@ -14,6 +14,8 @@ pub struct Scanner {
     pub(super) rules: Vec<Rule>,
     pub(super) shapes: Vec<RuleShape>,
     pub(super) anchors: Anchors,
+    /// The same for joined pieces: there are no runs there.
+    pub(super) joined: Anchors,
     /// Shapes without a literal, tried where a run of value characters begins.
     pub(super) loose: Loose,
     /// Shapes that begin a token in such a run.
@@ -47,11 +49,12 @@ impl Scanner {
             rules: Vec::new(),
             shapes: Vec::new(),
             anchors: Anchors::new([]),
+            joined: Anchors::new([]),
             loose: Loose::default(),
             starts: Starts::default(),
             heads: Heads::default(),
         };
-        let mut anchors = Vec::new();
+        let (mut anchors, mut joined) = (Vec::new(), Vec::new());
         for spec in &catalogue.rules {
             let wrong = |source: RuleError| Error { rule: spec.id.clone(), source };
             let parts = Parts::parse(&spec.pattern).map_err(|error| wrong(error.into()))?;
@@ -68,6 +71,7 @@ impl Scanner {
                 for anchor in found.iter().filter(|anchor| anchor.farthest == 0) {
                     anchor.literal.first_chunk().into_iter().for_each(|head| this.heads.insert(*head));
                 }
+                joined.extend(found.iter().cloned().map(|anchor| (anchor, shape)));
                 if left && begins_a_run(steps, least) && !has_delimiter(&found) && this.starts.add(steps, shape) {
                 } else if !found.is_empty() {
                     anchors.extend(found.into_iter().map(|anchor| (anchor, shape)));
@@ -86,6 +90,7 @@ impl Scanner {
             }
         }
         this.anchors = Anchors::new(anchors);
+        this.joined = Anchors::new(joined);
         Ok(this)
     }
 

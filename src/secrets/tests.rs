@@ -327,3 +327,32 @@ fn a_known_secret_goes_where_its_rule_lets_it_go() {
     assert!(head(&guard, "api.github.com", "/", None, &fields).iter().all(|d| *d == Disposition::CredentialUsed));
     assert!(head(&guard, "evil.example", "/", None, &fields).contains(&Disposition::Blocked));
 }
+
+#[test]
+fn pieces_spread_over_values_are_joined() {
+    let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+    let evil = host("evil.example");
+    let (a, b, c) = (&PAT[..9], &PAT[9..21], &PAT[21..]);
+    for (content_type, text) in [
+        ("application/json", format!(r#"{{"x": "hello", "a": "{a}", "b": {{"c": "{b}"}}, "d": ["{c}", "more"]}}"#)),
+        ("application/json", format!(r#"["{a}","{b}\u00{:02x}{}"]"#, c.as_bytes()[0], &c[1..])),
+        ("application/x-www-form-urlencoded", format!("x=1&a={a}&b={b}&c={c}&d=2")),
+        (
+            "multipart/form-data; boundary=q",
+            [a, b, c].map(|p| format!("--q\r\nContent-Disposition: form-data; name=\"p\"\r\n\r\n{p}\r\n")).concat()
+                + "--q--\r\n",
+        ),
+    ] {
+        let content_type = Some(content_type.as_bytes());
+        let context = BodyContext { host: &evil, method: "POST", path: "/", content_type, content_encoding: None };
+        let (expected, out, _) = run(guard.body(&context), &[text.as_bytes()]);
+        assert_eq!(expected.len(), 1, "{text}");
+        assert_eq!(expected[0].decoded, ["joined"]);
+        assert_eq!(out, text.as_bytes());
+        for at in 0..text.len() {
+            let (head, tail) = text.as_bytes().split_at(at);
+            let (found, out, _) = run(guard.body(&context), &[head, tail]);
+            assert_eq!((found, out.as_slice()), (expected.clone(), text.as_bytes()), "{text} {at}");
+        }
+    }
+}

@@ -15,6 +15,7 @@ const fn value(byte: u8) -> Option<u8> {
 }
 
 /// Finds stretches of base32 that are text; `each` gets where one starts and its bytes.
+#[inline(never)]
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
     let mut runs = Vec::new();
     let upper = |byte: u8| (byte.wrapping_sub(b'A') < 26) | (byte.wrapping_sub(b'2') < 6);

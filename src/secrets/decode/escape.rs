@@ -23,6 +23,7 @@ pub(in crate::secrets) const fn may_begin(byte: u8) -> bool {
 
 /// The first escape at `from` or later that may hide a token's character, and its kind; an error is how far there
 /// is none for sure.
+#[inline(never)]
 pub(in crate::secrets) fn next_gate(buffer: &[u8], from: usize, ended: bool) -> Result<(usize, &'static str), usize> {
     let rest = buffer.get(from..).unwrap_or_default();
     let limit = if ended { buffer.len() } else { buffer.len().saturating_sub(LONGEST).max(from) };

@@ -19,6 +19,7 @@ pub(in crate::secrets) fn pair(high: u8, low: u8) -> Option<u8> {
 }
 
 /// Finds stretches of hex that are text; `each` gets where one starts and its bytes.
+#[inline(never)]
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
     let mut runs = Vec::new();
     long_runs(text, 0, STREAK * 2, is_hex, &mut runs);
