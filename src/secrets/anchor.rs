@@ -49,8 +49,9 @@ pub(super) struct Anchors {
     entries: Vec<Entry>,
     /// One bit for every pair of bytes that stands before some literal's delimiter.
     pairs: Box<[u64; 1024]>,
-    /// The entries of each pair.
-    buckets: BTreeMap<u16, Vec<u32>>,
+    /// For each pair the bucket of its entries.
+    index: Vec<u16>,
+    buckets: Vec<Vec<u32>>,
     /// Teddies, each with the entries of its patterns in their order.
     teddies: Vec<(packed::Searcher, Vec<u32>)>,
     /// Without SIMD: all of them.
@@ -172,7 +173,8 @@ impl Anchors {
         let mut this = Self {
             entries: Vec::with_capacity(by_literal.len()),
             pairs: Box::new([0; 1024]),
-            buckets: BTreeMap::new(),
+            index: vec![0; 1 << 16],
+            buckets: Vec::new(),
             teddies: Vec::new(),
             automaton: None,
         };
@@ -184,7 +186,7 @@ impl Anchors {
             if let Some(delimiter) = delimiter {
                 let pair = u16::from_le_bytes([literal[delimiter - 2], literal[delimiter - 1]]);
                 this.pairs[usize::from(pair >> 6)] |= 1 << (pair & 63);
-                this.buckets.entry(pair).or_default().push(number);
+                this.bucket(pair).push(number);
             } else {
                 packed.push(number);
             }
@@ -193,6 +195,19 @@ impl Anchors {
         }
         this.compile_packed(packed);
         this
+    }
+
+    fn bucket(&mut self, pair: u16) -> &mut Vec<u32> {
+        if self.buckets.is_empty() {
+            self.buckets.push(Vec::new());
+        }
+        let next = self.buckets.len();
+        if let Some(slot) = self.index.get_mut(usize::from(pair)).filter(|slot| **slot == 0) {
+            *slot = next as u16;
+            self.buckets.push(Vec::new());
+        }
+        let at = self.index.get(usize::from(pair)).map_or(0, |slot| usize::from(*slot));
+        &mut self.buckets[at]
     }
 
     fn compile_packed(&mut self, packed: Vec<u32>) {
@@ -272,7 +287,8 @@ impl Anchors {
 
     #[inline(never)]
     fn compare(&self, hay: &[u8], from: usize, at: usize, pair: u16, out: &mut Vec<Sighting>) {
-        for &number in self.buckets.get(&pair).map_or(&[][..], Vec::as_slice) {
+        let bucket = self.index.get(usize::from(pair)).and_then(|slot| self.buckets.get(usize::from(*slot)));
+        for &number in bucket.into_iter().flatten() {
             let Some(entry) = self.entries.get(number as usize) else { continue };
             let Some(start) = at.checked_sub(usize::from(entry.delimiter)).filter(|&start| start >= from) else {
                 continue;

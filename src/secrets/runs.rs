@@ -218,9 +218,14 @@ impl Runs {
             child.feed(scan, &|at| place(start as u64 + at * characters / per), bytes, true);
             scan.path.pop();
         };
+        let stretches = hex::Stretches::of(&text);
         base64::streaks(&text, &mut |start, bytes| each("base64", start, bytes, (4, 3)));
-        hex::streaks(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)));
-        base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
+        if stretches.hex {
+            hex::streaks(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)));
+        }
+        if stretches.base32 {
+            base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
+        }
         self.text = text;
     }
 
@@ -282,7 +287,8 @@ impl Stream {
     ) -> Result<(), ()> {
         let (mut matches, mut candidates) = (Vec::new(), Vec::new());
         let text = self.buffer.get(run.start..run.end.min(until)).unwrap_or_default();
-        let inner: Vec<usize> = memchr::memchr3_iter(b'/', b'+', b'-', text).map(|at| run.start + at + 1).collect();
+        let inner = memchr::memchr3_iter(b'/', b'+', b'-', text).map(|at| run.start + at + 1);
+        let inner: Vec<usize> = inner.filter(|&at| scan.scanner.starts.may_be(self.head(at))).collect();
         // The letter of an escaped line break stands before the token, and looks like a part of it.
         let escaped = run.start > 0 && self.buffer.get(run.start - 1) == Some(&b'\\');
         let first = (!inside).then_some(run.start);
@@ -291,8 +297,7 @@ impl Stream {
             if self.covers(self.base + start as u64) {
                 continue;
             }
-            let head = self.buffer.get(start..).and_then(|rest| rest.first_chunk::<3>()).copied().unwrap_or_default();
-            for &shape in scan.scanner.starts.of(head) {
+            for &shape in scan.scanner.starts.of(self.head(start)) {
                 self.try_shape(scan, shape, start, ended, &mut matches)?;
             }
             if Some(start) == first || Some(start) == second {
@@ -308,6 +313,10 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    fn head(&self, start: usize) -> [u8; 3] {
+        self.buffer.get(start..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
     }
 
     fn try_shape(
@@ -370,29 +379,35 @@ pub(super) fn long_runs(
     out: &mut Vec<(u32, u32)>,
 ) {
     const BLOCK: usize = 512;
+    const ALL: u64 = 0x0101_0101_0101_0101;
     out.clear();
     let mut mask = [0u8; BLOCK];
-    let mut done = from;
-    for (number, block) in buffer.get(from..).unwrap_or_default().chunks(BLOCK).enumerate() {
-        let base = from + number * BLOCK;
+    // Where the run begins that the last byte belongs to.
+    let mut start = from;
+    let rest = buffer.get(from..).unwrap_or_default();
+    for (number, block) in rest.chunks(BLOCK).enumerate() {
         for (flag, &byte) in mask.iter_mut().zip(block) {
             *flag = u8::from(class(byte));
         }
-        // A run of fifteen covers eight in a row at a multiple of eight.
-        let (words, _) = mask.get(..block.len()).unwrap_or_default().as_chunks::<8>();
-        for (at, word) in words.iter().enumerate() {
-            if u64::from_le_bytes(*word) != 0x0101_0101_0101_0101 || base + at * 8 < done {
+        if block.len() < BLOCK {
+            mask.get_mut(block.len()..).unwrap_or_default().fill(0);
+        }
+        let (words, _) = mask.as_chunks::<8>();
+        for (at, word) in words.iter().enumerate().take(block.len().div_ceil(8)) {
+            let gaps = u64::from_le_bytes(*word) ^ ALL;
+            if gaps == 0 {
                 continue;
             }
-            let rest = buffer.get(base + at * 8..).unwrap_or_default();
-            let end = base + at * 8 + rest.iter().position(|&byte| !class(byte)).unwrap_or(rest.len());
-            let head = buffer.get(done..base + at * 8).unwrap_or_default();
-            let start = head.iter().rposition(|&byte| !class(byte)).map_or(done, |last| done + last + 1);
-            done = end;
-            if end - start >= shortest {
+            let base = from + number * BLOCK + at * 8;
+            let end = base + (gaps.trailing_zeros() / 8) as usize;
+            if end >= start + shortest {
                 out.push((start as u32, end as u32));
             }
+            start = base + 8 - (gaps.leading_zeros() / 8) as usize;
         }
+    }
+    if buffer.len() >= start + shortest {
+        out.push((start as u32, buffer.len() as u32));
     }
 }
 

@@ -134,6 +134,7 @@ fn begins_a_run(steps: &[Step], least: u32) -> bool {
 #[derive(Default)]
 pub(super) struct Starts {
     by_head: HashMap<[u8; 3], Vec<u32>>,
+    seen: Heads,
 }
 
 impl Starts {
@@ -152,6 +153,7 @@ impl Starts {
         for first in a.bytes() {
             for second in b.bytes() {
                 for third in c.bytes() {
+                    self.seen.insert([first, second, third]);
                     self.by_head.entry([first, second, third]).or_default().push(shape);
                 }
             }
@@ -159,8 +161,16 @@ impl Starts {
         true
     }
 
+    /// Whether a shape may begin with these three bytes.
+    pub(super) fn may_be(&self, head: [u8; 3]) -> bool {
+        self.seen.has(head)
+    }
+
     /// The shapes that begin with these three bytes.
     pub(super) fn of(&self, head: [u8; 3]) -> &[u32] {
+        if !self.seen.has(head) {
+            return &[];
+        }
         self.by_head.get(&head).map_or(&[], Vec::as_slice)
     }
 }

@@ -17,6 +17,10 @@ pub(in crate::secrets) const fn is_part(byte: u8) -> bool {
 
 /// Finds text written as numbers; `each` gets where it starts and its bytes.
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
+    // Digests and UUIDs have few gaps.
+    if text.iter().filter(|byte| !is_digit(**byte)).count() < STREAK - 1 {
+        return;
+    }
     for radix in [16, 10] {
         let (mut bytes, mut start, mut at) = (Vec::new(), 0, 0);
         for token in text.chunk_by(|a, b| is_digit(*a) == is_digit(*b)) {
