@@ -60,6 +60,7 @@ pub(super) async fn forward(
     recorder.findings(exchange.upload.take_findings());
     recorder.add_up(exchange.upload.sent);
     recorder.add_down(exchange.download.received);
+    leg.answer_from = exchange.download.answer_from;
     outcome.map(|()| !exchange.download.closes() && exchange.upload.is_read())
 }
 
