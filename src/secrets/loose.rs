@@ -137,6 +137,7 @@ impl Loose {
     }
 
     /// The shapes that a run of this length may hold, told by the words before it.
+    #[inline(never)]
     pub(super) fn candidates(&self, before: &[u8], length: u32, makeup: Makeup, out: &mut Vec<u32>) {
         let assigned = is_assigned(before);
         let digit = makeup.0 & DIGIT != 0;
@@ -156,8 +157,14 @@ impl Loose {
         if !near {
             return;
         }
-        let window = fold_context(before.get(before.len().saturating_sub(NEAR)..).unwrap_or(before));
-        for (at, head) in window.windows(3).enumerate() {
+        let raw = before.get(before.len().saturating_sub(NEAR)..).unwrap_or(before);
+        let window = fold_context(raw);
+        // Words begin where letters begin, or a capital does.
+        let begins = |at: usize| match (at.checked_sub(1).and_then(|at| raw.get(at)), raw.get(at)) {
+            (Some(last), Some(byte)) => !last.is_ascii_alphabetic() || !byte.is_ascii_lowercase(),
+            _ => true,
+        };
+        for (at, head) in window.windows(3).enumerate().filter(|(at, _)| begins(*at)) {
             let Some(head) = head.first_chunk::<3>().filter(|head| self.seen.has(**head)) else { continue };
             for word in self.heads.get(head).into_iter().flatten().filter_map(|&word| self.words.get(word)) {
                 if !window.get(at..).is_some_and(|rest| rest.starts_with(&word.text)) {

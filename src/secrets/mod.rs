@@ -5,6 +5,7 @@
 
 mod anchor;
 mod body;
+pub mod canary;
 mod catalogue;
 mod checksum;
 mod decode;
@@ -20,6 +21,7 @@ mod joins;
 pub mod known;
 mod lists;
 mod loose;
+mod memory;
 mod rule;
 mod runs;
 mod scanner;
@@ -34,6 +36,11 @@ pub use catalogue::{BoundarySpec, Catalogue, CatalogueError, ChecksumSpec, Conte
 pub use finding::{Disposition, Finding, Fingerprint, Severity, Surface};
 pub use guard::{Action, FingerprintKey, Groups, Guard, GuardError, Permitted, Settings};
 pub use head::HeadView;
+<<<<<<< HEAD
 pub use known::{KnownSecret, Source as KnownSource, UnknownSource, parse as parse_known};
+=======
+pub use known::KnownSecret;
+pub use memory::SessionMemory;
+>>>>>>> secrets
 pub use rule::RuleError;
 pub use scanner::{BuiltinError, Error, Scanner};
