@@ -36,11 +36,7 @@ pub use catalogue::{BoundarySpec, Catalogue, CatalogueError, ChecksumSpec, Conte
 pub use finding::{Disposition, Finding, Fingerprint, Severity, Surface};
 pub use guard::{Action, FingerprintKey, Groups, Guard, GuardError, Permitted, Settings};
 pub use head::HeadView;
-<<<<<<< HEAD
 pub use known::{KnownSecret, Source as KnownSource, UnknownSource, parse as parse_known};
-=======
-pub use known::KnownSecret;
 pub use memory::SessionMemory;
->>>>>>> secrets
 pub use rule::RuleError;
 pub use scanner::{BuiltinError, Error, Scanner};
