@@ -281,7 +281,7 @@ fn secret_settings(ruleset: &config::Ruleset) -> secrets::Settings {
         Mode::Observe => secrets::Action::Observe,
         Mode::Enforce => ruleset.secrets.action,
     };
-    secrets::Settings { action, permits: ruleset.secrets.permits.clone(), ..secrets::Settings::default() }
+    secrets::Settings { action, ..ruleset.secrets.clone() }
 }
 
 /// The key of the findings' fingerprints. A service keeps it, so that a secret has one fingerprint over

@@ -1,5 +1,7 @@
 //! Holds the README's tables to the code. `BLESS=1 cargo test --test readme` writes them anew.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test, helpers and all
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;

@@ -4,14 +4,10 @@ use super::placed::Placed;
 use super::rules::Notes;
 use super::secret::SecretSource;
 use super::units::Written;
-use super::wire::KnownSecret;
+use crate::secrets::{KnownSecret, KnownSource, parse_known};
 use std::path::Path;
-use zeroize::Zeroizing;
 
-/// Shorter values turn up by chance in what agents send.
-const SHORTEST: usize = 8;
-
-/// Reads one entry of `known`. A file of `NAME=VALUE` lines gives each value, any other file all of it.
+/// Reads one entry of `known`. What a file is (dotenv, AWS, netrc, …) its name tells.
 pub(super) fn read(source: &Placed<Written<SecretSource>>, base: &Path, notes: &mut Notes) -> Vec<KnownSecret> {
     let written = &source.value.0;
     let text = match written.clone().below(base).read() {
@@ -21,56 +17,25 @@ pub(super) fn read(source: &Placed<Written<SecretSource>>, base: &Path, notes: &
             return Vec::new();
         }
     };
-    let lines = match written {
-        SecretSource::File(_) => assignments(&text),
-        SecretSource::Env(_) => None,
-    };
-    let Some(lines) = lines else {
-        if text.len() < SHORTEST {
-            let message = format!("{written} is shorter than {SHORTEST} bytes: it would be found everywhere");
+    let mut whole = |name: &str| {
+        let known = KnownSecret::new(name, text.as_bytes());
+        if known.is_none() {
+            let message = format!("{written} is too short or too plain: it would be found everywhere");
             notes.error(&source.at, message, "use a longer secret, or remove the entry");
         }
-        return vec![KnownSecret { name: written.to_string().into(), value: text }];
+        known.into_iter().collect()
     };
-    let long = lines.into_iter().filter(|(_, value)| value.len() >= SHORTEST);
-    let known: Vec<_> =
-        long.map(|(name, value)| KnownSecret { name: format!("{written}#{name}").into(), value }).collect();
+    let kind = match written {
+        SecretSource::Env(name) => return whole(name),
+        SecretSource::File(path) => KnownSource::of_path(&path.to_string_lossy()),
+    };
+    if kind == KnownSource::Plain {
+        return whole(&written.to_string());
+    }
+    let known = parse_known(kind, text.as_bytes());
     if known.is_empty() {
-        let message = format!("{written} holds no value of {SHORTEST} bytes or more");
-        notes.warn(&source.at, message, "shorter ones are not looked for");
+        let message = format!("{written} names no secret");
+        notes.warn(&source.at, message, "names that say secret, with values of eight bytes or more, are looked for");
     }
     known
-}
-
-/// The assignments of an environment file; nothing where it has any other line.
-fn assignments(text: &str) -> Option<Vec<(&str, Zeroizing<String>)>> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines
-        .map(|line| {
-            let (name, value) = line.strip_prefix("export ").unwrap_or(line).trim_start().split_once('=')?;
-            let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-            let starts = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
-            (plain && starts).then(|| (name, Zeroizing::new(unquoted(value).to_owned())))
-        })
-        .collect()
-}
-
-fn unquoted(value: &str) -> &str {
-    let inside = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
-    inside('"').or_else(|| inside('\'')).unwrap_or(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_environment_file_is_known_value_by_value() {
-        let text = "# comment\nexport A=\"quoted value\"\n\nB='x=y'\nC_1=plain\n";
-        let found: Vec<_> = assignments(text).unwrap().into_iter().map(|(n, v)| (n, v.as_str().to_owned())).collect();
-        let expected = [("A", "quoted value"), ("B", "x=y"), ("C_1", "plain")];
-        assert_eq!(found, expected.map(|(name, value)| (name, value.to_owned())));
-        assert!(assignments("-----BEGIN KEY-----\nabc=\n").is_none());
-        assert!(assignments("s3cret").is_none());
-    }
 }

@@ -33,7 +33,7 @@ pub use load::{load, load_places, load_policy};
 pub use run::{RUN_POLICY, RunOptions};
 pub use schema::{file_schema, policy_schema};
 pub use secret::{SecretError, SecretSource, SourceError};
-pub use wire::{KnownSecret, Ruleset, SecretSettings};
+pub use wire::Ruleset;
 
 use crate::{ca, dns, flow, session};
 use std::collections::HashMap;

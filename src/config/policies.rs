@@ -10,9 +10,9 @@ use super::shapes::{
     ActionWord, AllowShape, DenyShape, ModeWord, PermitShape, PolicyShape, SecretsShape, SessionLimitsShape,
 };
 use super::similar::did_you_mean;
-use super::wire::{Ruleset, SecretSettings};
+use super::wire::Ruleset;
 use crate::policy::{Conflict, Mode, Policy, Rule, Rules, conflicts};
-use crate::secrets::{Action, Catalogue, Permitted};
+use crate::secrets::{Action, Catalogue, Permitted, Settings};
 use crate::session;
 use std::path::Path;
 use std::sync::Arc;
@@ -177,22 +177,14 @@ fn preset_rules(word: &Placed<String>, notes: &mut Notes) -> Vec<Rule> {
     }
 }
 
-fn compile_secrets(shape: Option<&SecretsShape>, base: &Path, notes: &mut Notes) -> SecretSettings {
-    let Some(shape) = shape else { return SecretSettings::default() };
+fn compile_secrets(shape: Option<&SecretsShape>, base: &Path, notes: &mut Notes) -> Settings {
+    let Some(shape) = shape else { return Settings::default() };
     note_unknown_rules(shape.permit.as_deref().unwrap_or_default(), notes);
     let permits = shape.permit.iter().flatten().map(|permit| Permitted {
         rule: permit.value.rule.value.as_str().into(),
         hosts: permit.value.hosts.iter().map(|host| host.0.clone()).collect(),
     });
-    if let Some(first) = shape.known.iter().flatten().next() {
-        // Silence would promise what the scanner does not do.
-        notes.warn(
-            &first.at,
-            "values of your own are read, but the scanner does not look for them yet",
-            "do not rely on it",
-        );
-    }
-    SecretSettings {
+    Settings {
         action: match shape.action {
             Some(ActionWord::Block) | None => Action::Block,
             Some(ActionWord::Mask) => Action::Mask,
@@ -200,6 +192,7 @@ fn compile_secrets(shape: Option<&SecretsShape>, base: &Path, notes: &mut Notes)
         },
         permits: permits.collect(),
         known: shape.known.iter().flatten().flat_map(|source| known::read(source, base, notes)).collect(),
+        ..Settings::default()
     }
 }
 

@@ -82,7 +82,7 @@ pub(super) async fn serve(shared: Arc<Shared>, socket: TcpStream, peer: SocketAd
     let mut leg = Leg::new(Wire::new(Stream::Plain(socket)), peer, interrupt);
     loop {
         match serve_requests(&shared, &mut leg).await {
-            Next::Tunnel(opened) => match tunnel::enter(&shared, leg, *opened).await {
+            Next::Tunnel(opened) => match Box::pin(tunnel::enter(&shared, leg, *opened)).await {
                 Some(inner) => leg = inner,
                 None => return,
             },
@@ -260,7 +260,7 @@ async fn connect(
     request.authority = Some(authority.clone());
     let permit = gate::admit_tunnel(&identity, &authority, recorder)?;
     leg.interrupt.arm(shared.limits.connect_timeout * 3);
-    let dial = tunnel::prepare(shared, &permit, recorder);
+    let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
     let upstream = leg.interrupt.during(dial).await.map_err(Error::Interrupted)??;
     Ok(Next::Tunnel(Box::new(Opened { authority, permit, identity, upstream, recorder: None })))
 }

@@ -120,7 +120,8 @@ async fn reach(
     }
     leg.interrupt.arm(shared.limits.connect_timeout * 3);
     let permit = &admitted.permit;
-    let connect = async {
+    // On the heap, and only while it runs: a connection's task would carry its size all its life.
+    let connect = Box::pin(async {
         let vetted = gate::resolve(shared, permit, recorder).await?;
         let (socket, address) =
             crate::upstream::connect(&vetted, shared.limits.connect_timeout).await.map_err(Error::Connect)?;
@@ -132,7 +133,7 @@ async fn reach(
             recorder.mark(Phase::Tls);
         }
         Ok::<_, Error>(upstream)
-    };
+    });
     let upstream = leg.interrupt.during(connect).await.map_err(Error::Interrupted)??;
     note_upstream(&upstream, recorder);
     Ok((upstream, false))

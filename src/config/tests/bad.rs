@@ -320,7 +320,7 @@ fn secrets_that_can_not_be_had_are_told() {
     for (known, told) in [
         ("[\"env:EXEAT_TEST_NO_SUCH_VARIABLE\"]", "is not set"),
         ("[\"file:none\"]", "can't be read"),
-        ("[\"file:short\"]", "shorter than 8 bytes"),
+        ("[\"file:short\"]", "too short or too plain"),
         ("[hunter2-hunter2]", "not written here but named"),
         ("\"file:short\"", "found a string"),
     ] {
