@@ -121,7 +121,7 @@ impl Gateway {
         let leaves = Leaves::new(authority).map_err(StartError::Ca)?;
         let store: Arc<dyn Store> = match role {
             Role::Service => Arc::new(Embedded::open(&Embedded::path_in(&config.state)).map_err(StartError::Store)?),
-            Role::Command => Arc::new(Memory::default()),
+            Role::Command => Arc::new(Memory),
         };
         let sessions = Sessions::open(store, config.sessions).await.map_err(StartError::Store)?;
         let listener = bind("listen.proxy", config.listen.proxy).await?;

@@ -87,8 +87,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Feeds `text` in pieces and gives data, trailers and what is left over.
-    fn read(framing: Framing, text: &[u8], step: usize) -> Result<Option<(Vec<u8>, usize, Vec<u8>)>, ChunkError> {
+    /// A body that was read: its data, how many trailers, what is left over.
+    type Body = (Vec<u8>, usize, Vec<u8>);
+
+    /// Feeds `text` in pieces.
+    fn read(framing: Framing, text: &[u8], step: usize) -> Result<Option<Body>, ChunkError> {
         let mut reader = BodyReader::new(framing);
         let mut buffer = BytesMut::new();
         let mut data = Vec::new();

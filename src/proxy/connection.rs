@@ -93,10 +93,10 @@ pub(super) async fn serve(shared: Arc<Shared>, socket: TcpStream, peer: SocketAd
 
 async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
     loop {
-        if leg.wire.input.is_empty() {
-            if let Some(end) = wait_for_request(shared, leg).await {
-                return end;
-            }
+        if leg.wire.input.is_empty()
+            && let Some(end) = wait_for_request(shared, leg).await
+        {
+            return end;
         }
         let opened = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));
         let Ok(mut recorder) = opened else {

@@ -64,11 +64,10 @@ impl Remembered {
         if values.next().is_some() {
             return Err(Denial::new(Reason::BadRequest).because("there is more than one Proxy-Authorization field"));
         }
-        if let Some(identity) = self.identity.as_mut().filter(|_| self.value == value) {
-            if identity.live.is_live() {
-                identity.refresh(shared)?;
-                return Ok(identity.clone());
-            }
+        let same = self.identity.as_mut().filter(|identity| self.value == value && identity.live.is_live());
+        if let Some(identity) = same {
+            identity.refresh(shared)?;
+            return Ok(identity.clone());
         }
         let mut buffer = CredentialsBuffer::default();
         let credentials =

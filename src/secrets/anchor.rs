@@ -8,8 +8,8 @@ use super::stream::is_separator;
 use aho_corasick::packed;
 use std::collections::BTreeMap;
 
-/// Teddy's own limit, beyond which it would turn slow silently.
-const TEDDY_LIMIT: usize = 64;
+/// What one Teddy takes in its fast form; more literals make more of them.
+const TEDDY_LIMIT: usize = 32;
 /// A literal is compared up to this many bytes; the shape does the rest.
 const LONGEST_LITERAL: usize = 24;
 
@@ -49,14 +49,13 @@ pub(super) struct Anchors {
     entries: Vec<Entry>,
     /// One bit for every pair of bytes that stands before some literal's delimiter.
     pairs: Box<[u64; 1024]>,
-    /// The entries of each pair.
-    buckets: BTreeMap<u16, Vec<u32>>,
-    teddy: Option<packed::Searcher>,
-    /// More than Teddy takes: the rest.
-    automaton: Option<aho_corasick::AhoCorasick>,
-    /// The entries of Teddy's patterns, in their order; then the automaton's.
-    packed: Vec<u32>,
-    overflow: Vec<u32>,
+    /// For each pair the bucket of its entries.
+    index: Vec<u16>,
+    buckets: Vec<Vec<u32>>,
+    /// Teddies, each with the entries of its patterns in their order.
+    teddies: Vec<(packed::Searcher, Vec<u32>)>,
+    /// Without SIMD: all of them.
+    automaton: Option<(aho_corasick::AhoCorasick, Vec<u32>)>,
 }
 
 const fn is_delimiter(byte: u8) -> bool {
@@ -174,12 +173,12 @@ impl Anchors {
         let mut this = Self {
             entries: Vec::with_capacity(by_literal.len()),
             pairs: Box::new([0; 1024]),
-            buckets: BTreeMap::new(),
-            teddy: None,
+            index: vec![0; 1 << 16],
+            buckets: Vec::new(),
+            teddies: Vec::new(),
             automaton: None,
-            packed: Vec::new(),
-            overflow: Vec::new(),
         };
+        let mut packed = Vec::new();
         fold_prefixed(&mut by_literal);
         for (literal, targets) in by_literal {
             let number = this.entries.len() as u32;
@@ -187,33 +186,48 @@ impl Anchors {
             if let Some(delimiter) = delimiter {
                 let pair = u16::from_le_bytes([literal[delimiter - 2], literal[delimiter - 1]]);
                 this.pairs[usize::from(pair >> 6)] |= 1 << (pair & 63);
-                this.buckets.entry(pair).or_default().push(number);
-            } else if this.packed.len() < TEDDY_LIMIT {
-                this.packed.push(number);
+                this.bucket(pair).push(number);
             } else {
-                this.overflow.push(number);
+                packed.push(number);
             }
             let delimiter = delimiter.unwrap_or(0) as u8;
             this.entries.push(Entry { literal: literal.into(), delimiter, targets: targets.into() });
         }
-        this.compile_packed();
+        this.compile_packed(packed);
         this
     }
 
-    fn compile_packed(&mut self) {
+    fn bucket(&mut self, pair: u16) -> &mut Vec<u32> {
+        if self.buckets.is_empty() {
+            self.buckets.push(Vec::new());
+        }
+        let next = self.buckets.len();
+        if let Some(slot) = self.index.get_mut(usize::from(pair)).filter(|slot| **slot == 0) {
+            *slot = next as u16;
+            self.buckets.push(Vec::new());
+        }
+        let at = self.index.get(usize::from(pair)).map_or(0, |slot| usize::from(*slot));
+        &mut self.buckets[at]
+    }
+
+    fn compile_packed(&mut self, packed: Vec<u32>) {
         let literals = |numbers: &[u32]| -> Vec<Box<[u8]>> {
             numbers.iter().filter_map(|&n| self.entries.get(n as usize)).map(|entry| entry.literal.clone()).collect()
         };
-        if !self.packed.is_empty() {
-            let mut builder = packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder();
-            self.teddy = builder.extend(literals(&self.packed)).build();
-        }
-        if self.teddy.is_none() {
-            // No SIMD on this machine: the automaton takes them all.
-            self.overflow.append(&mut self.packed);
-        }
-        if !self.overflow.is_empty() {
-            self.automaton = aho_corasick::AhoCorasick::new(literals(&self.overflow)).ok();
+        let groups = packed.len().div_ceil(TEDDY_LIMIT).max(1);
+        let size = packed.len().div_ceil(groups).max(1);
+        let teddies: Option<Vec<_>> = packed
+            .chunks(size)
+            .map(|numbers| {
+                let mut builder = packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder();
+                Some((builder.extend(literals(numbers)).build()?, numbers.to_vec()))
+            })
+            .collect();
+        match teddies {
+            Some(teddies) => self.teddies = teddies,
+            None => {
+                self.automaton = aho_corasick::AhoCorasick::new(literals(&packed)).ok().map(|found| (found, packed))
+            }
         }
     }
 
@@ -226,21 +240,33 @@ impl Anchors {
         self.entries.get(entry as usize).map_or(&[], |entry| &entry.literal)
     }
 
+    /// How many of the last bytes may be the start of a literal.
+    pub(super) fn open(&self, hay: &[u8]) -> usize {
+        let most = hay.len().min(LONGEST_LITERAL - 1);
+        let tail = hay.get(hay.len() - most..).unwrap_or_default();
+        let opens = |from: &usize| {
+            let text = tail.get(*from..).unwrap_or_default();
+            let first = self.entries.partition_point(|entry| *entry.literal < *text);
+            self.entries.get(first).is_some_and(|entry| entry.literal.starts_with(text))
+        };
+        (0..most).find(opens).map_or(0, |from| most - from)
+    }
+
     /// Every literal that starts at `from` or later and ends within `hay`, in order.
     pub(super) fn collect(&self, hay: &[u8], from: usize, out: &mut Vec<Sighting>) {
         out.clear();
         self.delimiters(hay, from, out);
-        if let Some(teddy) = &self.teddy {
+        for (teddy, entries) in &self.teddies {
             let mut at = from;
             while let Some(found) = teddy.find_in(hay, (at..hay.len()).into()) {
-                let entry = self.packed.get(found.pattern().as_usize()).copied().unwrap_or_default();
+                let entry = entries.get(found.pattern().as_usize()).copied().unwrap_or_default();
                 out.push(Sighting { at: found.start() as u32, entry });
                 at = found.start() + 1;
             }
         }
-        if let Some(automaton) = &self.automaton {
+        if let Some((automaton, entries)) = &self.automaton {
             for found in automaton.find_overlapping_iter(hay.get(from..).unwrap_or_default()) {
-                let entry = self.overflow.get(found.pattern().as_usize()).copied().unwrap_or_default();
+                let entry = entries.get(found.pattern().as_usize()).copied().unwrap_or_default();
                 out.push(Sighting { at: (from + found.start()) as u32, entry });
             }
         }
@@ -261,7 +287,8 @@ impl Anchors {
 
     #[inline(never)]
     fn compare(&self, hay: &[u8], from: usize, at: usize, pair: u16, out: &mut Vec<Sighting>) {
-        for &number in self.buckets.get(&pair).map_or(&[][..], Vec::as_slice) {
+        let bucket = self.index.get(usize::from(pair)).and_then(|slot| self.buckets.get(usize::from(*slot)));
+        for &number in bucket.into_iter().flatten() {
             let Some(entry) = self.entries.get(number as usize) else { continue };
             let Some(start) = at.checked_sub(usize::from(entry.delimiter)).filter(|&start| start >= from) else {
                 continue;

@@ -4,6 +4,7 @@ use super::decode::inflate::Coding;
 use super::finding::{Disposition, Finding, Fingerprint, Surface};
 use super::guard::{Action, At, Guard, Inner};
 use super::home::Spot;
+use super::joins;
 use super::stream::{Hit, Scan, Stream, Work};
 use super::unpack::Unpack;
 use crate::net::Host;
@@ -62,7 +63,7 @@ pub struct BodyScan {
 /// The bytes under the content codings.
 enum Content {
     Plain(Box<Stream>),
-    Coded(Coding, Option<Unpack>),
+    Coded(Coding, Option<joins::Kind>, Option<Unpack>),
     /// A coding that can't be looked into.
     Unknown,
 }
@@ -84,7 +85,7 @@ impl Guard {
             host: context.host.clone(),
             kind: Kind::of(context.content_type.unwrap_or_default()),
             surface: Surface::Body,
-            content: Content::of(context.content_encoding.unwrap_or_default()),
+            content: Content::of(context),
             work: Work::new(),
             held: VecDeque::new(),
             released: 0,
@@ -128,13 +129,14 @@ impl Kind {
 }
 
 impl Content {
-    fn of(content_encoding: &[u8]) -> Self {
-        let text = content_encoding.to_ascii_lowercase();
+    fn of(context: &BodyContext<'_>) -> Self {
+        let joins = joins_of(context.content_type.unwrap_or_default());
+        let text = context.content_encoding.unwrap_or_default().to_ascii_lowercase();
         let mut codings = text.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|coding| {
             // Chunk signatures between pieces of the body itself (S3).
             !matches!(*coding, b"" | b"identity" | b"aws-chunked")
         });
-        let Some(inner) = codings.next() else { return Content::Plain(Box::new(Stream::new(0))) };
+        let Some(inner) = codings.next() else { return Content::Plain(Box::new(Stream::new(0).with_joins(joins))) };
         // The last is the outermost. The level below knows the others by their magic; brotli has none.
         let outer = codings.next_back();
         let seen = |coding: &[u8]| matches!(coding, b"gzip" | b"x-gzip" | b"zstd" | b"deflate");
@@ -142,10 +144,10 @@ impl Content {
             return Content::Unknown;
         }
         match outer.unwrap_or(inner) {
-            b"gzip" | b"x-gzip" => Content::Coded(Coding::Gzip, None),
-            b"deflate" => Content::Coded(Coding::HttpDeflate, None),
-            b"zstd" => Content::Coded(Coding::Zstd, None),
-            b"br" => Content::Coded(Coding::Brotli, None),
+            b"gzip" | b"x-gzip" => Content::Coded(Coding::Gzip, joins, None),
+            b"deflate" => Content::Coded(Coding::HttpDeflate, joins, None),
+            b"zstd" => Content::Coded(Coding::Zstd, joins, None),
+            b"br" => Content::Coded(Coding::Brotli, joins, None),
             _ => Content::Unknown,
         }
     }
@@ -156,14 +158,29 @@ impl Content {
             Content::Plain(stream) => Ok(stream.feed(scan, &|at| at, bytes, ended)),
             Content::Unknown if bytes.is_empty() => Ok(from),
             Content::Unknown => Err(Reason::BodyNotInspectable),
-            Content::Coded(coding, unpack) => feed_coded(*coding, unpack, scan, bytes, ended),
+            Content::Coded(coding, joins, unpack) => feed_coded(*coding, *joins, unpack, scan, bytes, ended),
         }
+    }
+}
+
+/// How a body of this type is made up of values.
+fn joins_of(content_type: &[u8]) -> Option<joins::Kind> {
+    let lower = content_type.to_ascii_lowercase();
+    if lower.starts_with(b"application/x-www-form-urlencoded") {
+        Some(joins::Kind::Form)
+    } else if lower.starts_with(b"multipart/") {
+        Some(joins::Kind::Multipart)
+    } else if lower.is_empty() || memchr::memmem::find(&lower, b"json").is_some() {
+        Some(joins::Kind::Json)
+    } else {
+        None
     }
 }
 
 /// Codings come one member after the other (gzip, zstd); anything else behind the end can't be looked into.
 fn feed_coded(
     coding: Coding,
+    joins: Option<joins::Kind>,
     slot: &mut Option<Unpack>,
     scan: &mut Scan<'_>,
     mut bytes: &[u8],
@@ -177,11 +194,11 @@ fn feed_coded(
                 if !matches!(coding, Coding::Gzip | Coding::Zstd) {
                     return Err(Reason::BodyNotInspectable);
                 }
-                slot.insert(Unpack::new(coding, 0, start).map_err(broken)?)
+                slot.insert(Unpack::new(coding, Stream::new(0), start).map_err(broken)?)
             }
             Some(unpack) => unpack,
             None if bytes.is_empty() => return Ok(0),
-            None => slot.insert(Unpack::new(coding, 0, 0).map_err(broken)?),
+            None => slot.insert(Unpack::new(coding, Stream::new(0).with_joins(joins), 0).map_err(broken)?),
         };
         let fed = unpack.feed(scan, &|at| at, bytes).map_err(broken)?;
         bytes = bytes.get(fed.read..).unwrap_or_default();

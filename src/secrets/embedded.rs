@@ -37,6 +37,7 @@ impl Embedded {
         (self.at, self.active) = (0, None);
     }
 
+    #[inline(never)]
     pub(super) fn pass(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
         let buffer = &level.buffer;
         if level.depth >= DEEPEST {
@@ -49,7 +50,8 @@ impl Embedded {
                 None => match find(rest, self.at == 0, ended) {
                     Ok((start, Magic::Stream(coding, head))) => {
                         self.at += (start + head) as u64;
-                        self.active = Unpack::new(coding, level.depth + 1, self.at).ok().map(Active::Stream);
+                        self.active =
+                            Unpack::new(coding, Stream::new(level.depth + 1), self.at).ok().map(Active::Stream);
                     }
                     Ok((start, _)) => {
                         self.at += start as u64;

@@ -2,9 +2,12 @@
 //! full-width letter) are unescaped and fed to a level of their own.
 
 use super::decode::escape::{self, Unit};
-use super::stream::{BEFORE, DEEPEST, Origin, SEPARATOR, Scan, Stream, is_separator};
+use super::stream::{BEFORE, DEEPEST, Hit, Origin, SEPARATOR, Scan, Stream, is_separator};
+use std::cell::Cell;
 use std::collections::VecDeque;
 
+/// A text stays unescaped until a word ends this far behind the last escape: keys are written over many words.
+const REACH: u64 = 128;
 /// Unescaped words are fed at least this often.
 const FLUSH: usize = 4096;
 /// What stands between two words on the unescaped level: enough that the first is decided.
@@ -17,8 +20,10 @@ pub(super) struct Escapes {
     at: u64,
     /// The end of the last word that was unescaped.
     word_end: u64,
-    /// The escape that opened the word that the pass is in.
+    /// The escape that opened the text that the pass is in.
     inside: Option<&'static str>,
+    /// Where the last escape ended.
+    last: u64,
     child: Option<Box<Stream>>,
     map: Map,
     out: Vec<u8>,
@@ -31,11 +36,12 @@ impl Escapes {
         {
             child.reset();
         }
-        (self.at, self.word_end, self.inside) = (0, 0, None);
+        (self.at, self.word_end, self.inside, self.last) = (0, 0, None, 0);
         self.map.clear();
         self.out.clear();
     }
 
+    #[inline(never)]
     pub(super) fn pass(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
         if level.depth >= DEEPEST {
             return level.base + level.buffer.len() as u64;
@@ -48,6 +54,7 @@ impl Escapes {
                     Ok((gate, kind)) => {
                         at = word_start(buffer, gate, self.word_end.saturating_sub(level.base) as usize);
                         self.inside = Some(kind);
+                        self.last = level.base + gate as u64;
                         self.map.begin(level.base + at as u64);
                     }
                     Err(clear) => {
@@ -83,13 +90,13 @@ impl Escapes {
         }
     }
 
-    /// Unescapes until the word ends, the bytes end or enough is gathered.
+    /// Unescapes until the text ends, the bytes end or enough is gathered.
     fn unescape(&mut self, buffer: &[u8], mut at: usize, base: u64, ended: bool) -> (usize, bool) {
         while let Some(&byte) = buffer.get(at) {
             if self.out.len() >= FLUSH {
                 return (at, false);
             }
-            if is_separator(byte) {
+            if is_separator(byte) && (byte == SEPARATOR || base + at as u64 > self.last + REACH) {
                 return (at, true);
             }
             if !escape::may_begin(byte) {
@@ -105,6 +112,8 @@ impl Escapes {
                 Unit::Escape { length, byte } => {
                     self.out.extend(byte);
                     at += length;
+                    self.last = base + at as u64;
+                    self.map.escape(self.out.len());
                     self.map.note(self.out.len(), base + at as u64);
                 }
                 Unit::More => return (at, false),
@@ -120,8 +129,23 @@ impl Escapes {
         let child = self.child.get_or_insert_with(|| Box::new(Stream::new(depth + 1)));
         scan.work.spent += self.out.len() as u64 * 4;
         scan.path.push(kind);
-        let map = &self.map;
-        let cleared = child.feed(scan, &|at| origin(map.lookup(at)), &self.out, ended);
+        let (map, steps) = (&self.map, scan.path.len());
+        let span = Cell::new((0, 0));
+        let place = |at: u64| {
+            span.set((span.get().1, at));
+            origin(map.lookup(at))
+        };
+        let report = &mut *scan.report;
+        // What is written without an escape is found on the level above.
+        let mut report = |hit: &Hit<'_>| {
+            if hit.path.len() > steps || map.escapes_within(span.get()) {
+                report(hit);
+            }
+        };
+        let path = std::mem::take(&mut scan.path);
+        let mut inner = Scan { scanner: scan.scanner, known: scan.known, report: &mut report, work: scan.work, path };
+        let cleared = child.feed(&mut inner, &place, &self.out, ended);
+        scan.path = inner.path;
         scan.path.pop();
         self.map.fed(self.out.len(), cleared);
         self.out.clear();
@@ -140,6 +164,8 @@ fn word_start(buffer: &[u8], gate: usize, floor: usize) -> usize {
 pub(super) struct Map {
     /// Pairs of (decoded offset, offset it comes from), ascending.
     points: VecDeque<(u64, u64)>,
+    /// Where escapes were, as ranges of decoded offsets.
+    escapes: VecDeque<(u64, u64)>,
     /// How much of the decoded level was fed, and how much of that is decided.
     end: u64,
     cleared: u64,
@@ -148,6 +174,7 @@ pub(super) struct Map {
 impl Map {
     fn clear(&mut self) {
         self.points.clear();
+        self.escapes.clear();
         (self.end, self.cleared) = (0, 0);
     }
 
@@ -165,12 +192,29 @@ impl Map {
         }
     }
 
+    /// An escape ends with the decoded byte before `ahead`.
+    fn escape(&mut self, ahead: usize) {
+        let end = self.end + ahead as u64;
+        match self.escapes.back_mut() {
+            Some(last) if end <= last.1 + 1 => last.1 = end,
+            _ => self.escapes.push_back((end.saturating_sub(1), end)),
+        }
+    }
+
+    fn escapes_within(&self, (start, end): (u64, u64)) -> bool {
+        let at = self.escapes.partition_point(|range| range.1 <= start);
+        self.escapes.get(at).is_some_and(|range| range.0 < end)
+    }
+
     fn fed(&mut self, length: usize, cleared: u64) {
         self.end += length as u64;
         self.cleared = cleared;
         let needed = cleared.saturating_sub(BEFORE as u64);
         while self.points.get(1).is_some_and(|point| point.0 <= needed) {
             self.points.pop_front();
+        }
+        while self.escapes.front().is_some_and(|range| range.1 + (BEFORE as u64) < cleared) {
+            self.escapes.pop_front();
         }
     }
 

@@ -15,7 +15,7 @@ fn assigned_name(before: &[u8]) -> Option<&[u8]> {
     let trim = |text: &[u8]| text.iter().rposition(|byte| !quote(byte)).map_or(0, |at| at + 1);
     let rest = before.get(..trim(before))?;
     let rest = match rest {
-        [rest @ .., b'=' | b':', b'>' | b'='] | [rest @ .., b':', b'='] | [rest @ .., b'=' | b':' | b'>'] => rest,
+        [rest @ .., b'=' | b':', b'>' | b'='] | [rest @ .., b'=' | b':' | b'>'] => rest,
         // An option of a command: `--token VALUE`.
         rest if before.len() > rest.len() => {
             let start = rest.iter().rposition(|byte| !is_name(*byte)).map_or(0, |at| at + 1);
@@ -121,7 +121,7 @@ mod tests {
         let names: Vec<Box<[u8]>> = ["password", "secret", "token", "api_key"].map(|n| n.as_bytes().into()).to_vec();
         let start = text.find('@').unwrap();
         let end = text.rfind('@').unwrap();
-        is_secret(text[..start].as_bytes(), text[start + 1..end].as_bytes(), text[end + 1..].as_bytes(), &names)
+        is_secret(&text.as_bytes()[..start], &text.as_bytes()[start + 1..end], &text.as_bytes()[end + 1..], &names)
     }
 
     #[test]

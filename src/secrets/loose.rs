@@ -17,18 +17,23 @@ pub(super) struct Loose {
     /// Words by their first three bytes, and one bit for each such head.
     heads: HashMap<[u8; 3], Vec<usize>>,
     seen: Heads,
-    /// Shapes that look further than [`NEAR`], and shapes that need no word.
-    far: Vec<usize>,
-    free: Vec<usize>,
+    /// The shapes that a run of each length may hold.
+    by_length: Vec<Vec<u16>>,
 }
+
+/// Longer runs are taken for as long as this.
+const LENGTHS: usize = 512;
 
 struct LooseShape {
     shape: u32,
-    /// How many value characters it begins with.
-    least: u32,
-    most: u32,
-    /// Whether a value may do without a digit.
+    /// What its values may be made of, and whether they may do without a digit.
+    makeup: u16,
     letters: bool,
+    /// Of any length: it is tried only where a value is assigned to a name.
+    wide: bool,
+    /// Whether it looks further than [`NEAR`] or needs no word.
+    far: bool,
+    free: bool,
 }
 
 struct Word {
@@ -38,7 +43,7 @@ struct Word {
 }
 
 /// A set of three-byte heads, by hash.
-struct Heads(Box<[u64; 128]>);
+pub(super) struct Heads(Box<[u64; 128]>);
 
 impl Default for Heads {
     fn default() -> Self {
@@ -51,29 +56,51 @@ impl Heads {
         (a as usize ^ (b as usize) << 4 ^ (c as usize) << 7) & 8191
     }
 
-    fn insert(&mut self, head: [u8; 3]) {
+    pub(super) fn insert(&mut self, head: [u8; 3]) {
         self.0[Self::slot(head) >> 6] |= 1 << (Self::slot(head) & 63);
     }
 
     #[inline]
-    fn has(&self, head: [u8; 3]) -> bool {
+    pub(super) fn has(&self, head: [u8; 3]) -> bool {
         self.0[Self::slot(head) >> 6] & 1 << (Self::slot(head) & 63) != 0
     }
 }
 
-/// What a run is made of, as far as it saves work.
+/// What a run is made of: one bit for each kind of character.
 #[derive(Clone, Copy)]
-pub(super) struct Makeup {
-    digit: bool,
-    mixed: bool,
-}
+pub(super) struct Makeup(u16);
+
+const DIGIT: u16 = 1;
+const UPPER: u16 = 2 | 8;
+const LOWER: u16 = 4 | 16;
+
+const KINDS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        table[byte as usize] = match byte {
+            b'0'..=b'9' => 1,
+            b'A'..=b'F' => 2,
+            b'a'..=b'f' => 4,
+            b'G'..=b'Z' => 8,
+            b'g'..=b'z' => 16,
+            b'-' => 32,
+            b'_' => 64,
+            _ => 128,
+        };
+        byte += 1;
+    }
+    table
+};
 
 impl Makeup {
     pub(super) fn of(run: &[u8]) -> Self {
         let run = run.get(..256).unwrap_or(run);
-        let digit = run.iter().any(u8::is_ascii_digit);
-        let mixed = digit && run.iter().any(u8::is_ascii_uppercase) && run.iter().any(u8::is_ascii_lowercase);
-        Self { digit, mixed }
+        Self(u16::from(run.iter().fold(0, |kinds, byte| kinds | KINDS[usize::from(*byte)])))
+    }
+
+    const fn is_mixed(self) -> bool {
+        self.0 & DIGIT != 0 && self.0 & UPPER != 0 && self.0 & LOWER != 0
     }
 }
 
@@ -83,15 +110,17 @@ impl Loose {
         let (least, most) = run_length(steps);
         let digits = ByteSet::of(b'0'..=b'9');
         let letters = steps.iter().any(|step| step.min > 4 && !digits.within(&step.set));
-        self.shapes.push(LooseShape { shape, least, most, letters });
-        let Some(context) = context else {
-            self.free.push(number);
-            return;
-        };
-        if context.within > NEAR || context.keywords.iter().any(|word| word.len() < 3) {
-            self.far.push(number);
-            return;
+        let bytes = steps.iter().flat_map(|step| (0..128).filter(|byte| step.set.has(*byte)));
+        let makeup = bytes.fold(0, |kinds, byte| kinds | u16::from(KINDS[usize::from(byte)]));
+        let tiny = |context: &Context| context.keywords.iter().any(|word| word.len() < 3);
+        let far = context.is_some_and(|context| context.within > NEAR || tiny(context));
+        let free = context.is_none();
+        self.shapes.push(LooseShape { shape, makeup, letters, wide: most - least > 32, far, free });
+        self.by_length.resize(LENGTHS + 1, Vec::new());
+        for shapes in self.by_length.iter_mut().take(most as usize + 1).skip(least as usize) {
+            shapes.push(number as u16);
         }
+        let Some(context) = context.filter(|_| !far) else { return };
         for text in &context.keywords {
             let word = *self.by_word.entry(text.clone()).or_insert_with(|| {
                 if let Some(head) = text.first_chunk::<3>() {
@@ -109,27 +138,50 @@ impl Loose {
 
     /// The shapes that a run of this length may hold, told by the words before it.
     pub(super) fn candidates(&self, before: &[u8], length: u32, makeup: Makeup, out: &mut Vec<u32>) {
-        let mut take = |number: usize| {
-            let Some(loose) = self.shapes.get(number) else { return };
-            let fits = (loose.least..=loose.most).contains(&length) && (makeup.digit || loose.letters);
-            if fits && !out.contains(&loose.shape) {
-                out.push(loose.shape);
-            }
+        let assigned = is_assigned(before);
+        let digit = makeup.0 & DIGIT != 0;
+        let fits = |number: &u16| {
+            let shape = self.shapes.get(usize::from(*number))?;
+            let fits = (assigned || !shape.wide) && (digit || shape.letters) && makeup.0 & !shape.makeup == 0;
+            fits.then_some((usize::from(*number), shape))
         };
-        self.free.iter().for_each(|&number| take(number));
-        if makeup.mixed {
-            self.far.iter().for_each(|&number| take(number));
+        let of_length = self.by_length.get((length as usize).min(LENGTHS)).map_or(&[][..], Vec::as_slice);
+        let mut near = false;
+        for (_, shape) in of_length.iter().filter_map(fits) {
+            if shape.free || (shape.far && makeup.is_mixed()) {
+                out.push(shape.shape);
+            }
+            near |= !shape.free && !shape.far;
         }
-        let near = before.get(before.len().saturating_sub(NEAR)..).unwrap_or(before);
-        let window = fold_context(near);
+        if !near {
+            return;
+        }
+        let window = fold_context(before.get(before.len().saturating_sub(NEAR)..).unwrap_or(before));
         for (at, head) in window.windows(3).enumerate() {
             let Some(head) = head.first_chunk::<3>().filter(|head| self.seen.has(**head)) else { continue };
             for word in self.heads.get(head).into_iter().flatten().filter_map(|&word| self.words.get(word)) {
-                if window.get(at..).is_some_and(|rest| rest.starts_with(&word.text)) {
-                    let distance = window.len() - at;
-                    word.shapes.iter().filter(|(_, within)| distance <= *within).for_each(|(number, _)| take(*number));
+                if !window.get(at..).is_some_and(|rest| rest.starts_with(&word.text)) {
+                    continue;
+                }
+                let distance = window.len() - at;
+                for (number, _) in word.shapes.iter().filter(|(_, within)| distance <= *within) {
+                    let Some((_, shape)) = fits(&(*number as u16)) else { continue };
+                    if of_length.contains(&(*number as u16)) && !out.contains(&shape.shape) {
+                        out.push(shape.shape);
+                    }
                 }
             }
         }
+    }
+}
+
+/// Whether what follows is assigned to a name, or stands behind `Bearer`.
+fn is_assigned(before: &[u8]) -> bool {
+    let gap = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b' ' | b'\\' | b'\t');
+    match before.iter().rposition(|byte| !gap(byte)).and_then(|at| before.get(..=at)) {
+        Some([.., b'=' | b':' | b'>']) => true,
+        // An option of a command, or an authorization scheme.
+        Some([.., byte]) => byte.is_ascii_lowercase() && before.last() == Some(&b' '),
+        _ => false,
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Rule {
     pub(super) names_its_home: bool,
     pub(super) head: bool,
     pub(super) body: bool,
+    /// Whether a match over the edge between two pieces is believed.
+    pub(super) joins: bool,
     aws_key_id: bool,
     /// The generic rule: the name stands right before the value, which must look random.
     generic: bool,
@@ -98,6 +100,7 @@ impl Rule {
             names_its_home: kind == "jwt" && spec.homes.is_empty(),
             head: seen("head"),
             body: seen("body"),
+            joins: spec.context.is_none() && prefix >= 3 && spec.group != Group::Generic,
             generic: spec.id == "generic-secret",
             aws_key_id: spec.id.starts_with("aws-") && prefix == 4,
         })

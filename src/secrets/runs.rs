@@ -1,9 +1,9 @@
 //! Runs of value characters: values without a prefix of their own, and whatever is encoded in them.
 
-use super::decode::{base64, hex};
+use super::decode::{base32, base64, hex};
 use super::loose::Makeup;
 use super::shape::{ByteSet, Outcome};
-use super::stream::{AFTER, BEFORE, DEEPEST, Origin, Scan, Stream};
+use super::stream::{AFTER, BEFORE, DEEPEST, Origin, Scan, Stream, is_separator};
 use std::ops::Range;
 
 /// Shorter runs hold no value without a prefix and no encoded token.
@@ -13,8 +13,13 @@ const PIECE: usize = 4096;
 const OVERLAP: usize = 768;
 
 /// The characters that a run is made of: base64 of both alphabets.
+///
+/// Without branches, so that it is computed for many bytes at once: `-` is 0x2d, then `.`, `/` and the digits.
+#[inline(always)]
 const fn is_value(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let low = byte.wrapping_sub(b'-') < 13 && byte != b'.';
+    letter | low | (byte == b'+') | (byte == b'_')
 }
 
 pub(super) fn value_set() -> ByteSet {
@@ -95,6 +100,7 @@ impl Runs {
     }
 
     /// `limit` is how far the literals are decided: a run is part of a match that begins before it.
+    #[inline(never)]
     pub(super) fn pass(
         &mut self,
         level: &mut Stream,
@@ -124,6 +130,9 @@ impl Runs {
                             && level.pass_tokens(scan, origin, start..end, piece.next, self.inside, ended).is_ok() =>
                     {
                         self.decode(level, scan, origin, &piece);
+                        if piece.again == 0 {
+                            self.reverse(level, scan, origin, end);
+                        }
                         (at, self.inside, self.again) = (piece.next, piece.again > 0, piece.again);
                         true
                     }
@@ -149,6 +158,7 @@ impl Runs {
     }
 
     /// The run at `start`, with the lines that follow it if it is wrapped; `None` if its end isn't known yet.
+    #[inline(never)]
     fn gather(&mut self, buffer: &[u8], start: usize, end: usize, ended: bool) -> Option<Piece> {
         let text = &mut self.text;
         text.clear();
@@ -188,6 +198,7 @@ impl Runs {
         Some(Piece { start, next: last, again: 0, width: if gap > 0 { width } else { 0 }, gap })
     }
 
+    #[inline(never)]
     fn decode(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, piece: &Piece) {
         if level.depth >= DEEPEST || self.text.len() < 24 {
             return;
@@ -200,21 +211,43 @@ impl Runs {
             let breaks = at.checked_div(piece.width).unwrap_or(0) * piece.gap;
             origin(level.base + (piece.start + at + breaks) as u64)
         };
-        base64::streaks(&text, &mut |start, bytes| {
+        let mut each = |name: &'static str, start: usize, bytes: &[u8], (characters, per): (u64, u64)| {
             scan.work.spent += bytes.len() as u64 * 4;
-            scan.path.push("base64");
+            scan.path.push(name);
             child.reset();
-            child.feed(scan, &|at| place((start as u64) + at * 4 / 3), bytes, true);
+            child.feed(scan, &|at| place(start as u64 + at * characters / per), bytes, true);
             scan.path.pop();
-        });
-        hex::streaks(&text, &mut |start, bytes| {
-            scan.work.spent += bytes.len() as u64 * 4;
-            scan.path.push("hex");
-            child.reset();
-            child.feed(scan, &|at| place((start as u64) + at * 2), bytes, true);
-            scan.path.pop();
-        });
+        };
+        let stretches = hex::Stretches::of(&text);
+        base64::streaks(&text, &mut |start, bytes| each("base64", start, bytes, (4, 3)));
+        if stretches.hex {
+            hex::streaks(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)));
+        }
+        if stretches.base32 {
+            base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
+        }
         self.text = text;
+    }
+
+    /// A word that ends like a token begins is read backwards.
+    #[inline(never)]
+    fn reverse(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, end: usize) {
+        let Some(&[c, b, a]) = level.buffer.get(..end).and_then(|head| head.last_chunk::<3>()) else { return };
+        if level.depth >= DEEPEST || !scan.scanner.heads.has([a, b, c]) || scan.path.last() == Some(&"reversed") {
+            return;
+        }
+        let floor = end.saturating_sub(BEFORE);
+        let word = level.buffer.get(floor..end).unwrap_or_default();
+        let start = word.iter().rposition(|byte| is_separator(*byte)).map_or(0, |at| at + 1);
+        let mut text = word.get(start..).unwrap_or_default().to_vec();
+        text.reverse();
+        scan.work.spent += text.len() as u64 * 4;
+        let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
+        scan.path.push("reversed");
+        child.reset();
+        // The word's first byte is where all of it begins.
+        child.feed(scan, &|_| origin(level.base + (floor + start) as u64), &text, true);
+        scan.path.pop();
     }
 
     /// A run that begins like base64 of a compressed file is one, from its first character to its last.
@@ -242,6 +275,7 @@ impl Runs {
 
 impl Stream {
     /// Shapes that begin with the run or with a token in it; an error if one isn't decided yet.
+    #[inline(never)]
     fn pass_tokens(
         &mut self,
         scan: &mut Scan<'_>,
@@ -253,7 +287,8 @@ impl Stream {
     ) -> Result<(), ()> {
         let (mut matches, mut candidates) = (Vec::new(), Vec::new());
         let text = self.buffer.get(run.start..run.end.min(until)).unwrap_or_default();
-        let inner: Vec<usize> = memchr::memchr3_iter(b'/', b'+', b'-', text).map(|at| run.start + at + 1).collect();
+        let inner = memchr::memchr3_iter(b'/', b'+', b'-', text).map(|at| run.start + at + 1);
+        let inner: Vec<usize> = inner.filter(|&at| scan.scanner.starts.may_be(self.head(at))).collect();
         // The letter of an escaped line break stands before the token, and looks like a part of it.
         let escaped = run.start > 0 && self.buffer.get(run.start - 1) == Some(&b'\\');
         let first = (!inside).then_some(run.start);
@@ -262,8 +297,7 @@ impl Stream {
             if self.covers(self.base + start as u64) {
                 continue;
             }
-            let head = self.buffer.get(start..).and_then(|rest| rest.first_chunk::<3>()).copied().unwrap_or_default();
-            for &shape in scan.scanner.starts.of(head) {
+            for &shape in scan.scanner.starts.of(self.head(start)) {
                 self.try_shape(scan, shape, start, ended, &mut matches)?;
             }
             if Some(start) == first || Some(start) == second {
@@ -279,6 +313,10 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    fn head(&self, start: usize) -> [u8; 3] {
+        self.buffer.get(start..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
     }
 
     fn try_shape(
@@ -326,34 +364,50 @@ fn at_or_open_run(buffer: &[u8], at: usize, ended: bool) -> usize {
 }
 
 /// All runs from `from` on, at least [`SHORTEST`] long, as (start, end).
+#[inline(never)]
 fn collect(buffer: &[u8], from: usize, out: &mut Vec<(u32, u32)>) {
+    long_runs(buffer, from, SHORTEST, is_value, out);
+}
+
+/// Runs of bytes of a class, at least `shortest` long (15 or more), as (start, end).
+#[inline(always)]
+pub(super) fn long_runs(
+    buffer: &[u8],
+    from: usize,
+    shortest: usize,
+    class: impl Fn(u8) -> bool,
+    out: &mut Vec<(u32, u32)>,
+) {
     const BLOCK: usize = 512;
+    const ALL: u64 = 0x0101_0101_0101_0101;
     out.clear();
     let mut mask = [0u8; BLOCK];
-    let mut done = from;
-    for (number, block) in buffer.get(from..).unwrap_or_default().chunks(BLOCK).enumerate() {
-        let base = from + number * BLOCK;
+    // Where the run begins that the last byte belongs to.
+    let mut start = from;
+    let rest = buffer.get(from..).unwrap_or_default();
+    for (number, block) in rest.chunks(BLOCK).enumerate() {
         for (flag, &byte) in mask.iter_mut().zip(block) {
-            let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-            // `-` is 0x2d, then `.`, `/` and the digits.
-            let low = byte.wrapping_sub(b'-') < 13 && byte != b'.';
-            *flag = u8::from(letter | low | (byte == b'+') | (byte == b'_'));
+            *flag = u8::from(class(byte));
         }
-        let (words, rest) = mask.get(..block.len()).unwrap_or_default().as_chunks::<8>();
-        for (at, word) in words.iter().enumerate() {
-            if u64::from_le_bytes(*word) != 0x0101_0101_0101_0101 || base + at * 8 < done {
+        if block.len() < BLOCK {
+            mask.get_mut(block.len()..).unwrap_or_default().fill(0);
+        }
+        let (words, _) = mask.as_chunks::<8>();
+        for (at, word) in words.iter().enumerate().take(block.len().div_ceil(8)) {
+            let gaps = u64::from_le_bytes(*word) ^ ALL;
+            if gaps == 0 {
                 continue;
             }
-            let end = run_end(buffer, base + at * 8);
-            let head = buffer.get(done..base + at * 8).unwrap_or_default();
-            let start = head.iter().rposition(|&byte| !is_value(byte)).map_or(done, |last| done + last + 1);
-            done = end;
-            if end - start >= SHORTEST {
+            let base = from + number * BLOCK + at * 8;
+            let end = base + (gaps.trailing_zeros() / 8) as usize;
+            if end >= start + shortest {
                 out.push((start as u32, end as u32));
             }
+            start = base + 8 - (gaps.leading_zeros() / 8) as usize;
         }
-        // A block that is no multiple of eight is the last one; a run in its rest alone is too short.
-        let _ = rest;
+    }
+    if buffer.len() >= start + shortest {
+        out.push((start as u32, buffer.len() as u32));
     }
 }
 

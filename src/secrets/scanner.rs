@@ -2,7 +2,7 @@
 
 use super::anchor::{Anchors, anchors_of, has_delimiter};
 use super::catalogue::Catalogue;
-use super::loose::Loose;
+use super::loose::{Heads, Loose};
 use super::rule::{Rule, RuleError};
 use super::runs::SHORTEST;
 use super::shape::{ByteSet, Parts, Shape, Step};
@@ -14,10 +14,14 @@ pub struct Scanner {
     pub(super) rules: Vec<Rule>,
     pub(super) shapes: Vec<RuleShape>,
     pub(super) anchors: Anchors,
+    /// The same for joined pieces: there are no runs there.
+    pub(super) joined: Anchors,
     /// Shapes without a literal, tried where a run of value characters begins.
     pub(super) loose: Loose,
     /// Shapes that begin a token in such a run.
     pub(super) starts: Starts,
+    /// The first three bytes of every shape that begins with a literal.
+    pub(super) heads: Heads,
 }
 
 /// A shape and whose it is.
@@ -45,10 +49,12 @@ impl Scanner {
             rules: Vec::new(),
             shapes: Vec::new(),
             anchors: Anchors::new([]),
+            joined: Anchors::new([]),
             loose: Loose::default(),
             starts: Starts::default(),
+            heads: Heads::default(),
         };
-        let mut anchors = Vec::new();
+        let (mut anchors, mut joined) = (Vec::new(), Vec::new());
         for spec in &catalogue.rules {
             let wrong = |source: RuleError| Error { rule: spec.id.clone(), source };
             let parts = Parts::parse(&spec.pattern).map_err(|error| wrong(error.into()))?;
@@ -62,6 +68,10 @@ impl Scanner {
                 let shape = if one_each { first + at as u32 } else { first };
                 let (least, _) = run_length(steps);
                 let found = anchors_of(steps);
+                for anchor in found.iter().filter(|anchor| anchor.farthest == 0) {
+                    anchor.literal.first_chunk().into_iter().for_each(|head| this.heads.insert(*head));
+                }
+                joined.extend(found.iter().cloned().map(|anchor| (anchor, shape)));
                 if left && begins_a_run(steps, least) && !has_delimiter(&found) && this.starts.add(steps, shape) {
                 } else if !found.is_empty() {
                     anchors.extend(found.into_iter().map(|anchor| (anchor, shape)));
@@ -80,6 +90,7 @@ impl Scanner {
             }
         }
         this.anchors = Anchors::new(anchors);
+        this.joined = Anchors::new(joined);
         Ok(this)
     }
 
@@ -123,6 +134,7 @@ fn begins_a_run(steps: &[Step], least: u32) -> bool {
 #[derive(Default)]
 pub(super) struct Starts {
     by_head: HashMap<[u8; 3], Vec<u32>>,
+    seen: Heads,
 }
 
 impl Starts {
@@ -141,6 +153,7 @@ impl Starts {
         for first in a.bytes() {
             for second in b.bytes() {
                 for third in c.bytes() {
+                    self.seen.insert([first, second, third]);
                     self.by_head.entry([first, second, third]).or_default().push(shape);
                 }
             }
@@ -148,8 +161,16 @@ impl Starts {
         true
     }
 
+    /// Whether a shape may begin with these three bytes.
+    pub(super) fn may_be(&self, head: [u8; 3]) -> bool {
+        self.seen.has(head)
+    }
+
     /// The shapes that begin with these three bytes.
     pub(super) fn of(&self, head: [u8; 3]) -> &[u32] {
+        if !self.seen.has(head) {
+            return &[];
+        }
         self.by_head.get(&head).map_or(&[], Vec::as_slice)
     }
 }

@@ -7,7 +7,9 @@
 use super::anchor::Sighting;
 use super::embedded::Embedded;
 use super::escapes::Escapes;
+use super::joins::{Joins, Kind};
 use super::known::Known;
+use super::lists::Lists;
 use super::rule::Candidate;
 use super::runs::Runs;
 use super::scanner::Scanner;
@@ -63,6 +65,8 @@ impl Work {
 pub(super) struct Hit<'a> {
     /// The known secret's number; then there are no rules.
     pub(super) known: Option<u32>,
+    /// Whether it may be believed where pieces were joined.
+    pub(super) joins: bool,
     /// The rules that match at this place with this length.
     pub(super) rules: &'a [u32],
     pub(super) candidate: Candidate<'a>,
@@ -93,8 +97,13 @@ pub(super) struct Stream {
     runs: Runs,
     escapes: Escapes,
     embedded: Embedded,
+    lists: Lists,
     sightings: Vec<Sighting>,
     cleared: u64,
+    /// For a level of joined pieces: where they end. It has literals only.
+    edges: Option<VecDeque<u64>>,
+    /// The values of the structure that the level is.
+    joins: Option<Box<Joins>>,
 }
 
 impl Stream {
@@ -109,11 +118,29 @@ impl Stream {
             covered: 0,
             covered_runs: 0,
             cleared: 0,
+            edges: None,
+            joins: None,
             runs: Runs::default(),
             escapes: Escapes::default(),
             embedded: Embedded::default(),
+            lists: Lists::default(),
             sightings: Vec::new(),
         }
+    }
+
+    /// A level of pieces that were joined.
+    pub(super) fn joined(depth: u8) -> Self {
+        Self { edges: Some(VecDeque::new()), ..Self::new(depth) }
+    }
+
+    /// The same level with its structure's values joined.
+    pub(super) fn with_joins(self, kind: Option<Kind>) -> Self {
+        Self { joins: kind.map(|kind| Box::new(Joins::new(kind))), ..self }
+    }
+
+    /// A piece ends here: what stands on its other side has nothing to do with it.
+    pub(super) fn add_edge(&mut self, at: u64) {
+        self.edges.get_or_insert_default().push_back(at);
     }
 
     /// Takes more bytes; gives the offset before which everything is decided.
@@ -135,19 +162,34 @@ impl Stream {
         (self.base, self.literals, self.known, self.cleared) = (0, 0, 0, 0);
         (self.covered, self.covered_runs) = (0, 0);
         self.spans.clear();
+        self.edges.iter_mut().for_each(VecDeque::clear);
         self.runs.reset();
         self.escapes.reset();
         self.embedded.reset();
+        self.lists.reset();
     }
 
     fn step(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
-        let tail = if ended { self.buffer.len() } else { tail_start(&self.buffer) };
-        let mut cleared = self.base + tail as u64;
-        cleared = cleared.min(self.pass_literals(scan, origin, tail, ended));
-        let literals = cleared;
-        cleared = cleared.min(self.pass_known(scan, origin, ended));
+        let tail = match &self.edges {
+            _ if ended => self.buffer.len(),
+            Some(_) => self.buffer.len() - scan.scanner.joined.open(&self.buffer),
+            None => tail_start(&self.buffer),
+        };
+        let literals = self.pass_literals(scan, origin, tail, ended);
+        let mut cleared = literals.min(self.pass_known(scan, origin, ended));
+        if let Some(edges) = &mut self.edges {
+            let passed = edges.partition_point(|edge| *edge + (BEFORE as u64) < cleared);
+            edges.drain(..passed);
+        } else {
+            cleared = cleared.min(self.pass_decoders(scan, origin, literals, ended));
+        }
+        self.forget(cleared.min(self.literals));
+        cleared
+    }
+
+    fn pass_decoders(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, literals: u64, ended: bool) -> u64 {
         let mut runs = std::mem::take(&mut self.runs);
-        cleared = cleared.min(runs.pass(self, scan, origin, literals, ended));
+        let mut cleared = runs.pass(self, scan, origin, literals, ended);
         self.runs = runs;
         let mut escapes = std::mem::take(&mut self.escapes);
         cleared = cleared.min(escapes.pass(self, scan, origin, ended));
@@ -155,7 +197,13 @@ impl Stream {
         let mut embedded = std::mem::take(&mut self.embedded);
         cleared = cleared.min(embedded.pass(self, scan, origin, ended));
         self.embedded = embedded;
-        self.forget(cleared.min(self.literals));
+        let mut lists = std::mem::take(&mut self.lists);
+        cleared = cleared.min(lists.pass(self, scan, origin, ended));
+        self.lists = lists;
+        if let Some(mut joins) = self.joins.take() {
+            cleared = cleared.min(joins.pass(self, scan, origin, ended));
+            self.joins = Some(joins);
+        }
         cleared
     }
 
@@ -180,6 +228,7 @@ impl Stream {
         scan.path.extend(encoding);
         (scan.report)(&Hit {
             known: Some(secret),
+            joins: true,
             rules: &[],
             candidate: self.candidate(start, length),
             start: origin(offset),
@@ -192,6 +241,7 @@ impl Stream {
     }
 
     /// Drops what no pass looks at any more.
+    #[inline(never)]
     fn forget(&mut self, needed: u64) {
         let keep = (needed - self.base) as usize;
         if let Some(gone) = keep.checked_sub(BEFORE).filter(|&gone| gone >= 4096 || gone * 2 > self.buffer.len()) {
@@ -201,10 +251,12 @@ impl Stream {
     }
 
     /// Literals, and the shapes around them.
+    #[inline(never)]
     fn pass_literals(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, tail: usize, ended: bool) -> u64 {
         let from = (self.literals - self.base) as usize;
         let mut sightings = std::mem::take(&mut self.sightings);
-        scan.scanner.anchors.collect(&self.buffer, from, &mut sightings);
+        let anchors = if self.edges.is_some() { &scan.scanner.joined } else { &scan.scanner.anchors };
+        anchors.collect(&self.buffer, from, &mut sightings);
         let mut hold = tail;
         let mut next = tail.max(from);
         for group in sightings.chunk_by(|a, b| a.at == b.at) {
@@ -223,6 +275,7 @@ impl Stream {
     }
 
     /// Holds every shape to one literal's place; an error is where a match may start that isn't known yet.
+    #[inline(never)]
     fn verify(
         &mut self,
         scan: &mut Scan<'_>,
@@ -232,7 +285,8 @@ impl Stream {
     ) -> Result<(), usize> {
         let mut matches: Vec<(usize, usize, u32)> = Vec::new();
         for sighting in group {
-            for target in scan.scanner.anchors.targets(sighting.entry) {
+            let anchors = if self.edges.is_some() { &scan.scanner.joined } else { &scan.scanner.anchors };
+            for target in anchors.targets(sighting.entry) {
                 for back in target.nearest..=target.farthest {
                     let Some(start) = (sighting.at as usize).checked_sub(usize::from(back)) else { continue };
                     if self.base + (start as u64) < self.covered {
@@ -283,6 +337,7 @@ impl Stream {
         let offset = self.base + start as u64;
         (scan.report)(&Hit {
             known: None,
+            joins: rules.iter().filter_map(|rule| scan.scanner.rules.get(*rule as usize)).any(|rule| rule.joins),
             rules: &rules,
             candidate: self.candidate(start, length),
             start: origin(offset),
@@ -316,15 +371,19 @@ impl Stream {
 
     fn candidate(&self, start: usize, length: usize) -> Candidate<'_> {
         let end = start + length;
+        let is_edge =
+            |at: usize| self.edges.as_ref().is_some_and(|edges| edges.binary_search(&(self.base + at as u64)).is_ok());
+        let after = if is_edge(end) { &[] } else { self.buffer.get(end..).unwrap_or_default() };
         Candidate {
-            before: self.before(start),
+            before: if is_edge(start) { &[] } else { self.before(start) },
             value: self.buffer.get(start..end).unwrap_or_default(),
-            after: self.buffer.get(end..).map_or(&[], |after| after.get(..AFTER).unwrap_or(after)),
+            after: after.get(..AFTER).unwrap_or(after),
         }
     }
 }
 
 /// Where the last token begins, whose end isn't known yet: it may be the start of anything.
+#[inline(never)]
 fn tail_start(buffer: &[u8]) -> usize {
     let floor = buffer.len().saturating_sub(BEFORE);
     let tail = buffer.get(floor..).unwrap_or_default();

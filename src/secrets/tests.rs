@@ -79,6 +79,19 @@ fn a_token_is_found_through_one_escape() {
         PAT.replace("R53", "R\u{200b}53"),
         data_encoding::BASE64.encode(PAT.as_bytes()),
         data_encoding::HEXLOWER.encode(PAT.as_bytes()),
+        data_encoding::BASE32.encode(PAT.as_bytes()),
+        data_encoding::BASE32.encode(PAT.as_bytes()).to_lowercase(),
+        PAT.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" "),
+        PAT.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":"),
+        PAT.bytes().map(|byte| format!("0x{byte:02x}")).collect::<Vec<_>>().join(", "),
+        PAT.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(","),
+        PAT.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", "),
+        PAT.chars().rev().collect(),
+        PAT.chars().map(|letter| format!("{letter}\0")).collect(),
+        PAT.chars().map(|letter| format!("\0{letter}")).collect(),
+        PAT.bytes().map(|byte| format!("={byte:02X}")).collect(),
+        PAT.bytes().map(|byte| format!("&#{byte};")).collect(),
+        PAT.chars().map(|letter| char::from_u32(letter as u32 + 0xfee0).unwrap()).collect(),
         data_encoding::BASE64.encode(data_encoding::HEXLOWER.encode(PAT.as_bytes()).as_bytes()),
     ] {
         let found = observed(format!("{{\"a\": \"{text}\"}}").as_bytes());
@@ -99,7 +112,7 @@ fn a_body_split_anywhere_gives_the_same_findings_and_bytes() {
     let evil = host("evil.example");
     let (expected, out, _) = body_of(&guard, &evil, &[text.as_bytes()]);
     assert_eq!(out, text.as_bytes());
-    assert_eq!(expected.len(), 4, "{expected:?}");
+    assert_eq!(expected.len(), 5, "{expected:?}");
     for at in 0..text.len() {
         let (head, tail) = text.as_bytes().split_at(at);
         let (found, out, _) = body_of(&guard, &evil, &[head, tail]);
@@ -313,4 +326,33 @@ fn a_known_secret_goes_where_its_rule_lets_it_go() {
     let fields = [("Authorization", bearer.as_str())];
     assert!(head(&guard, "api.github.com", "/", None, &fields).iter().all(|d| *d == Disposition::CredentialUsed));
     assert!(head(&guard, "evil.example", "/", None, &fields).contains(&Disposition::Blocked));
+}
+
+#[test]
+fn pieces_spread_over_values_are_joined() {
+    let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+    let evil = host("evil.example");
+    let (a, b, c) = (&PAT[..9], &PAT[9..21], &PAT[21..]);
+    for (content_type, text) in [
+        ("application/json", format!(r#"{{"x": "hello", "a": "{a}", "b": {{"c": "{b}"}}, "d": ["{c}", "more"]}}"#)),
+        ("application/json", format!(r#"["{a}","{b}\u00{:02x}{}"]"#, c.as_bytes()[0], &c[1..])),
+        ("application/x-www-form-urlencoded", format!("x=1&a={a}&b={b}&c={c}&d=2")),
+        (
+            "multipart/form-data; boundary=q",
+            [a, b, c].map(|p| format!("--q\r\nContent-Disposition: form-data; name=\"p\"\r\n\r\n{p}\r\n")).concat()
+                + "--q--\r\n",
+        ),
+    ] {
+        let content_type = Some(content_type.as_bytes());
+        let context = BodyContext { host: &evil, method: "POST", path: "/", content_type, content_encoding: None };
+        let (expected, out, _) = run(guard.body(&context), &[text.as_bytes()]);
+        assert_eq!(expected.len(), 1, "{text}");
+        assert_eq!(expected[0].decoded, ["joined"]);
+        assert_eq!(out, text.as_bytes());
+        for at in 0..text.len() {
+            let (head, tail) = text.as_bytes().split_at(at);
+            let (found, out, _) = run(guard.body(&context), &[head, tail]);
+            assert_eq!((found, out.as_slice()), (expected.clone(), text.as_bytes()), "{text} {at}");
+        }
+    }
 }

@@ -23,10 +23,10 @@ pub(super) struct Fed {
 
 impl Unpack {
     /// A stream that starts at `start`, an offset of the level that holds it.
-    pub(super) fn new(coding: Coding, depth: u8, start: u64) -> Result<Self, Broken> {
+    pub(super) fn new(coding: Coding, child: Stream, start: u64) -> Result<Self, Broken> {
         Ok(Self {
             inflate: Inflate::new(coding)?,
-            child: Box::new(Stream::new(depth)),
+            child: Box::new(child),
             trail: Trail::new(start),
             out: Vec::new(),
             ended: false,

@@ -51,6 +51,7 @@ pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
 const BLOCK: usize = 256;
 
 /// Finds streaks in a run of base64 characters; `each` gets where a streak starts and its bytes.
+#[inline(never)]
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
     // The end of the streak that was told last, by alignment.
     let mut told = [0usize; 4];

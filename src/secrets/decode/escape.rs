@@ -18,11 +18,12 @@ pub(in crate::secrets) enum Unit {
 
 /// Whether an escape may begin with this byte.
 pub(in crate::secrets) const fn may_begin(byte: u8) -> bool {
-    matches!(byte, b'%' | b'\\' | b'&' | b'=' | 0x80..)
+    matches!(byte, 0 | b'%' | b'\\' | b'&' | b'=' | 0x80..)
 }
 
 /// The first escape at `from` or later that may hide a token's character, and its kind; an error is how far there
 /// is none for sure.
+#[inline(never)]
 pub(in crate::secrets) fn next_gate(buffer: &[u8], from: usize, ended: bool) -> Result<(usize, &'static str), usize> {
     let rest = buffer.get(from..).unwrap_or_default();
     let limit = if ended { buffer.len() } else { buffer.len().saturating_sub(LONGEST).max(from) };
@@ -33,6 +34,9 @@ pub(in crate::secrets) fn next_gate(buffer: &[u8], from: usize, ended: bool) -> 
     let second = memchr::memchr_iter(b'=', rest.get(..before).unwrap_or_default());
     let second =
         second.filter_map(|at| quoted_printable_gate(rest.get(at..)?).then_some((at, "quoted-printable"))).next();
+    let before = second.or(first).map_or(sure, |(at, _)| at);
+    let wide = memchr::memchr_iter(0, rest.get(..before).unwrap_or_default()).find(|at| is_wide(rest, *at));
+    let second = wide.map(|at| (at, "utf-16")).or(second);
     let before = second.or(first).map_or(sure, |(at, _)| at);
     let third = fold::next(rest, before).map(|at| (at, "unicode"));
     third.or(second).or(first).map(|(at, kind)| (from + at, kind)).ok_or(limit)
@@ -55,6 +59,16 @@ fn gate(text: &[u8], ended: bool) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// A NUL between two letters, or three of them.
+fn is_wide(text: &[u8], at: usize) -> bool {
+    let letter = |at: Option<usize>| {
+        at.and_then(|at| text.get(at))
+            .is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+    };
+    letter(at.checked_sub(1))
+        && (letter(Some(at + 1)) || (text.get(at + 1..at + 3) == Some(&[0, 0]) && letter(Some(at + 4))))
 }
 
 /// A soft line break inside a word, or an escape of a character that needs none.
@@ -81,6 +95,8 @@ pub(in crate::secrets) fn unit(text: &[u8], ended: bool) -> Unit {
         [b'\\', rest @ ..] => backslash(rest),
         [b'&', rest @ ..] => entity(rest),
         [b'=', rest @ ..] => soft(rest),
+        // UTF-16 and UTF-32: NUL before or behind every letter.
+        [0, ..] => Some(Unit::Escape { length: 1, byte: None }),
         _ => fold::unit(text),
     };
     match found {

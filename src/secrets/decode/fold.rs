@@ -149,27 +149,38 @@ pub(in crate::secrets) fn unit(text: &[u8]) -> Option<Unit> {
     })
 }
 
+/// Bytes that a look-alike's UTF-8 may begin with.
+const LEADS: [bool; 256] = {
+    let mut table = [false; 256];
+    let leads = [
+        0xc2, 0xc4, 0xc5, 0xc9, 0xcd, 0xce, 0xcf, 0xd0, 0xd1, 0xd2, 0xd3, 0xd4, 0xd8, 0xe1, 0xe2, 0xe3, 0xef, 0xf0,
+        0xf3,
+    ];
+    let mut at = 0;
+    while at < leads.len() {
+        table[leads[at]] = true;
+        at += 1;
+    }
+    table
+};
+
 /// The first look-alike within `limit` that stands beside a token's character or is one in full width.
 pub(in crate::secrets) fn next(text: &[u8], limit: usize) -> Option<usize> {
     let mut at = 0;
     while at < limit {
         let chunk = text.get(at..limit.min(at + 64)).unwrap_or_default();
-        if chunk.is_ascii() {
-            at += 64;
-            continue;
-        }
-        let first = at + chunk.iter().position(|byte| *byte >= 0x80).unwrap_or(0);
-        let length = match decode(text.get(first..).unwrap_or_default()) {
-            Some(Ok((code, length))) => {
-                if is_gate(code, text.get(..first).unwrap_or_default(), text.get(first + length..).unwrap_or_default())
-                {
+        if !chunk.is_ascii() {
+            let leads = chunk.iter().enumerate().filter(|(_, byte)| LEADS[usize::from(**byte)]);
+            for (offset, _) in leads {
+                let first = at + offset;
+                let Some(Ok((code, length))) = decode(text.get(first..).unwrap_or_default()) else { continue };
+                let after = text.get(first + length..).unwrap_or_default();
+                if is_gate(code, text.get(..first).unwrap_or_default(), after) {
                     return Some(first);
                 }
-                length
             }
-            _ => 1,
-        };
-        at = first + length;
+        }
+        at += 64;
     }
     None
 }

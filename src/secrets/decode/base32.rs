@@ -1,0 +1,78 @@
+//! Base32 (RFC 4648), of either case, at every alignment.
+
+use crate::secrets::runs::long_runs;
+
+/// Bytes of text in a row that make a streak.
+const STREAK: usize = 14;
+
+const fn value(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a'),
+        b'2'..=b'7' => Some(byte - b'2' + 26),
+        _ => None,
+    }
+}
+
+/// Finds stretches of base32 that are text; `each` gets where one starts and its bytes.
+#[inline(never)]
+pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
+    let mut runs = Vec::new();
+    let upper = |byte: u8| (byte.wrapping_sub(b'A') < 26) | (byte.wrapping_sub(b'2') < 6);
+    let lower = |byte: u8| (byte.wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'2') < 6);
+    long_runs(text, 0, STREAK * 8 / 5 + 1, upper, &mut runs);
+    let mut others = Vec::new();
+    long_runs(text, 0, STREAK * 8 / 5 + 1, lower, &mut others);
+    for (start, end) in runs.into_iter().chain(others) {
+        let (start, end) = (start as usize, end as usize);
+        for alignment in 0..8 {
+            decode(text.get(start + alignment..end).unwrap_or_default(), start + alignment, each);
+        }
+    }
+}
+
+fn decode(run: &[u8], start: usize, each: &mut dyn FnMut(usize, &[u8])) {
+    let (mut bits, mut held, mut bytes, mut first) = (0u32, 0u32, Vec::new(), start);
+    for (at, &character) in run.iter().enumerate() {
+        bits = bits << 5 | u32::from(value(character).unwrap_or(0));
+        held += 5;
+        if held < 8 {
+            continue;
+        }
+        held -= 8;
+        let byte = (bits >> held) as u8;
+        if (0x20..0x7f).contains(&byte) || byte.is_ascii_whitespace() {
+            bytes.push(byte);
+            continue;
+        }
+        if bytes.len() >= STREAK {
+            each(first, &bytes);
+        }
+        bytes.clear();
+        first = start + at;
+    }
+    if bytes.len() >= STREAK {
+        each(first, &bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use data_encoding::BASE32_NOPAD;
+
+    #[test]
+    fn text_in_base32_is_found_at_every_alignment() {
+        let token = b"ghp_c0nR53vbNwvZ57YiuPRr";
+        for glued in 0..8 {
+            for text in [BASE32_NOPAD.encode(token), BASE32_NOPAD.encode(token).to_lowercase()] {
+                let glue = if text.starts_with('M') { "ZZZZZZZZ" } else { "zzzzzzzz" };
+                let text = format!("{}{text}", &glue[..glued]);
+                let mut found = false;
+                streaks(text.as_bytes(), &mut |_, bytes| found |= memchr::memmem::find(bytes, token).is_some());
+                assert!(found, "{text}");
+            }
+        }
+        streaks(b"internationalizationsupportedlanguages", &mut |_, bytes| panic!("{bytes:?}"));
+    }
+}

@@ -1,0 +1,94 @@
+//! Bytes written as numbers: `67 68 70`, `67:68:70`, `0x67, 0x68`, `[103, 104, 112]`.
+
+use super::hex;
+
+/// Bytes of text in a row that make a streak.
+const STREAK: usize = 16;
+
+/// The characters of such a list.
+///
+/// Without branches, so that it is computed for many bytes at once: `,`, `-`, `.` and the digits, `:`, `;` stand in a row.
+#[inline(always)]
+pub(in crate::secrets) const fn is_part(byte: u8) -> bool {
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 6;
+    let row = byte.wrapping_sub(b',') < 16 && byte != b'/';
+    letter | row | (byte == b'x') | (byte == b' ') | (byte.wrapping_sub(b'\t') < 5) | (byte == b'|')
+}
+
+/// Finds text written as numbers; `each` gets where it starts and its bytes.
+pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
+    // Digests and UUIDs have few gaps.
+    if text.iter().filter(|byte| !is_digit(**byte)).count() < STREAK - 1 {
+        return;
+    }
+    for radix in [16, 10] {
+        let (mut bytes, mut start, mut at) = (Vec::new(), 0, 0);
+        for token in text.chunk_by(|a, b| is_digit(*a) == is_digit(*b)) {
+            let from = at;
+            at += token.len();
+            if !is_digit(token.first().copied().unwrap_or(0)) {
+                if token.len() <= 4 {
+                    continue;
+                }
+            } else if let Some(byte) = number(token, radix) {
+                if bytes.is_empty() {
+                    start = from;
+                }
+                bytes.push(byte);
+                continue;
+            }
+            tell(start, &mut bytes, each);
+        }
+        tell(start, &mut bytes, each);
+    }
+}
+
+const fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_hexdigit() || byte == b'x'
+}
+
+/// A printable character's number.
+fn number(token: &[u8], radix: u32) -> Option<u8> {
+    let byte = match (radix, token) {
+        (16, [high, low] | [b'0', b'x', high, low]) => hex::pair(*high, *low)?,
+        (10, [_, _] | [_, _, _]) => {
+            let digits = |number: u32, byte: &u8| Some(number * 10 + (*byte as char).to_digit(10)?);
+            u8::try_from(token.iter().try_fold(0, digits)?).ok()?
+        }
+        _ => return None,
+    };
+    ((0x20..0x7f).contains(&byte) || byte.is_ascii_whitespace()).then_some(byte)
+}
+
+fn tell(start: usize, bytes: &mut Vec<u8>, each: &mut dyn FnMut(usize, &[u8])) {
+    if bytes.len() >= STREAK {
+        each(start, bytes);
+    }
+    bytes.clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_read_out_of_lists_of_numbers() {
+        let token = b"ghp_c0nR53vbNwvZ57YiuPRr";
+        let join = |show: &dyn Fn(&u8) -> String, gap: &str| token.iter().map(show).collect::<Vec<_>>().join(gap);
+        let hex = |byte: &u8| format!("{byte:02x}");
+        for text in [
+            join(&hex, " "),
+            join(&hex, ":"),
+            join(&hex, "-"),
+            join(&hex, ", "),
+            join(&|byte| format!("0x{byte:02X}"), ", "),
+            join(&|byte| byte.to_string(), ","),
+            join(&|byte| byte.to_string(), ",\n  "),
+        ] {
+            let mut found = Vec::new();
+            streaks(text.as_bytes(), &mut |at, bytes| found.push((at, bytes.to_vec())));
+            assert!(found.contains(&(0, token.to_vec())), "{text} {found:?}");
+        }
+        streaks(b"1, 2, 3, 1000, 2000, 3.14, 99999, 12, 44, 2026-11-22 13:05:07", &mut |_, bytes| panic!("{bytes:?}"));
+    }
+}

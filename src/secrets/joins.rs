@@ -1,0 +1,254 @@
+//! Pieces of one secret, spread over the values of a structure: joined in their order and fed to a level of their
+//! own, of which only what goes over an edge between two pieces is told.
+
+use super::decode::escape::{self, Unit};
+use super::stream::{DEEPEST, Hit, Origin, Scan, Stream};
+use std::cell::Cell;
+
+/// Longer values are no pieces.
+const LONGEST: usize = 256;
+/// As far as a structure is read.
+const REACH: u64 = 64 * 1024;
+
+/// The pass over a structure's values.
+pub(super) struct Joins {
+    kind: Kind,
+    state: State,
+    /// Where it goes on.
+    at: u64,
+    /// The value that is being read, and where it began.
+    value: Vec<u8>,
+    start: u64,
+    joined: Joined,
+}
+
+/// How values are told from the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Strings that no colon follows.
+    Json,
+    /// What stands between `=` and `&`.
+    Form,
+    /// What stands between an empty line and a boundary.
+    Multipart,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Outside,
+    Inside,
+    /// Behind a JSON string: a colon makes it a name.
+    Behind,
+}
+
+/// Joined pieces on their way through a level.
+pub(super) struct Joined {
+    level: Box<Stream>,
+    /// Where each piece begins on the joined level, and where it comes from.
+    edges: Vec<(u64, u64)>,
+    /// What is joined and not fed yet.
+    waiting: Vec<u8>,
+    end: u64,
+    cleared: u64,
+}
+
+impl Joined {
+    pub(super) fn new() -> Self {
+        Self { level: Box::new(Stream::joined(DEEPEST)), edges: Vec::new(), waiting: Vec::new(), end: 0, cleared: 0 }
+    }
+
+    /// Adds a piece that comes from `source`.
+    pub(super) fn add(&mut self, piece: &[u8], source: u64) {
+        self.edges.push((self.end, source));
+        self.end += piece.len() as u64;
+        self.level.add_edge(self.end);
+        self.waiting.extend_from_slice(piece);
+    }
+
+    /// Feeds what was added.
+    pub(super) fn feed(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) {
+        let edges = &self.edges;
+        let span = Cell::new((0, 0));
+        let place = |at: u64| {
+            span.set((span.get().1, at));
+            let piece = edges.partition_point(|edge| edge.0 <= at).saturating_sub(1);
+            let (start, source) = edges.get(piece).copied().unwrap_or_default();
+            origin(source + (at - start))
+        };
+        let report = &mut *scan.report;
+        let mut report = |hit: &Hit<'_>| {
+            let (start, end) = span.get();
+            let inner = edges.partition_point(|edge| edge.0 <= start);
+            if hit.joins && edges.get(inner).is_some_and(|edge| edge.0 < end) {
+                report(hit);
+            }
+        };
+        scan.path.push("joined");
+        let path = std::mem::take(&mut scan.path);
+        let mut inner = Scan { scanner: scan.scanner, known: scan.known, report: &mut report, work: scan.work, path };
+        inner.work.spent += self.waiting.len() as u64 * 4;
+        self.cleared = self.level.feed(&mut inner, &place, &self.waiting, ended);
+        scan.path = inner.path;
+        scan.path.pop();
+        self.waiting.clear();
+        let old = self.edges.partition_point(|edge| edge.0 + 1024 < self.cleared);
+        self.edges.drain(..old.saturating_sub(1));
+    }
+
+    /// Where the first piece comes from that isn't decided.
+    pub(super) fn open(&self) -> Option<u64> {
+        (self.cleared < self.end).then(|| {
+            let piece = self.edges.partition_point(|edge| edge.0 <= self.cleared).saturating_sub(1);
+            self.edges.get(piece).map_or(0, |edge| edge.1)
+        })
+    }
+}
+
+impl Joins {
+    pub(super) fn new(kind: Kind) -> Self {
+        let state = if kind == Kind::Form { State::Inside } else { State::Outside };
+        Self { kind, state, at: 0, value: Vec::new(), start: 0, joined: Joined::new() }
+    }
+
+    pub(super) fn pass(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
+        let end = level.base + level.buffer.len() as u64;
+        if self.at > REACH {
+            return end;
+        }
+        loop {
+            let rest = level.buffer.get((self.at - level.base) as usize..).unwrap_or_default();
+            let more = match self.kind {
+                Kind::Json => self.json(rest, ended),
+                Kind::Form => self.form(rest, ended),
+                Kind::Multipart => self.multipart(rest, ended),
+            };
+            if !more || self.at > REACH {
+                break;
+            }
+        }
+        if ended || self.at > REACH {
+            if self.kind == Kind::Form {
+                self.take();
+            }
+            self.joined.feed(scan, origin, true);
+            self.at = self.at.max(REACH + 1);
+            return end;
+        }
+        self.joined.feed(scan, origin, false);
+        // While a secret may be going on, what is being read may be its next piece.
+        self.joined.open().map_or(end, |held| held.min(end))
+    }
+
+    /// The value is complete.
+    fn take(&mut self) {
+        if !self.value.is_empty() && self.value.len() <= LONGEST {
+            self.joined.add(&self.value, self.start);
+        }
+        self.value.clear();
+    }
+
+    fn push(&mut self, byte: u8) {
+        if self.value.len() <= LONGEST {
+            self.value.push(byte);
+        }
+    }
+
+    /// One step through JSON; false where the bytes end.
+    fn json(&mut self, rest: &[u8], ended: bool) -> bool {
+        match self.state {
+            State::Outside => {
+                let Some(quote) = memchr::memchr(b'"', rest) else {
+                    self.at += rest.len() as u64;
+                    return false;
+                };
+                self.at += quote as u64 + 1;
+                self.start = self.at;
+                self.state = State::Inside;
+            }
+            State::Inside => {
+                let plain = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                let room = (LONGEST + 1).saturating_sub(self.value.len());
+                self.value.extend_from_slice(rest.get(..plain.min(room)).unwrap_or_default());
+                self.at += plain as u64;
+                match rest.get(plain) {
+                    None => return false,
+                    Some(b'"') => {
+                        self.at += 1;
+                        self.state = State::Behind;
+                    }
+                    Some(_) => match escape::unit(rest.get(plain..).unwrap_or_default(), ended) {
+                        Unit::More => return false,
+                        Unit::Plain => {
+                            self.push(b'\\');
+                            self.at += 1;
+                        }
+                        Unit::Escape { length, byte } => {
+                            byte.into_iter().for_each(|byte| self.push(byte));
+                            self.at += length as u64;
+                        }
+                    },
+                }
+            }
+            State::Behind => {
+                let gap = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+                match rest.get(gap) {
+                    None if !ended => return false,
+                    Some(b':') => self.value.clear(),
+                    _ => self.take(),
+                }
+                self.state = State::Outside;
+            }
+        }
+        true
+    }
+
+    /// One step through a form: names end at `=`, values at `&`.
+    fn form(&mut self, rest: &[u8], ended: bool) -> bool {
+        let Some(&byte) = rest.first() else { return false };
+        if self.value.is_empty() {
+            self.start = self.at;
+        }
+        match byte {
+            b'=' => self.value.clear(),
+            b'&' => self.take(),
+            b'%' => match escape::unit(rest, ended) {
+                Unit::More => return false,
+                Unit::Plain => self.push(byte),
+                Unit::Escape { length, byte } => {
+                    byte.into_iter().for_each(|byte| self.push(byte));
+                    self.at += length as u64;
+                    return true;
+                }
+            },
+            byte => self.push(byte),
+        }
+        self.at += 1;
+        true
+    }
+
+    /// One step through a multipart body: a part's content stands between an empty line and a line of `--`.
+    fn multipart(&mut self, rest: &[u8], ended: bool) -> bool {
+        let mark: &[u8] = if self.state == State::Outside { b"\r\n\r\n" } else { b"\r\n--" };
+        let Some(found) = memchr::memmem::find(rest, mark) else {
+            let kept = if ended { 0 } else { mark.len() - 1 };
+            let sure = rest.len().saturating_sub(kept);
+            if self.state == State::Inside {
+                let room = (LONGEST + 1).saturating_sub(self.value.len());
+                self.value.extend_from_slice(rest.get(..sure.min(room)).unwrap_or_default());
+            }
+            self.at += sure as u64;
+            return false;
+        };
+        if self.state == State::Inside {
+            let room = (LONGEST + 1).saturating_sub(self.value.len());
+            self.value.extend_from_slice(rest.get(..found.min(room)).unwrap_or_default());
+            self.take();
+            self.state = State::Outside;
+        } else {
+            self.state = State::Inside;
+            self.start = self.at + (found + mark.len()) as u64;
+        }
+        self.at += (found + mark.len()) as u64;
+        true
+    }
+}
