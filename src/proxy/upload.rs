@@ -57,13 +57,15 @@ impl Upload {
     /// The body of the request to `target` with these header fields.
     pub(super) fn new(framing: Framing, target: &Target, fields: &Fields, identity: &Identity) -> Self {
         let scan = (framing != Framing::None).then(|| {
-            identity.ruleset.guard.body(&BodyContext {
+            let context = BodyContext {
                 host: &target.authority.host,
                 method: target.method.as_str(),
                 path: target.path.path(),
                 content_type: fields.first("content-type"),
                 content_encoding: fields.first("content-encoding"),
-            })
+            };
+            let scan = identity.ruleset.guard.body(&context);
+            scan.in_session(identity.live.memory.clone(), std::time::Instant::now())
         });
         Self {
             reader: BodyReader::new(framing),
