@@ -1,2 +1,7 @@
 //! The `exeat` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    exeat::cli::main()
+}

@@ -80,7 +80,7 @@ reasons! {
     ExpectationFailed "expectation_failed" 417 "http_request_error" Denied "The request expects something other than 100-continue." "Leave out the Expect field.";
     HeadTooLarge "head_too_large" 431 "http_request_error" Denied "The request's header section is too large." "Send smaller or fewer header fields.";
     TargetTooLong "target_too_long" 414 "http_request_error" Denied "The request target is too long." "Send long values in the body.";
-    LoopDetected "loop_detected" 508 "proxy_loop_detected" Denied "The request has come through this gateway before." "The destination leads back to the gateway; name another.";
+    RequestCut "request_cut" 400 "http_request_error" Failed "The request ended before it was whole." "Send the whole head, and as much body as was declared.";
     RequestTimeout "request_timeout" 408 "connection_read_timeout" Failed "The request did not arrive in time." "Send the request without pauses.";
 
     // Who asks
@@ -155,19 +155,28 @@ pub struct Denial {
     pub rule: Option<Arc<str>>,
     /// What exactly, in one sentence that holds no secret and no inner address.
     pub detail: Option<String>,
+    /// Seconds after which the same request may pass, where that is known.
+    pub retry_after: Option<u64>,
 }
 
 impl Denial {
     /// A refusal that no rule stands behind.
     #[must_use]
     pub const fn new(reason: Reason) -> Self {
-        Self { reason, rule: None, detail: None }
+        Self { reason, rule: None, detail: None, retry_after: None }
     }
 
     /// The same with the rule that decided.
     #[must_use]
     pub fn by_rule(mut self, rule: impl Into<Arc<str>>) -> Self {
         self.rule = Some(rule.into());
+        self
+    }
+
+    /// The same with the seconds after which a retry may help.
+    #[must_use]
+    pub const fn after(mut self, seconds: Option<u64>) -> Self {
+        self.retry_after = seconds;
         self
     }
 

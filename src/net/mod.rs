@@ -6,6 +6,7 @@
 
 mod address;
 mod authority;
+mod client_hello;
 mod host;
 mod path;
 mod pattern;
@@ -13,7 +14,8 @@ mod target;
 
 pub use address::AddressClass;
 pub use authority::{Authority, AuthorityError, parse_port};
+pub use client_hello::{ClientHello, HelloError};
 pub use host::{Host, HostError};
 pub use path::{Path, PathError};
 pub use pattern::{HostPattern, PatternError};
-pub use target::{Scheme, Target};
+pub use target::{HostFields, Scheme, Target, TargetError};

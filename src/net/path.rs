@@ -160,7 +160,10 @@ fn canonical(path: &str) -> Result<String, PathError> {
 }
 
 fn loose(path: &str) -> String {
-    let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+    let mut decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned();
+    for _ in 1..DECODE_DEPTH {
+        decoded = percent_encoding::percent_decode_str(&decoded).decode_utf8_lossy().into_owned();
+    }
     let mut out = String::with_capacity(decoded.len());
     for segment in decoded.split(['/', '\\']) {
         let segment = segment.split(';').next().unwrap_or(segment);

@@ -1,8 +1,21 @@
 //! What a session may reach: rules compiled once, asked per request.
 //!
 //! Pure: a target in, a permit or a denial out; no I/O, no clock. Only this room makes a
-//! [`Permit`], and every room that goes further upstream demands one.
+//! [`Permit`], and every room that goes further upstream demands one. Serves `config`, which
+//! compiles files into [`Policy`], and `proxy`, which asks it twice: for a tunnel, for a request.
 
+mod conflict;
+mod cover;
+mod decide;
+mod explain;
+mod index;
+mod paths;
 mod permit;
+mod rule;
 
+pub use conflict::{Conflict, conflicts};
+pub use decide::{Mode, Policy, PolicyError, Rules};
+pub use explain::{Considered, Explanation, Miss};
+pub use paths::{GlobError, Paths};
 pub use permit::{Permit, Protocol, Protocols, TlsMode};
+pub use rule::{MethodError, Methods, Ports, Rule};

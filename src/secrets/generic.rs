@@ -121,7 +121,7 @@ mod tests {
         let names: Vec<Box<[u8]>> = ["password", "secret", "token", "api_key"].map(|n| n.as_bytes().into()).to_vec();
         let start = text.find('@').unwrap();
         let end = text.rfind('@').unwrap();
-        is_secret(text[..start].as_bytes(), text[start + 1..end].as_bytes(), text[end + 1..].as_bytes(), &names)
+        is_secret(&text.as_bytes()[..start], &text.as_bytes()[start + 1..end], &text.as_bytes()[end + 1..], &names)
     }
 
     #[test]

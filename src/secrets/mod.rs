@@ -36,7 +36,7 @@ pub use catalogue::{BoundarySpec, Catalogue, CatalogueError, ChecksumSpec, Conte
 pub use finding::{Disposition, Finding, Fingerprint, Severity, Surface};
 pub use guard::{Action, FingerprintKey, Groups, Guard, GuardError, Permitted, Settings};
 pub use head::HeadView;
-pub use known::KnownSecret;
+pub use known::{KnownSecret, Source as KnownSource, UnknownSource, parse as parse_known};
 pub use memory::SessionMemory;
 pub use rule::RuleError;
 pub use scanner::{BuiltinError, Error, Scanner};

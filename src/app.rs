@@ -1,0 +1,348 @@
+//! The composition root: a configuration becomes a running gateway, and a running gateway ends.
+
+use crate::ca::{self, CertificateAuthority, Leaves, Trust};
+use crate::config::{self, Config, GatewayLimits, SecretSource};
+use crate::control::{self, Control, OperatorKey};
+use crate::dns::{OwnListeners, Resolver};
+use crate::flow::{Feed, Journal};
+use crate::http1::HeadLimits;
+use crate::policy::Mode;
+use crate::proxy::{self, Rulesets, Shared};
+use crate::secrets::{self, FingerprintKey, Guard, Scanner};
+use crate::session::Ruleset;
+use crate::store::{Embedded, Memory, Sessions, Store};
+use crate::telemetry::Metrics;
+use crate::upstream::Pool;
+use arc_swap::ArcSwap;
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How often idle upstream connections are looked after.
+const REAP_EVERY: Duration = Duration::from_secs(5);
+/// The file of the fingerprints' key, in the state folder.
+const FINGERPRINT_KEY: &str = "fingerprint.key";
+/// How long connections have to end once the drain's grace is over.
+const KILL_GRACE: Duration = Duration::from_secs(2);
+
+/// A running gateway. Everything that it started ends with [`Gateway::drain`].
+pub struct Gateway {
+    shared: Arc<Shared>,
+    proxy_address: SocketAddr,
+    control_address: Option<SocketAddr>,
+    ca_certificate: PathBuf,
+    ca_bundle: PathBuf,
+    connections: TaskTracker,
+    /// Everything but connections.
+    services: TaskTracker,
+    stop_services: CancellationToken,
+    drain: Duration,
+}
+
+/// What a gateway is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Agents of others: sessions are made over the control API and kept over a restart.
+    Service,
+    /// One command of this process: no control API, and nothing outlives it but the journal.
+    Command,
+}
+
+/// Why a gateway does not start. Nothing accepts connections then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The journal.
+    #[error("the journal can't be opened")]
+    Journal(#[source] crate::flow::Error),
+    /// The CA or its bundle.
+    #[error("the certificate authority can't be used")]
+    Ca(#[source] ca::Error),
+    /// The roots that destinations are checked against.
+    #[error("the trusted certificates (upstream.trust) can't be used")]
+    Trust(#[source] ca::Error),
+    /// The store of sessions.
+    #[error("the sessions can't be loaded")]
+    Store(#[source] crate::store::Error),
+    /// The operator's key.
+    #[error("the operator's key can't be used")]
+    Key(#[source] control::KeyError),
+    /// The catalogue of secrets.
+    #[error("the catalogue of secrets can't be compiled")]
+    Catalogue(#[source] secrets::BuiltinError),
+    /// A policy's settings for secrets.
+    #[error("a policy's secrets can't be guarded")]
+    Secrets(#[source] secrets::GuardError),
+    /// The key of the findings' fingerprints.
+    #[error("{} can't be used", path.display())]
+    FingerprintKey {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Where the operator's key should be.
+    #[error("the operator's key can't be read")]
+    KeySource(#[source] config::SecretError),
+    /// The name servers.
+    #[error("the resolver can't be set up")]
+    Resolver(#[source] crate::dns::Error),
+    /// A listener.
+    #[error("can't listen on {address} ({key})")]
+    Listen {
+        /// The configuration's key.
+        key: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl Gateway {
+    /// Builds every part in order (journal, CA, sessions, listeners, resolver), then begins to accept.
+    pub async fn start(config: Config, role: Role) -> Result<Self, StartError> {
+        let rulesets = rulesets(&config.rulesets, &fingerprint_key(&config.state, role)?)?;
+        let metrics = Arc::new(Metrics::new());
+        let journal = Journal::open_counting(config.flows, metrics.clone()).map_err(StartError::Journal)?;
+        let authority = Arc::new(CertificateAuthority::open_or_create(&config.ca).map_err(StartError::Ca)?);
+        let ca_bundle = config.ca.certificate.with_file_name("ca-bundle.pem");
+        ca::write_bundle(&authority, &ca_bundle).map_err(StartError::Ca)?;
+        let trust = Trust::load(&config.trust).map_err(StartError::Trust)?;
+        let leaves = Leaves::new(authority).map_err(StartError::Ca)?;
+        let store: Arc<dyn Store> = match role {
+            Role::Service => Arc::new(Embedded::open(&Embedded::path_in(&config.state)).map_err(StartError::Store)?),
+            Role::Command => Arc::new(Memory),
+        };
+        let sessions = Sessions::open(store, config.sessions).await.map_err(StartError::Store)?;
+        let listener = bind("listen.proxy", config.listen.proxy).await?;
+        let proxy_address = local_address(&listener, config.listen.proxy);
+        let control = match role {
+            Role::Service => Some(bind("listen.control", config.listen.control).await?),
+            Role::Command => None,
+        };
+        let control_address = control.as_ref().map(|listener| local_address(listener, config.listen.control));
+        let own = OwnListeners::new([Some(proxy_address), control_address].into_iter().flatten());
+        let resolver = Resolver::new(config.resolver, own).map_err(StartError::Resolver)?;
+        let shared = Arc::new(Shared {
+            sessions,
+            rulesets: ArcSwap::from_pointee(rulesets),
+            resolver,
+            pool: Pool::new(trust),
+            leaves,
+            journal,
+            journal_broken: ArcSwap::from_pointee(CancellationToken::new()),
+            limits: limits(&config.limits),
+            metrics,
+            draining: CancellationToken::new(),
+            killed: CancellationToken::new(),
+        });
+        let gateway = Self {
+            shared,
+            proxy_address,
+            control_address,
+            ca_certificate: config.ca.certificate,
+            ca_bundle,
+            connections: TaskTracker::new(),
+            services: TaskTracker::new(),
+            stop_services: CancellationToken::new(),
+            drain: config.drain,
+        };
+        if let Some(listener) = control {
+            gateway.serve_control(listener, &config.control_key)?;
+        }
+        gateway.run_services();
+        gateway.services.spawn(proxy::listen(gateway.shared.clone(), listener, gateway.connections.clone()));
+        Ok(gateway)
+    }
+
+    /// Where agents send their requests.
+    #[must_use]
+    pub fn proxy_address(&self) -> SocketAddr {
+        self.proxy_address
+    }
+
+    /// Where operators do.
+    #[must_use]
+    pub fn control_address(&self) -> Option<SocketAddr> {
+        self.control_address
+    }
+
+    /// The sessions, to make and to end them.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.shared.sessions
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.shared.journal
+    }
+
+    /// The records written from now on.
+    #[must_use]
+    pub fn feed(&self) -> Feed {
+        self.shared.journal.feed()
+    }
+
+    /// The CA's certificate (PEM).
+    #[must_use]
+    pub fn ca_certificate(&self) -> &Path {
+        &self.ca_certificate
+    }
+
+    /// The system's roots with the CA's certificate (PEM): what agents are to trust.
+    #[must_use]
+    pub fn ca_bundle(&self) -> &Path {
+        &self.ca_bundle
+    }
+
+    /// Ends the gateway: no new connections, flows finish within the configured time, then are cut; the
+    /// journal is flushed last. Cut short by `hurry`. False: the journal could not be flushed.
+    pub async fn drain(self, hurry: CancellationToken) -> bool {
+        self.shared.draining.cancel();
+        self.connections.close();
+        tokio::select! {
+            () = self.connections.wait() => {}
+            () = sleep(self.drain) => {}
+            () = hurry.cancelled() => {}
+        }
+        self.shared.killed.cancel();
+        if timeout(KILL_GRACE, self.connections.wait()).await.is_err() {
+            tracing::error!(connections = self.connections.len(), "connections did not end");
+        }
+        self.stop_services.cancel();
+        self.services.close();
+        self.services.wait().await;
+        self.shared.journal.close().await.is_ok()
+    }
+
+    fn serve_control(&self, listener: TcpListener, key: &SecretSource) -> Result<(), StartError> {
+        let Some(listen) = self.control_address else { return Ok(()) };
+        let (shared, ready) = (self.shared.clone(), self.shared.clone());
+        let control = Control {
+            listen,
+            key: operator_key(key)?,
+            sessions: self.shared.sessions.clone(),
+            policies: Arc::new(move || shared.rulesets.load().keys().cloned().collect()),
+            proxy: self.proxy_address,
+            ca_bundle: Some(self.ca_bundle.clone()),
+            metrics: self.shared.metrics.clone(),
+            ready: Arc::new(move || !ready.draining.is_cancelled() && ready.journal.healthy()),
+        };
+        self.services.spawn(control::serve(listener, control::router(control), self.stop_services.clone()));
+        Ok(())
+    }
+
+    fn run_services(&self) {
+        self.services.spawn(self.shared.sessions.clone().expire(self.stop_services.clone()));
+        self.services.spawn(reap(self.shared.clone(), self.stop_services.clone()));
+        self.services.spawn(watch_journal(self.shared.clone(), self.stop_services.clone()));
+    }
+}
+
+/// The key of the configuration, made where it is a file that is not there yet.
+fn operator_key(source: &SecretSource) -> Result<OperatorKey, StartError> {
+    match source {
+        SecretSource::File(path) => OperatorKey::load_or_create(path).map_err(StartError::Key),
+        SecretSource::Env(_) => {
+            let value = source.read().map_err(StartError::KeySource)?;
+            OperatorKey::new(value.as_str().into()).map_err(StartError::Key)
+        }
+    }
+}
+
+/// The policies with the scanner that they share.
+fn rulesets(
+    configured: &HashMap<Arc<str>, Arc<config::Ruleset>>,
+    key: &FingerprintKey,
+) -> Result<Rulesets, StartError> {
+    let scanner = Scanner::builtin().map_err(StartError::Catalogue)?;
+    let compile = |ruleset: &config::Ruleset| {
+        let guard = Guard::new(scanner.clone(), secret_settings(ruleset), key.clone()).map_err(StartError::Secrets)?;
+        Ok(Ruleset { policy: ruleset.policy.clone(), guard: Arc::new(guard), limits: ruleset.limits })
+    };
+    configured.iter().map(|(name, ruleset)| Ok((name.clone(), Arc::new(compile(ruleset)?)))).collect()
+}
+
+fn secret_settings(ruleset: &config::Ruleset) -> secrets::Settings {
+    let action = match ruleset.policy.mode() {
+        // A policy that observes stops nothing but addresses inside the network.
+        Mode::Observe => secrets::Action::Observe,
+        Mode::Enforce => ruleset.secrets.action,
+    };
+    secrets::Settings { action, ..ruleset.secrets.clone() }
+}
+
+/// The key of the findings' fingerprints. A service keeps it, so that a secret has one fingerprint over
+/// restarts; a command's dies with it.
+fn fingerprint_key(state: &Path, role: Role) -> Result<FingerprintKey, StartError> {
+    let failed = |source| StartError::FingerprintKey { path: state.join(FINGERPRINT_KEY), source };
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| failed(io::Error::other("no random bits")))?;
+    if role == Role::Service {
+        let path = state.join(FINGERPRINT_KEY);
+        std::fs::create_dir_all(state).map_err(failed)?;
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(mut file) => file.write_all(&bytes).map_err(failed)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let kept = std::fs::read(&path).map_err(failed)?;
+                bytes = kept
+                    .try_into()
+                    .map_err(|_| failed(io::Error::other("not 32 bytes; delete it to have a new one")))?;
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    Ok(FingerprintKey::new(&bytes))
+}
+
+fn limits(configured: &GatewayLimits) -> proxy::Limits {
+    proxy::Limits {
+        connections: usize::try_from(configured.connections.get()).unwrap_or(usize::MAX),
+        head: HeadLimits::default(),
+        head_timeout: configured.head_timeout,
+        handshake_timeout: configured.handshake_timeout,
+        connect_timeout: configured.connect_timeout,
+        response_timeout: configured.response_timeout,
+        idle_timeout: configured.idle_timeout,
+        keep_alive_timeout: configured.keep_alive_timeout,
+    }
+}
+
+async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { key, address, source })
+}
+
+/// With the port that the system chose where 0 was asked for.
+fn local_address(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(asked)
+}
+
+/// Looks after idle connections, and forgets those of sessions that have ended.
+async fn reap(shared: Arc<Shared>, stop: CancellationToken) {
+    while stop.run_until_cancelled(sleep(REAP_EVERY)).await.is_some() {
+        shared.pool.reap(|session| shared.sessions.show(session.as_str()).is_some());
+    }
+}
+
+/// Interrupts live flows when the journal breaks, and lets new ones in when it works again.
+async fn watch_journal(shared: Arc<Shared>, stop: CancellationToken) {
+    while stop.run_until_cancelled(shared.journal.broken()).await.is_some() {
+        shared.journal_broken.load().cancel();
+        if stop.run_until_cancelled(shared.journal.recovered()).await.is_none() {
+            return;
+        }
+        shared.journal_broken.store(Arc::new(CancellationToken::new()));
+    }
+}

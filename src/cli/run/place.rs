@@ -1,0 +1,134 @@
+//! Where a run keeps its files: a directory of its own, so that any number of runs live side by side.
+//!
+//! `$XDG_STATE_HOME/exeat/runs/20261122T134500Z-1a2b3c4d/` (or under `~/.local/state`) holds `flows/`, the journal,
+//! which stays, and `client/`, what the command's clients read, which goes with the command: it holds the token.
+//! Names sort by time, so the newest run is the last one.
+
+use crate::sandbox::File;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Why a run has no place for its files.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PlaceError {
+    /// Neither variable is set.
+    #[error("no place for the journal: neither XDG_STATE_HOME nor HOME names a directory; set one, or give --journal")]
+    NoHome,
+    /// A file or directory could not be made.
+    #[error("can't make {path}")]
+    Make {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The directory of all runs, by the XDG base directory specification: a relative path there counts as unset.
+pub(super) fn runs_directory(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, PlaceError> {
+    let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
+    Ok(state.ok_or(PlaceError::NoHome)?.join("exeat/runs"))
+}
+
+/// One run's directory. Its `client/` part is removed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    path: PathBuf,
+}
+
+impl Place {
+    /// Makes the directory for a run that starts now; open to its owner only.
+    pub(super) fn make(runs: &Path, now: jiff::Timestamp) -> Result<Self, PlaceError> {
+        let unique = uuid::Uuid::now_v7().simple().to_string();
+        // The last half of a v7 UUID is random; the first half is the time, which is there already
+        let name = format!("{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), &unique[24..]);
+        let path = runs.join(name);
+        make_directory(&path)?;
+        Ok(Self { path })
+    }
+
+    /// Where the journal goes unless the user says otherwise.
+    #[must_use]
+    pub(super) fn journal(&self) -> PathBuf {
+        self.path.join("flows")
+    }
+
+    /// The directory for what the clients read.
+    #[must_use]
+    pub(super) fn client(&self) -> PathBuf {
+        self.path.join("client")
+    }
+
+    /// Writes what the clients read, each file for its owner only.
+    pub(super) fn write(&self, files: &[File]) -> Result<(), PlaceError> {
+        for file in files {
+            let path = self.client().join(&file.path);
+            if let Some(parent) = path.parent() {
+                make_directory(parent)?;
+            }
+            write_new(&path, &file.contents).map_err(|source| PlaceError::Make { path, source })?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // What can't be removed holds a token that is dead by now
+        let _ = fs::remove_dir_all(self.client());
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), PlaceError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| PlaceError::Make { path: path.to_owned(), source })
+}
+
+/// Never follows or overwrites what is there already.
+fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(contents)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn runs_live_in_the_users_state_directory() {
+        let with = |state: Option<&'static str>, home: Option<&'static str>| {
+            runs_directory(move |name| if name == "HOME" { home } else { state }.map(OsString::from))
+        };
+        assert_eq!(with(Some("/s"), Some("/h")).unwrap(), Path::new("/s/exeat/runs"));
+        assert_eq!(with(Some("relative"), Some("/h")).unwrap(), Path::new("/h/.local/state/exeat/runs"));
+        assert_eq!(with(None, Some("/h")).unwrap(), Path::new("/h/.local/state/exeat/runs"));
+        assert!(matches!(with(None, None), Err(PlaceError::NoHome)));
+    }
+
+    #[test]
+    fn two_runs_of_one_second_have_two_directories() {
+        let runs = tempfile::tempdir().unwrap();
+        let now = "2026-11-22T13:45:00Z".parse().unwrap();
+        let (one, other) = (Place::make(runs.path(), now).unwrap(), Place::make(runs.path(), now).unwrap());
+        assert_ne!(one.journal(), other.journal());
+        assert!(one.path.file_name().unwrap().to_str().unwrap().starts_with("20261122T134500Z-"));
+    }
+
+    #[test]
+    fn what_clients_read_is_their_owners_only_and_goes_with_the_run() {
+        let runs = tempfile::tempdir().unwrap();
+        let place = Place::make(runs.path(), jiff::Timestamp::UNIX_EPOCH).unwrap();
+        place.write(&[File { path: "maven/settings.xml".into(), contents: b"token".to_vec() }]).unwrap();
+        let (client, file) = (place.client(), place.client().join("maven/settings.xml"));
+        for (path, mode) in [(&place.path, 0o700), (&client, 0o700), (&file, 0o600)] {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode, "{}", path.display());
+        }
+        let run = place.path.clone();
+        drop(place);
+        assert!(run.is_dir() && !client.exists());
+    }
+}

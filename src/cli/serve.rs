@@ -1,0 +1,88 @@
+//! `exeat serve`: the gateway, until it is told to stop.
+
+use super::FAILED;
+use crate::app::{Gateway, Role};
+use crate::config;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Run the gateway
+///
+/// Without --config the defaults hold: the proxy on 127.0.0.1:3128, the control API on 127.0.0.1:3129,
+/// keys and journal in your data and state folders, and one policy, `agent`, for coding agents. The first
+/// start makes the CA and the operator's key.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The configuration; without it, the defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  exeat serve
+  exeat serve --config exeat.yaml
+  exeat check --config exeat.yaml          every mistake in it, before it runs
+
+Signals: TERM or INT drains (a second one ends at once); HUP opens the journal's file anew.";
+
+pub(super) async fn run(arguments: Args) -> anyhow::Result<ExitCode> {
+    let config = config::load(arguments.config.as_deref())?;
+    if !config.warnings.is_empty() {
+        eprintln!("{}", config.warnings);
+    }
+    raise_descriptor_limit();
+    // Before anything is bound: a signal during the start must not be lost.
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let hup = signal(SignalKind::hangup())?;
+    let gateway = Gateway::start(config, Role::Service).await?;
+    eprintln!("exeat: proxy listening on {}", gateway.proxy_address());
+    if let Some(address) = gateway.control_address() {
+        eprintln!("exeat: control listening on {address}");
+    }
+    eprintln!("exeat: ready");
+    let journal = gateway.journal().clone();
+    let reopener = tokio::spawn(reopen_at(hup, journal));
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    eprintln!("exeat: draining");
+    let hurry = CancellationToken::new();
+    let hurried = hurry.clone();
+    let second = tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        hurried.cancel();
+    });
+    let flushed = gateway.drain(hurry).await;
+    reopener.abort();
+    second.abort();
+    if !flushed {
+        eprintln!("exeat: the journal could not be flushed; its last records are lost");
+        return Ok(ExitCode::from(FAILED));
+    }
+    eprintln!("exeat: stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn reopen_at(mut hup: Signal, journal: crate::flow::Journal) {
+    while hup.recv().await.is_some() {
+        journal.reopen();
+    }
+}
+
+/// As many descriptors as the system lets us have: every flow takes two.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the descriptor limit can't be raised");
+    }
+}

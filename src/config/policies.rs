@@ -1,0 +1,227 @@
+//! From a policy as typed to a ruleset: own rules, presets, and what they say to each other.
+
+use super::diagnostic::Mistake;
+use super::known;
+use super::node::At;
+use super::placed::Placed;
+use super::preset;
+use super::rules::{self, Notes};
+use super::shapes::{
+    ActionWord, AllowShape, DenyShape, ModeWord, PermitShape, PolicyShape, SecretsShape, SessionLimitsShape,
+};
+use super::similar::did_you_mean;
+use super::wire::Ruleset;
+use crate::policy::{Conflict, Mode, Policy, Rule, Rules, conflicts};
+use crate::secrets::{Action, Catalogue, Permitted, Settings};
+use crate::session;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Compiles one policy. Nothing comes out where its rules can't be enforced together.
+pub(super) fn compile(
+    name: &Arc<str>,
+    at: &At,
+    shape: &PolicyShape,
+    base: &Path,
+    notes: &mut Notes,
+) -> Option<Ruleset> {
+    let origins = Origins::new(name, at, shape, notes);
+    origins.note_conflicts(notes);
+    if origins.rules.allow.is_empty() {
+        let help = "add `allow` or `presets`";
+        notes.warn(at, format!("the policy {name} permits nothing"), help);
+    }
+    let mode = match shape.mode {
+        Some(ModeWord::Observe) => Mode::Observe,
+        Some(ModeWord::Enforce) | None => Mode::Enforce,
+    };
+    let secrets = compile_secrets(shape.secrets.as_ref(), base, notes);
+    let policy = Policy::new(Arc::clone(name), mode, origins.rules).ok()?;
+    Some(Ruleset { policy: Arc::new(policy), secrets, limits: compile_limits(shape.limits.as_ref()) })
+}
+
+/// The rules of a policy, and where each was written.
+struct Origins<'s> {
+    rules: Rules,
+    /// The allow rules of the file, which come first.
+    allows: &'s [Placed<AllowShape>],
+    denies: &'s [Placed<DenyShape>],
+    /// For each allow rule behind those, the preset's place in the file.
+    presets: Vec<&'s At>,
+    policy: At,
+}
+
+impl<'s> Origins<'s> {
+    fn new(name: &Arc<str>, at: &At, shape: &'s PolicyShape, notes: &mut Notes) -> Self {
+        let allows = shape.allow.as_deref().unwrap_or_default();
+        let denies = shape.deny.as_deref().unwrap_or_default();
+        let mut allow: Vec<Rule> = allows.iter().map(|rule| rules::allow(name, rule, notes)).collect();
+        let deny = denies.iter().map(|rule| rules::deny(name, rule, notes)).collect();
+        let mut presets = Vec::new();
+        let words = shape.presets.as_deref().unwrap_or_default();
+        for (position, word) in words.iter().enumerate() {
+            if words[..position].iter().any(|earlier| earlier.value == word.value) {
+                notes.error(&word.at, format!("the preset {} is listed twice", word.value), "keep one of the two");
+                continue;
+            }
+            let rules = preset_rules(word, notes);
+            presets.extend(std::iter::repeat_n(&word.at, rules.len()));
+            allow.extend(rules);
+        }
+        Self { rules: Rules { allow, deny }, allows, denies, presets, policy: at.clone() }
+    }
+
+    fn note_conflicts(&self, notes: &mut Notes) {
+        for conflict in conflicts(&self.rules.allow, &self.rules.deny) {
+            // Rules without a host of their own are all alike, which is nobody's mistake.
+            if self.between(conflict).iter().any(|rule| rule.host == rules::NO_HOST) {
+                continue;
+            }
+            if let Some(mistake) = self.mistake(conflict) {
+                notes.errors.push(mistake);
+            }
+        }
+    }
+
+    /// Nothing where the conflict is harmless and not of the file's own making.
+    fn mistake(&self, conflict: Conflict) -> Option<Mistake> {
+        let allow_name = |position: usize| &self.rules.allow[position].name;
+        let deny_name = |position: usize| &self.rules.deny[position].name;
+        let (at, message, help) = match conflict {
+            Conflict::InsideTunnel { allow } => (
+                self.allow_inside(allow),
+                "methods and paths can't be seen under `tls: tunnel`".to_owned(),
+                "leave `tls: tunnel` out, or `methods` and `paths`",
+            ),
+            Conflict::DenyInsideTunnel { allow, deny } => (
+                self.deny_inside(deny),
+                format!(
+                    "{} leaves tunnels to this host closed, so that methods and paths can't be seen",
+                    allow_name(allow)
+                ),
+                "deny the whole host, or allow it without `tls: tunnel`",
+            ),
+            Conflict::Ambiguous { allow, earlier } => (
+                self.allow_host(allow),
+                format!("{} has the same host and port with another `tls` or `protocols`", allow_name(earlier)),
+                "give both the same, or different ports",
+            ),
+            Conflict::Unreachable { allow, deny } => (
+                &self.allows.get(allow)?.at,
+                format!("the rule never matches: {} denies all that it allows", deny_name(deny)),
+                "remove one of the two: deny wins",
+            ),
+            Conflict::RepeatedAllow { allow, earlier } => (
+                &self.allows.get(allow)?.at,
+                format!("the rule is the same as {}", allow_name(earlier)),
+                "remove one of the two",
+            ),
+            Conflict::RepeatedDeny { deny, earlier } => (
+                &self.denies.get(deny)?.at,
+                format!("the rule is the same as {}", deny_name(earlier)),
+                "remove one of the two",
+            ),
+        };
+        Some(Mistake::new(at.clone(), message).with_help(Some(help.to_owned())))
+    }
+
+    /// The rules that a conflict is between.
+    fn between(&self, conflict: Conflict) -> Vec<&Rule> {
+        let Rules { allow: allows, deny: denies } = &self.rules;
+        match conflict {
+            Conflict::InsideTunnel { .. } => Vec::new(),
+            Conflict::DenyInsideTunnel { allow, deny } | Conflict::Unreachable { allow, deny } => {
+                vec![&allows[allow], &denies[deny]]
+            }
+            Conflict::Ambiguous { allow, earlier } | Conflict::RepeatedAllow { allow, earlier } => {
+                vec![&allows[allow], &allows[earlier]]
+            }
+            Conflict::RepeatedDeny { deny, earlier } => vec![&denies[deny], &denies[earlier]],
+        }
+    }
+
+    fn allow_host(&self, position: usize) -> &At {
+        let own = self.allows.get(position).map(|rule| &rule.value.host.at);
+        own.or_else(|| self.presets.get(position - self.allows.len()).copied()).unwrap_or(&self.policy)
+    }
+
+    fn allow_inside(&self, position: usize) -> &At {
+        let Some(rule) = self.allows.get(position).map(|rule| &rule.value) else { return self.allow_host(position) };
+        let paths = rule.paths.as_ref().map(|paths| &paths.at);
+        paths.or(rule.methods.as_ref().map(|methods| &methods.at)).unwrap_or(&rule.host.at)
+    }
+
+    fn deny_inside(&self, position: usize) -> &At {
+        let Some(rule) = self.denies.get(position).map(|rule| &rule.value) else { return &self.policy };
+        let paths = rule.paths.as_ref().map(|paths| &paths.at);
+        paths.or(rule.methods.as_ref().map(|methods| &methods.at)).unwrap_or(&rule.host.at)
+    }
+}
+
+fn preset_rules(word: &Placed<String>, notes: &mut Notes) -> Vec<Rule> {
+    match preset::load(&word.value) {
+        Some(Ok(preset)) => preset.rules,
+        Some(Err(_)) => {
+            notes.error(&word.at, format!("the preset {} of this build is broken", word.value), "report it");
+            Vec::new()
+        }
+        None => {
+            let names: Vec<_> = preset::names().collect();
+            let help = match did_you_mean(&word.value, &names) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => "exeat policy presets lists them".to_owned(),
+            };
+            notes.error(&word.at, "there is no such preset", &help);
+            Vec::new()
+        }
+    }
+}
+
+fn compile_secrets(shape: Option<&SecretsShape>, base: &Path, notes: &mut Notes) -> Settings {
+    let Some(shape) = shape else { return Settings::default() };
+    note_unknown_rules(shape.permit.as_deref().unwrap_or_default(), notes);
+    let permits = shape.permit.iter().flatten().map(|permit| Permitted {
+        rule: permit.value.rule.value.as_str().into(),
+        hosts: permit.value.hosts.iter().map(|host| host.0.clone()).collect(),
+    });
+    Settings {
+        action: match shape.action {
+            Some(ActionWord::Block) | None => Action::Block,
+            Some(ActionWord::Mask) => Action::Mask,
+            Some(ActionWord::Observe) => Action::Observe,
+        },
+        permits: permits.collect(),
+        known: shape.known.iter().flatten().flat_map(|source| known::read(source, base, notes)).collect(),
+        ..Settings::default()
+    }
+}
+
+/// A permit names one rule of the catalogue, or a whole family of them: `github-pat`.
+fn note_unknown_rules(permits: &[Placed<PermitShape>], notes: &mut Notes) {
+    if permits.is_empty() {
+        return;
+    }
+    // A broken catalogue is told where it is compiled; here it only means that no name can be checked.
+    let Ok(catalogue) = Catalogue::builtin() else { return };
+    let ids: Vec<&str> = catalogue.rules().iter().map(|rule| rule.id.as_str()).collect();
+    for Placed { value: PermitShape { rule, .. }, .. } in permits {
+        let below = |id: &&str| {
+            id.strip_prefix(rule.value.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        };
+        if rule.value.is_empty() || !ids.iter().any(below) {
+            let help = match did_you_mean(&rule.value, &ids) {
+                Some(id) => format!("did you mean `{id}`?"),
+                None => "exeat secrets rules lists them".to_owned(),
+            };
+            notes.error(&rule.at, "there is no such rule for secrets", &help);
+        }
+    }
+}
+
+fn compile_limits(shape: Option<&SessionLimitsShape>) -> session::Limits {
+    shape.map_or_else(session::Limits::default, |shape| session::Limits {
+        requests_per_minute: shape.requests_per_minute,
+        upload: shape.upload.as_ref().map(|size| size.0.0),
+        connections: shape.connections,
+    })
+}

@@ -1,0 +1,309 @@
+//! The file as it is typed. What it means is made of it by `compile`; nothing else sees these.
+//!
+//! The comments here are what editors show: they end up in the JSON schema.
+
+use super::placed::Placed;
+use super::secret::SecretSource;
+use super::units::{Size, Span, Written};
+use super::words::{MethodWords, Named, NameserverWords, PortWord};
+use crate::net::HostPattern;
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+
+/// The configuration of an exeat gateway. Relative paths start at this file.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileShape {
+    /// Where the gateway listens.
+    pub(super) listen: Option<ListenShape>,
+    /// The certificate authority that intercepts TLS; made at first start.
+    pub(super) ca: Option<CaShape>,
+    /// The control API.
+    pub(super) control: Option<ControlShape>,
+    /// How names become addresses.
+    pub(super) resolver: Option<ResolverShape>,
+    /// The way to destinations.
+    pub(super) upstream: Option<UpstreamShape>,
+    /// The record of every flow.
+    pub(super) flows: Option<FlowsShape>,
+    /// The folder of what must outlive a restart: minted sessions, the key of the fingerprints.
+    pub(super) state: Option<String>,
+    /// The policies by name.
+    pub(super) policies: Option<Named<PolicyShape>>,
+    /// Sessions that are there from the start; most are minted at run time.
+    pub(super) sessions: Option<Vec<Placed<SessionShape>>>,
+    /// How long flows may go on after a request to stop.
+    pub(super) drain: Option<Written<Span>>,
+    /// Bounds of the whole process.
+    pub(super) limits: Option<LimitsShape>,
+}
+
+/// Where the gateway listens: ADDRESS:PORT; port 0 is any free one.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListenShape {
+    /// The HTTP proxy: absolute-form and CONNECT.
+    pub(super) proxy: Option<Placed<Written<Listener>>>,
+    /// The control API, /metrics, /healthz and /readyz.
+    pub(super) control: Option<Placed<Written<Listener>>>,
+}
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listener(pub(super) SocketAddr);
+
+/// The certificate authority's files.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CaShape {
+    /// The certificate, PEM.
+    pub(super) certificate: String,
+    /// Its key, PEM, mode 0600.
+    pub(super) key: String,
+}
+
+/// The control API.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ControlShape {
+    /// The operators' bearer key: `env:NAME` or `file:PATH`. A file is made at first start.
+    pub(super) key: Option<Written<SecretSource>>,
+}
+
+/// How names become addresses.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResolverShape {
+    /// `system`, or a list of ADDRESS:PORT.
+    pub(super) nameservers: Option<NameserverWords>,
+    /// Names that are dialled at a given address, without DNS.
+    pub(super) connect: Option<Vec<ConnectShape>>,
+}
+
+/// One name that is dialled elsewhere, like curl's --connect-to.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConnectShape {
+    /// Which names: exact, `*.x`, `**.x` or `**`.
+    pub(super) host: Placed<String>,
+    /// Where: ADDRESS[:PORT] or NAME[:PORT]; without a port the target's own.
+    pub(super) to: Placed<String>,
+}
+
+/// The way to destinations.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpstreamShape {
+    /// Whose certificates are trusted: `system` and PEM files. Only what is listed is.
+    pub(super) trust: Option<Vec<Placed<String>>>,
+}
+
+/// The record of every flow.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FlowsShape {
+    /// The journal's folder.
+    pub(super) journal: Option<String>,
+    /// When a record counts as written.
+    pub(super) durability: Option<DurabilityWord>,
+}
+
+/// When a record counts as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum DurabilityWord {
+    /// In the file; synced to the disk about once a second.
+    Batched,
+    /// On the disk, before the answer ends.
+    Each,
+}
+
+/// A policy: what its sessions may reach. What no rule allows is refused.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PolicyShape {
+    /// Whether denials stop requests or are only logged.
+    pub(super) mode: Option<ModeWord>,
+    /// Ready-made lists of rules (exeat policy presets).
+    pub(super) presets: Option<Vec<Placed<String>>>,
+    /// What may be reached.
+    pub(super) allow: Option<Vec<Placed<AllowShape>>>,
+    /// What may not; wins over allow and presets.
+    pub(super) deny: Option<Vec<Placed<DenyShape>>>,
+    /// What happens to credentials in requests.
+    pub(super) secrets: Option<SecretsShape>,
+    /// What each session of this policy may spend.
+    pub(super) limits: Option<SessionLimitsShape>,
+}
+
+/// Whether denials stop anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ModeWord {
+    /// They do.
+    Enforce,
+    /// They are logged; only the guard of inner addresses stops anything.
+    Observe,
+}
+
+/// What may be reached.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AllowShape {
+    /// Exact, `*.x` (one label), `**.x` (any depth, not the apex), an address, or `**` for any name.
+    pub(super) host: Placed<String>,
+    /// Ports and ranges ("8000-8100"); left out: 443 for https, 80 for http.
+    pub(super) ports: Option<Vec<PortWord>>,
+    /// Methods, or `read-only` for GET, HEAD and OPTIONS; left out: all. Needs tls: intercept.
+    pub(super) methods: Option<Placed<MethodWords>>,
+    /// Globs over the path; left out: all. Needs tls: intercept.
+    pub(super) paths: Option<Placed<Vec<Placed<String>>>>,
+    /// Whether TLS is opened and its requests judged, or relayed as it is.
+    pub(super) tls: Option<TlsWord>,
+    /// What a relayed tunnel may carry; left out: tls.
+    pub(super) protocols: Option<Vec<ProtocolWord>>,
+    /// Non-public ranges that this rule may dial; left out: none.
+    pub(super) addresses: Option<Vec<Placed<Written<Range>>>>,
+}
+
+/// An address or a range of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range(pub(super) IpNet);
+
+/// What may not be reached.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DenyShape {
+    /// Exact, `*.x` (one label), `**.x` (any depth, not the apex), an address, or `**` for any name.
+    pub(super) host: Placed<String>,
+    /// Ports and ranges ("8000-8100"); left out: every port.
+    pub(super) ports: Option<Vec<PortWord>>,
+    /// Methods, or `read-only` for GET, HEAD and OPTIONS; left out: all.
+    pub(super) methods: Option<Placed<MethodWords>>,
+    /// Globs over the path; left out: all.
+    pub(super) paths: Option<Placed<Vec<Placed<String>>>>,
+}
+
+/// What happens to TLS in a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum TlsWord {
+    /// Opened with a minted certificate: every request is judged.
+    Intercept,
+    /// Relayed as it is: only the name is known.
+    Tunnel,
+}
+
+/// What a relayed tunnel may carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ProtocolWord {
+    /// TLS whose server name is the tunnel's host.
+    Tls,
+    /// Plain HTTP.
+    Http,
+    /// SSH.
+    Ssh,
+    /// Anything.
+    Any,
+}
+
+/// What happens to credentials in requests.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecretsShape {
+    /// What is done about one that is on its way to a place where it does not belong.
+    pub(super) action: Option<ActionWord>,
+    /// More places where a credential belongs.
+    pub(super) permit: Option<Vec<Placed<PermitShape>>>,
+    /// Values that are matched exactly, in every encoding: `env:NAME`, `file:PATH`.
+    pub(super) known: Option<Vec<Placed<Written<SecretSource>>>>,
+}
+
+/// What is done about a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ActionWord {
+    /// The request is stopped.
+    Block,
+    /// It is replaced by other characters of the same length, in bodies that are text.
+    Mask,
+    /// It is told and let through.
+    Observe,
+}
+
+/// More places where a credential belongs.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PermitShape {
+    /// The kind of credential (exeat secrets rules).
+    pub(super) rule: Placed<String>,
+    /// The hosts.
+    pub(super) hosts: Vec<Written<HostPattern>>,
+}
+
+/// What each session may spend.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SessionLimitsShape {
+    /// Requests a minute.
+    pub(super) requests_per_minute: Option<NonZeroU32>,
+    /// Bytes sent over its whole life: 50MiB, 1GB.
+    pub(super) upload: Option<Written<Size>>,
+    /// Connections at one time.
+    pub(super) connections: Option<NonZeroU32>,
+}
+
+/// A session that is there from the start.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SessionShape {
+    /// Its name: 1 to 64 of a-z, 0-9, `.`, `_`, `-`.
+    pub(super) id: Placed<String>,
+    /// The policy that judges it.
+    pub(super) policy: Placed<String>,
+    /// Its token: `env:NAME` or `file:PATH`.
+    pub(super) token: Placed<String>,
+    /// What the agent is to do.
+    pub(super) task: Option<Placed<String>>,
+    /// Labels for the records.
+    pub(super) labels: Option<Placed<BTreeMap<String, String>>>,
+}
+
+/// Bounds of the whole process.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitsShape {
+    /// Connections of all sessions at one time.
+    pub(super) connections: Option<NonZeroU32>,
+    /// How long a request's head may take to arrive.
+    pub(super) head_timeout: Option<Placed<Written<Span>>>,
+    /// How long a TLS handshake may take.
+    pub(super) handshake_timeout: Option<Placed<Written<Span>>>,
+    /// How long a destination may take to accept a connection.
+    pub(super) connect_timeout: Option<Placed<Written<Span>>>,
+    /// How long a destination may think before its answer begins. Models think long.
+    pub(super) response_timeout: Option<Placed<Written<Span>>>,
+    /// How long a tunnel or a stream may be silent.
+    pub(super) idle_timeout: Option<Placed<Written<Span>>>,
+    /// How long a connection is kept for its next request.
+    pub(super) keep_alive_timeout: Option<Placed<Written<Span>>>,
+}
+
+/// A preset: rules that many policies need.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PresetShape {
+    /// Its name, the same as the file's.
+    pub(super) name: String,
+    /// What it is for, in a sentence.
+    pub(super) description: String,
+    /// Where the hosts are documented.
+    pub(super) documentation: Vec<String>,
+    /// Its rules.
+    pub(super) allow: Vec<Placed<AllowShape>>,
+}

@@ -1,0 +1,194 @@
+//! The journal as the rest of the gateway holds it.
+
+use super::feed::{BACKLOG, Feed};
+use super::file::{Error, LiveFile};
+use super::health::{Fault, Health, PATIENCE, Unavailable, problem};
+use super::queue::Queue;
+use super::settings::{Bounds, Durability, Settings};
+use super::syncer::Unsynced;
+use super::writer::Writer;
+use crate::telemetry::Metrics;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+use tokio::sync::{broadcast, watch};
+use tokio::time::timeout;
+
+/// How long a closing journal may take.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The record of all flows: a handle that is cheap to clone. The writer's thread ends with the last one.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    shared: Arc<Shared>,
+}
+
+/// What the handles, the writer and the syncer share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) queue: Queue,
+    pub(super) bounds: Bounds,
+    pub(super) health: Health,
+    /// The ticket of the last record that is written.
+    pub(super) written: watch::Sender<u64>,
+    pub(super) lines: broadcast::Sender<Arc<str>>,
+    pub(super) unsynced: Unsynced,
+    /// Where flows are counted as they end.
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl Journal {
+    /// Opens the journal and carries its chain on; a line that was cut by a crash is moved to `flows.cut` and
+    /// noted. Blocks for the time of a few reads.
+    pub fn open(settings: Settings) -> Result<Self, Error> {
+        Self::open_counting(settings, Arc::default())
+    }
+
+    /// Like [`open`](Self::open), with the metrics that flows are counted in as they end.
+    pub fn open_counting(settings: Settings, metrics: Arc<Metrics>) -> Result<Self, Error> {
+        Self::open_with(settings, metrics, Bounds::default())
+    }
+
+    #[cfg(test)]
+    pub(super) fn open_bounded(settings: Settings, bounds: Bounds) -> Result<Self, Error> {
+        Self::open_with(settings, Arc::default(), bounds)
+    }
+
+    fn open_with(settings: Settings, metrics: Arc<Metrics>, bounds: Bounds) -> Result<Self, Error> {
+        let (file, resumed) = LiveFile::open(&settings.journal)?;
+        let shared = Arc::new(Shared {
+            queue: Queue::new(),
+            bounds,
+            health: Health::new(),
+            written: watch::Sender::new(0),
+            lines: broadcast::Sender::new(BACKLOG),
+            unsynced: Unsynced::default(),
+            metrics,
+        });
+        let writer = Writer::new(Arc::clone(&shared), file, resumed, settings.durability);
+        spawn("journal", move || writer.run())?;
+        let syncer = Arc::clone(&shared);
+        spawn("journal-sync", move || syncer.unsynced.run(&syncer.health))?;
+        Ok(Self { inner: Arc::new(Inner { settings, shared }) })
+    }
+
+    /// Whether a flow could be recorded now.
+    #[must_use]
+    pub fn healthy(&self) -> bool {
+        self.check().is_ok()
+    }
+
+    /// Waits up to two seconds while too many records wait for the disk: what a request does before it opens
+    /// its [`Recorder`](super::Recorder). Does not wait at all in the ordinary case.
+    pub async fn ready(&self) -> Result<(), Unavailable> {
+        if self.check() != Err(Unavailable::Full) {
+            return self.check();
+        }
+        let mut written = self.shared().written.subscribe();
+        let room = async {
+            while self.check() == Err(Unavailable::Full) && written.changed().await.is_ok() {}
+            self.check()
+        };
+        timeout(PATIENCE, room).await.unwrap_or(Err(Unavailable::Full))
+    }
+
+    /// Resolves once the journal has not been writable for two seconds, or is closed: whoever holds a tunnel
+    /// open then closes it, since nothing could record how it goes on (R8).
+    pub fn broken(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut faults = self.shared().health.watch();
+        async move {
+            // The journal is gone with all its handles: nothing can be recorded either.
+            while let Ok(faults_now) = faults.wait_for(|&faults| faults != 0).await.map(|faults| *faults) {
+                let recovery = faults.wait_for(|&faults| faults == 0);
+                if problem(faults_now) == Err(Unavailable::Closed) || timeout(PATIENCE, recovery).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Resolves once nothing is wrong with the journal, or it is gone.
+    pub fn recovered(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut faults = self.shared().health.watch();
+        async move { drop(faults.wait_for(|&faults| faults == 0).await) }
+    }
+
+    /// The lines written from now on.
+    #[must_use]
+    pub fn feed(&self) -> Feed {
+        Feed::new(self.shared().lines.subscribe(), &self.shared().health)
+    }
+
+    /// Opens the file anew, for a log rotator that has moved it (SIGHUP). Nothing is lost without it: the
+    /// writer sees by itself when the file is no longer at its place.
+    pub fn reopen(&self) {
+        self.shared().queue.order_reopen();
+    }
+
+    /// Writes and syncs what waits and takes no more records. An error: what waited could not be written
+    /// within five seconds.
+    pub async fn close(&self) -> Result<(), Unavailable> {
+        let mut faults = self.shared().health.watch();
+        self.shared().queue.order_close();
+        let closed = faults.wait_for(|faults| faults & Fault::Closed as u8 != 0);
+        match timeout(CLOSE_WITHIN, closed).await {
+            Ok(Ok(faults)) if *faults == Fault::Closed as u8 => Ok(()),
+            Ok(_) => Err(Unavailable::Failing),
+            Err(_) => Err(Unavailable::Stalled),
+        }
+    }
+
+    /// The directory of the files.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.inner.settings.journal
+    }
+
+    /// When a record counts as written.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        self.inner.settings.durability
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+
+    pub(super) fn check(&self) -> Result<(), Unavailable> {
+        let shared = self.shared();
+        shared.health.check()?;
+        if shared.queue.is_full(&shared.bounds) { Err(Unavailable::Full) } else { Ok(()) }
+    }
+
+    /// Resolves once the record with this ticket is written. The record stays in the queue after an error.
+    pub(super) async fn written(&self, ticket: u64) -> Result<(), Unavailable> {
+        let mut written = self.shared().written.subscribe();
+        let mut faults = self.shared().health.watch();
+        let outcome = async {
+            tokio::select! {
+                biased;
+                _ = written.wait_for(|&written| written >= ticket) => Ok(()),
+                faults = faults.wait_for(|&faults| faults != 0) => problem(faults.map_or(Fault::Closed as u8, |faults| *faults)),
+            }
+        };
+        timeout(PATIENCE, outcome).await.unwrap_or(Err(Unavailable::Stalled))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.queue.order_close();
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    // Never joined: a write that hangs must not hang the exit; `close` waits as long as is right.
+    thread::Builder::new().name(name.into()).spawn(run).map(drop).map_err(Error::Thread)
+}

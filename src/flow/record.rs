@@ -1,0 +1,367 @@
+//! One flow's record: what it holds and how it becomes a line.
+
+use super::redact::{FIELD, LIST, SHORT_FIELD, cut};
+use super::{FlowId, json};
+use crate::reason::Reason;
+use crate::secrets::Finding;
+use crate::telemetry::{Direction, Metrics};
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How a flow ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It passed.
+    Allowed,
+    /// Exeat decided against it.
+    Denied,
+    /// It passed, and would have been denied if the policy were enforced.
+    Observed,
+    /// The way failed, here, downstream or upstream.
+    Failed,
+}
+
+/// What was done with the flow's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// A request that was judged and sent on.
+    Forward,
+    /// A tunnel whose bytes were not looked into.
+    Relay,
+    /// A tunnel whose TLS was opened; its requests have records of their own, with this one as parent.
+    Intercept,
+    /// WebSocket messages.
+    Websocket,
+}
+
+/// A stretch of a flow's time, ended by [`Recorder::mark`](super::Recorder::mark).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// From the flow's begin to the decision.
+    Decide = 0,
+    /// Resolving and vetting the name.
+    Dns = 1,
+    /// Connecting upstream.
+    Connect = 2,
+    /// The TLS handshake upstream.
+    Tls = 3,
+    /// From the way upstream being ready to the first byte of the answer.
+    FirstByte = 4,
+}
+
+/// Who a flow belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SessionInfo {
+    /// The session's id.
+    pub id: Arc<str>,
+    /// The name of its policy.
+    pub policy: Arc<str>,
+    /// The hash of the rules that were in force.
+    pub policy_hash: Arc<str>,
+    /// What the session was opened for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<Arc<str>>,
+    /// The operator's labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+/// What was agreed with the upstream in TLS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UpstreamTls {
+    /// `TLSv1.3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<Cow<'static, str>>,
+    /// `h2`, `http/1.1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpn: Option<Cow<'static, str>>,
+    /// The name that was sent and checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sni: Option<Arc<str>>,
+}
+
+impl Verdict {
+    /// As the record says it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Allowed => "allowed",
+            Verdict::Denied => "denied",
+            Verdict::Observed => "observed",
+            Verdict::Failed => "failed",
+        }
+    }
+}
+
+/// The target as it is shown.
+#[derive(Debug, Serialize)]
+pub(super) struct ShownTarget {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) scheme: Option<&'static str>,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) method: Cow<'static, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) path: Option<String>,
+}
+
+/// What decided a flow's end, if it did not simply pass.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) verdict: Verdict,
+    pub(super) reason: Reason,
+    pub(super) rule: Option<Arc<str>>,
+}
+
+/// Everything that is known about one flow.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) id: FlowId,
+    pub(super) ts: Timestamp,
+    /// Microseconds from the journal's opening to the flow's begin, on the monotonic clock (T35).
+    pub(super) mono: u64,
+    pub(super) started: Instant,
+    pub(super) marked: Instant,
+    pub(super) phases: [Option<u64>; 5],
+    pub(super) parent: Option<FlowId>,
+    pub(super) session: Option<Arc<SessionInfo>>,
+    pub(super) downstream: SocketAddr,
+    pub(super) target: Option<ShownTarget>,
+    pub(super) upstream: Option<SocketAddr>,
+    pub(super) tls: Option<UpstreamTls>,
+    pub(super) mode: Option<Mode>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) rule: Option<Arc<str>>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) status: Option<u16>,
+    pub(super) up: u64,
+    pub(super) down: u64,
+    pub(super) error: Option<String>,
+    pub(super) truncated: bool,
+}
+
+impl Record {
+    /// Counts the flow, now that it has ended.
+    pub(super) fn count(&self, metrics: &Metrics) {
+        let outcome = self.outcome.as_ref();
+        let reason = outcome.map(|outcome| outcome.reason.code());
+        metrics.flow(outcome.map_or(Verdict::Allowed, |outcome| outcome.verdict).as_str(), reason);
+        if self.up > 0 {
+            metrics.bytes(Direction::Up, self.up);
+        }
+        if self.down > 0 {
+            metrics.bytes(Direction::Down, self.down);
+        }
+        let took = |phase: Phase| self.phases[phase as usize].map(Duration::from_micros);
+        if let Some(time) = took(Phase::Decide) {
+            metrics.decided_in(time);
+        }
+        if let Some(time) = took(Phase::Dns) {
+            metrics.resolved_in(time);
+        }
+        if let Some(time) = took(Phase::Connect) {
+            metrics.connected_in(time);
+        }
+    }
+
+    pub(super) fn new(downstream: SocketAddr, opened: Instant) -> Self {
+        let (ts, now) = (Timestamp::now(), Instant::now());
+        Self {
+            id: FlowId::at(ts),
+            ts,
+            mono: micros(now.saturating_duration_since(opened)),
+            started: now,
+            marked: now,
+            phases: [None; 5],
+            parent: None,
+            session: None,
+            downstream,
+            target: None,
+            upstream: None,
+            tls: None,
+            mode: None,
+            outcome: None,
+            rule: None,
+            findings: Vec::new(),
+            status: None,
+            up: 0,
+            down: 0,
+            error: None,
+            truncated: false,
+        }
+    }
+
+    /// The text within the bound of a field; notes on the record if it was cut.
+    pub(super) fn fit<'a>(&mut self, text: &'a str, limit: usize) -> &'a str {
+        let (text, was_cut) = cut(text, limit);
+        self.truncated |= was_cut;
+        text
+    }
+
+    /// The same for a text that is shared: copied only if it must be cut.
+    pub(super) fn fit_shared(&mut self, text: Arc<str>, limit: usize) -> Arc<str> {
+        if text.len() <= limit { text } else { self.fit(&text, limit).into() }
+    }
+
+    pub(super) fn add_findings(&mut self, findings: Vec<Finding>) {
+        for mut finding in findings {
+            if self.findings.len() >= LIST {
+                self.truncated = true;
+                return;
+            }
+            finding.rule = self.fit_shared(finding.rule, SHORT_FIELD);
+            finding.place = finding.place.map(|place| self.fit_shared(place, SHORT_FIELD));
+            self.findings.push(finding);
+        }
+    }
+
+    pub(super) fn set_session(&mut self, session: Arc<SessionInfo>) {
+        let texts = [&session.id, &session.policy, &session.policy_hash].into_iter().chain(&session.task);
+        let fits = texts.into_iter().all(|text| text.len() <= FIELD)
+            && session.labels.len() <= LIST
+            && session.labels.iter().all(|(name, value)| name.len() <= SHORT_FIELD && value.len() <= FIELD);
+        self.session = Some(if fits { session } else { Arc::new(self.cut_session(&session)) });
+    }
+
+    fn cut_session(&mut self, session: &SessionInfo) -> SessionInfo {
+        self.truncated |= session.labels.len() > LIST;
+        let mut fit = |text: &Arc<str>, limit| self.fit_shared(Arc::clone(text), limit);
+        SessionInfo {
+            id: fit(&session.id, FIELD),
+            policy: fit(&session.policy, FIELD),
+            policy_hash: fit(&session.policy_hash, FIELD),
+            task: session.task.as_ref().map(|task| fit(task, FIELD)),
+            labels: session
+                .labels
+                .iter()
+                .take(LIST)
+                .map(|(name, value)| (fit(name, SHORT_FIELD), fit(value, FIELD)))
+                .collect(),
+        }
+    }
+
+    /// Writes the record as a JSON object, without the members that the chain adds.
+    pub(super) fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        let [decide, dns, connect, tls, first_byte] = self.phases;
+        let outcome = self.outcome.as_ref();
+        json::write(
+            out,
+            &Shape {
+                ts: Micros(self.ts),
+                mono: self.mono,
+                flow: self.id,
+                parent: self.parent,
+                session: self.session.as_deref(),
+                downstream: Downstream { address: self.downstream },
+                target: self.target.as_ref(),
+                upstream: Upstream::of(self),
+                mode: self.mode,
+                verdict: outcome.map_or(Verdict::Allowed, |outcome| outcome.verdict),
+                reason: outcome.map(|outcome| outcome.reason.code()),
+                rule: outcome.and_then(|outcome| outcome.rule.as_deref()).or(self.rule.as_deref()),
+                findings: &self.findings,
+                status: self.status,
+                bytes: Bytes { up: self.up, down: self.down },
+                timing: Timing { decide, dns, connect, tls, first_byte, total: micros(self.started.elapsed()) },
+                error: self.error.as_deref(),
+                truncated: self.truncated,
+            },
+        )
+    }
+}
+
+pub(super) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A time in UTC with six digits after the second.
+pub(super) struct Micros(pub(super) Timestamp);
+
+impl Serialize for Micros {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:.6}", self.0))
+    }
+}
+
+/// The members of a line, in their order.
+#[derive(Serialize)]
+struct Shape<'a> {
+    ts: Micros,
+    mono: u64,
+    flow: FlowId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<FlowId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<&'a SessionInfo>,
+    downstream: Downstream,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a ShownTarget>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<Upstream<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<Mode>,
+    verdict: Verdict,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[Finding]>::is_empty")]
+    findings: &'a [Finding],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    bytes: Bytes,
+    timing: Timing,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
+}
+
+#[derive(Serialize)]
+struct Downstream {
+    address: SocketAddr,
+}
+
+#[derive(Serialize)]
+struct Upstream<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<&'a UpstreamTls>,
+}
+
+impl<'a> Upstream<'a> {
+    fn of(record: &'a Record) -> Option<Self> {
+        let known = record.upstream.is_some() || record.tls.is_some();
+        known.then_some(Self { address: record.upstream, tls: record.tls.as_ref() })
+    }
+}
+
+#[derive(Serialize)]
+struct Bytes {
+    up: u64,
+    down: u64,
+}
+
+/// Microseconds.
+#[derive(Serialize)]
+struct Timing {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decide: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connect: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_byte: Option<u64>,
+    total: u64,
+}

@@ -1,0 +1,187 @@
+//! Header and trailer fields, in the order and spelling in which they came.
+
+use bytes::Bytes;
+use std::ops::Range;
+
+/// Field lines over the bytes that they came in: nothing is copied, order and case are kept.
+#[derive(Clone, Debug, Default)]
+pub struct Fields {
+    bytes: Bytes,
+    spans: Vec<Span>,
+}
+
+#[derive(Clone, Debug)]
+struct Span {
+    name: Range<u32>,
+    value: Range<u32>,
+}
+
+/// One field line: the name as spelled, the value without white space around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// A token (RFC 9110 §5.6.2), never empty.
+    pub name: &'a [u8],
+    /// Visible ASCII, obs-text, spaces and tabs inside; no control characters.
+    pub value: &'a [u8],
+}
+
+/// Why field lines were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FieldsError {
+    /// A line that starts with white space: obs-fold, or a field hidden from one of two parsers.
+    #[error("a field line starts with white space")]
+    Folded,
+    /// No colon, no name, or a character in the name that no token has; white space before the colon counts.
+    #[error("a field line has no well-formed name")]
+    BadName,
+    /// A control character in a value.
+    #[error("a field value holds a control character")]
+    BadValue,
+    /// More lines than the limit.
+    #[error("there are too many field lines")]
+    TooMany,
+}
+
+impl Field<'_> {
+    /// Whether this is the field of that name, given in lower case.
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+}
+
+impl Fields {
+    /// Parses field lines, each ended by CRLF, from `bytes[start..end]`.
+    pub(super) fn parse(bytes: Bytes, lines: Range<usize>, max: usize) -> Result<Self, FieldsError> {
+        let mut spans = Vec::with_capacity(16);
+        let mut at = lines.start;
+        while at < lines.end {
+            // The caller found every line's CRLF already.
+            let length = memchr::memchr(b'\n', &bytes[at..lines.end]).ok_or(FieldsError::BadValue)?;
+            let line = &bytes[at..at + length - 1];
+            if spans.len() == max {
+                return Err(FieldsError::TooMany);
+            }
+            let (name, value) = split_line(line)?;
+            spans.push(Span { name: shift(name, at), value: shift(value, at) });
+            at += length + 1;
+        }
+        Ok(Self { bytes, spans })
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
+        self.spans.iter().map(|span| Field { name: self.slice(&span.name), value: self.slice(&span.value) })
+    }
+
+    /// The values of every field of that name (in lower case), in order.
+    pub fn values(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
+        self.iter().filter(move |field| field.is(name)).map(|field| field.value)
+    }
+
+    /// The value of the first field of that name.
+    #[must_use]
+    pub fn first(&self, name: &'static str) -> Option<&[u8]> {
+        self.values(name).next()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    fn slice(&self, range: &Range<u32>) -> &[u8] {
+        &self.bytes[range.start as usize..range.end as usize]
+    }
+}
+
+/// The members of a comma-separated list (RFC 9110 §5.6.1), trimmed; empty ones are left in.
+pub fn list_tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// Whether a byte may stand in a token (RFC 9110 §5.6.2).
+pub(super) const fn is_token_byte(byte: u8) -> bool {
+    TOKEN[byte as usize]
+}
+
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric()
+            || matches!(
+                b,
+                b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            );
+        byte += 1;
+    }
+    table
+};
+
+fn split_line(line: &[u8]) -> Result<(Range<usize>, Range<usize>), FieldsError> {
+    if matches!(line.first(), Some(b' ' | b'\t')) {
+        return Err(FieldsError::Folded);
+    }
+    let colon = line.iter().position(|&byte| !is_token_byte(byte)).filter(|&at| at > 0 && line[at] == b':');
+    let colon = colon.ok_or(FieldsError::BadName)?;
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let value = &line[colon + 1..];
+    let start = colon + 1 + value.iter().take_while(|byte| is_blank(byte)).count();
+    let end = line.len() - line[start..].iter().rev().take_while(|byte| is_blank(byte)).count();
+    let is_control = |&byte: &u8| (byte < 0x20 && byte != b'\t') || byte == 0x7f;
+    if line[start..end].iter().any(is_control) {
+        return Err(FieldsError::BadValue);
+    }
+    Ok((0..colon, start..end))
+}
+
+// Heads are bounded far below 4 GiB.
+#[allow(clippy::cast_possible_truncation)]
+fn shift(range: Range<usize>, by: usize) -> Range<u32> {
+    (range.start + by) as u32..(range.end + by) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &'static [u8]) -> Result<Vec<(String, String)>, FieldsError> {
+        let fields = Fields::parse(Bytes::from_static(text), 0..text.len(), 4)?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(fields.iter().map(|field| (text(field.name), text(field.value))).collect())
+    }
+
+    #[test]
+    fn fields_keep_order_and_spelling_and_lose_outer_blanks() {
+        let fields = parse(b"HOST: a\r\nx-B:\t b c \t\r\nEmpty:\r\n").unwrap();
+        assert_eq!(fields, [("HOST", "a"), ("x-B", "b c"), ("Empty", "")].map(|(n, v)| (n.to_owned(), v.to_owned())));
+    }
+
+    #[test]
+    fn every_malformed_line_is_refused() {
+        for (text, error) in [
+            (&b" a: b\r\n"[..], FieldsError::Folded),
+            (b"a: b\r\n c\r\n", FieldsError::Folded),
+            (b"\ta: b\r\n", FieldsError::Folded),
+            (b"a : b\r\n", FieldsError::BadName),
+            (b"a\t: b\r\n", FieldsError::BadName),
+            (b": b\r\n", FieldsError::BadName),
+            (b"a b\r\n", FieldsError::BadName),
+            (b"a b: c\r\n", FieldsError::BadName),
+            (b"a(x)@: c\r\n", FieldsError::BadName),
+            (b"\xefoo: c\r\n", FieldsError::BadName),
+            (b"a\x85: c\r\n", FieldsError::BadName),
+            (b"a\0: c\r\n", FieldsError::BadName),
+            (b"a: b\0c\r\n", FieldsError::BadValue),
+            (b"a: b\rX: c\r\n", FieldsError::BadValue),
+            (b"a: \x0b5\r\n", FieldsError::BadValue),
+            (b"a: \x7f\r\n", FieldsError::BadValue),
+            (b"a: 1\r\na: 2\r\na: 3\r\na: 4\r\na: 5\r\n", FieldsError::TooMany),
+        ] {
+            assert_eq!(parse(text), Err(error), "{text:?}");
+        }
+    }
+}

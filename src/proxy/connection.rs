@@ -1,0 +1,327 @@
+//! One downstream connection: its requests one after another, and the tunnel that it may become.
+
+use super::error::Error;
+use super::forward::{Admitted, forward};
+use super::headers::{check_request, host_fields};
+use super::identify::{Identity, Remembered};
+use super::interrupt::{Cause, Interrupt};
+use super::tunnel::{self, Opened};
+use super::{Limits, Shared, gate, refusal};
+use crate::flow::{FlowId, Mode, Recorder, Unavailable};
+use crate::http1::{Framing, HeadScan, RequestHead, request_framing};
+use crate::net::{Authority, Target};
+use crate::reason::{Denial, Reason};
+use crate::session::ConnectionSlot;
+use crate::wire::{Stream, Wire};
+use http::Method;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// One end of a flow towards the agent: a connection to the proxy, or the inside of a tunnel.
+pub(super) struct Leg {
+    pub(super) wire: Wire,
+    pub(super) peer: SocketAddr,
+    pub(super) interrupt: Interrupt,
+    /// What was written before the present request's answer.
+    written_before: u64,
+    remembered: Remembered,
+    inside: Option<Inside>,
+}
+
+/// What a leg inside a tunnel inherits: its requests are this session's and for this authority.
+pub(super) struct Inside {
+    pub(super) identity: Identity,
+    pub(super) authority: Authority,
+    pub(super) flow: FlowId,
+    /// The tunnel's own flow ends with the leg.
+    pub(super) recorder: Recorder,
+    /// Given back when the leg ends.
+    pub(super) _slot: Option<ConnectionSlot>,
+}
+
+/// What comes after a request.
+enum Next {
+    /// Another request.
+    Request,
+    /// The end: all was answered.
+    Close,
+    /// The end, with unread bytes of a body in the way.
+    Linger,
+    /// The end, from outside, between two requests.
+    Interrupted(Cause),
+    /// The connection is a tunnel now.
+    Tunnel(Box<Opened>),
+}
+
+impl Leg {
+    pub(super) fn new(wire: Wire, peer: SocketAddr, interrupt: Interrupt) -> Self {
+        Self { wire, peer, interrupt, written_before: 0, remembered: Remembered::default(), inside: None }
+    }
+
+    /// The inside of a tunnel, over TLS that ends here.
+    pub(super) fn inside(wire: Wire, peer: SocketAddr, interrupt: Interrupt, inside: Inside) -> Self {
+        Self { inside: Some(inside), ..Self::new(wire, peer, interrupt) }
+    }
+
+    /// Whether a part of the present request's answer has left: a refusal can't be written any more.
+    fn has_answered(&self) -> bool {
+        self.wire.written() > self.written_before
+    }
+
+    pub(super) fn take_slot(&mut self) -> Option<ConnectionSlot> {
+        self.remembered.take_slot()
+    }
+}
+
+/// Serves one connection to its end: the proxy's own leg first, then the inside of the tunnel that it
+/// may open. One loop, no recursion.
+pub(super) async fn serve(shared: Arc<Shared>, socket: TcpStream, peer: SocketAddr) {
+    let interrupt = shared.interrupt();
+    let mut leg = Leg::new(Wire::new(Stream::Plain(socket)), peer, interrupt);
+    loop {
+        match serve_requests(&shared, &mut leg).await {
+            Next::Tunnel(opened) => match Box::pin(tunnel::enter(&shared, leg, *opened)).await {
+                Some(inner) => leg = inner,
+                None => return,
+            },
+            next => return close(leg, next).await,
+        }
+    }
+}
+
+async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
+    loop {
+        if leg.wire.input.is_empty()
+            && let Some(end) = wait_for_request(shared, leg).await
+        {
+            return end;
+        }
+        let opened = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));
+        let Ok(mut recorder) = opened else {
+            refusal::write_unrecorded(leg.wire.head_buffer(), Reason::LogUnavailable);
+            // The connection closes, whether this was read or not.
+            let _ = leg.interrupt.during(leg.wire.flush()).await;
+            return Next::Linger;
+        };
+        leg.written_before = leg.wire.written();
+        let mut request = Request::default();
+        let outcome = handle(shared, leg, &mut recorder, &mut request).await;
+        let next = match outcome {
+            Ok(Next::Tunnel(mut opened)) => {
+                opened.recorder = Some(recorder);
+                return Next::Tunnel(opened);
+            }
+            Ok(next) => match shared.finish(recorder).await {
+                Ok(()) => next,
+                // The last bytes were held back until the record was safe; they stay here.
+                Err(error) => unrecorded(leg, &error),
+            },
+            Err(error) => refuse(shared, leg, recorder, &request, &error).await,
+        };
+        leg.interrupt.arm(shared.limits.idle_timeout);
+        match leg.interrupt.during(leg.wire.flush()).await {
+            Ok(Ok(())) if matches!(next, Next::Request) => {}
+            Ok(Ok(())) => return next,
+            _ => return Next::Close,
+        }
+    }
+}
+
+/// Waits for a request's first byte, or tells how the connection ends without one.
+async fn wait_for_request(shared: &Shared, leg: &mut Leg) -> Option<Next> {
+    if leg.interrupt.is_draining() {
+        return Some(Next::Close);
+    }
+    leg.wire.release_buffer();
+    leg.interrupt.arm(shared.limits.keep_alive_timeout);
+    match leg.interrupt.while_idle(leg.wire.fill()).await {
+        Ok(Ok(read)) if read > 0 => None,
+        Ok(_) | Err(Cause::Deadline | Cause::Draining) => Some(Next::Close),
+        Err(cause) => Some(Next::Interrupted(cause)),
+    }
+}
+
+/// An answer whose record can't be written does not go out: in its place the client is told so, unless a
+/// part of it has left.
+fn unrecorded(leg: &mut Leg, error: &Unavailable) -> Next {
+    tracing::warn!(%error, "an answer is held back: its record can't be written");
+    leg.wire.discard_queued();
+    if leg.has_answered() {
+        return Next::Close;
+    }
+    refusal::write_unrecorded(leg.wire.head_buffer(), Reason::LogUnavailable);
+    Next::Linger
+}
+
+/// What is known of a request when it is refused.
+#[derive(Default)]
+struct Request {
+    method: Option<Method>,
+    authority: Option<Authority>,
+    identity: Option<Identity>,
+    /// Nothing of it is left to be read.
+    is_read: bool,
+}
+
+/// Steps 2 to 9 for one request. What it returns is recorded, then flushed.
+async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request: &mut Request) -> Result<Next, Error> {
+    let head = read_head(shared, leg).await?;
+    request.method = Some(head.method.clone());
+    let framing = request_framing(&head).map_err(Error::Framing)?;
+    let asks = check_request(&head.fields, head.version)?;
+    request.is_read = framing == Framing::None && !asks.close;
+    let identity = identify(shared, leg, &head)?;
+    recorder.session(identity.info.clone());
+    request.identity = Some(identity.clone());
+    leg.interrupt.watch_session(&identity.live.ended);
+    if head.method == Method::CONNECT {
+        return connect(shared, leg, recorder, request, &head, framing, identity).await;
+    }
+    let host = host_fields(&head.fields, head.version);
+    let target = match &leg.inside {
+        None => Target::absolute(head.method.clone(), head.target(), host),
+        Some(inside) => Target::inside(head.method.clone(), head.target(), host, &inside.authority),
+    };
+    let target = target.map_err(Error::Target)?;
+    request.authority = Some(target.authority.clone());
+    match &leg.inside {
+        None => recorder.mode(Mode::Forward),
+        Some(inside) => {
+            recorder.mode(Mode::Intercept);
+            recorder.parent(inside.flow);
+        }
+    }
+    let permit = gate::admit(&identity, &target, &head.fields, recorder)?;
+    let admitted = Admitted { head, target, permit, framing, asks, identity };
+    request.is_read = false;
+    match forward(shared, leg, recorder, &admitted).await {
+        Ok(true) => Ok(Next::Request),
+        Ok(false) if framing == Framing::None => Ok(Next::Close),
+        Ok(false) => Ok(Next::Linger),
+        Err(error) => {
+            request.is_read = framing == Framing::None && !admitted.asks.close;
+            Err(error)
+        }
+    }
+}
+
+/// Step 2: a whole head, within its time and size.
+async fn read_head(shared: &Shared, leg: &mut Leg) -> Result<RequestHead, Error> {
+    leg.interrupt.arm(shared.limits.head_timeout);
+    let limits = &shared.limits.head;
+    let mut scan = HeadScan::default();
+    loop {
+        if let Some(length) = scan.find_end(&leg.wire.input, limits).map_err(Error::Head)? {
+            return RequestHead::take(&mut leg.wire.input, length, limits).map_err(Error::Head);
+        }
+        match leg.interrupt.during(leg.wire.fill()).await {
+            Ok(Ok(0)) => return Err(Error::Cut),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(Error::ClientGone(Some(error))),
+            Err(Cause::Deadline) => return Err(Error::ClientSlow),
+            Err(cause) => return Err(Error::Interrupted(cause)),
+        }
+    }
+}
+
+/// Step 3: the session of this request. Inside a tunnel it is the tunnel's, under the policy of now.
+fn identify(shared: &Shared, leg: &mut Leg, head: &RequestHead) -> Result<Identity, Error> {
+    match &mut leg.inside {
+        None => Ok(leg.remembered.identify(shared, &head.fields)?),
+        Some(inside) => {
+            inside.identity.refresh(shared)?;
+            Ok(inside.identity.clone())
+        }
+    }
+}
+
+/// Steps 4 to 7 for a CONNECT, all before its 200; a relay is dialled before it too.
+async fn connect(
+    shared: &Shared,
+    leg: &mut Leg,
+    recorder: &mut Recorder,
+    request: &mut Request,
+    head: &RequestHead,
+    framing: Framing,
+    identity: Identity,
+) -> Result<Next, Error> {
+    if leg.inside.is_some() {
+        return Err(Denial::new(Reason::MethodNotSupported).because("a CONNECT inside a tunnel").into());
+    }
+    if framing != Framing::None {
+        return Err(Denial::new(Reason::BadFraming).because("a CONNECT has no body").into());
+    }
+    let own = leg.wire.stream().socket().local_addr().ok();
+    let own = own.map(|own| Authority { host: own.ip().into(), port: own.port() });
+    let host = host_fields(&head.fields, head.version);
+    let authority = Target::connect(head.target(), host, own.as_ref()).map_err(Error::Target)?;
+    request.authority = Some(authority.clone());
+    let permit = gate::admit_tunnel(&identity, &authority, recorder)?;
+    leg.interrupt.arm(shared.limits.connect_timeout * 3);
+    let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
+    let upstream = leg.interrupt.during(dial).await.map_err(Error::Interrupted)??;
+    Ok(Next::Tunnel(Box::new(Opened { authority, permit, identity, upstream, recorder: None })))
+}
+
+/// Records and answers a request that ends short of its answer.
+async fn refuse(shared: &Shared, leg: &mut Leg, mut recorder: Recorder, request: &Request, error: &Error) -> Next {
+    let denial = error.denial();
+    recorder.denied(&denial);
+    if let Some(cause) = error.cause() {
+        recorder.error(cause);
+    }
+    // Half an answer is on its way, or nobody is there to read one.
+    let is_silent = leg.has_answered() || matches!(error, Error::ClientGone(_));
+    if !is_silent {
+        recorder.status(denial.reason.status());
+    }
+    let flow = recorder.id();
+    let recorded = recorder.finish_durable().await;
+    leg.wire.discard_queued();
+    if is_silent {
+        // All that is left is to cut it where the client can see it: no last chunk, no clean end.
+        return Next::Close;
+    }
+    let headless = request.method.as_ref() == Some(&Method::HEAD);
+    let close = !request.is_read || recorded.is_err() || shared.is_draining() || loses_step(denial.reason);
+    let context = refusal::Context {
+        flow: Some(flow),
+        session: request.identity.as_ref().map(|identity| identity.live.session.id.as_str()),
+        authority: request.authority.as_ref(),
+        headless,
+        close,
+    };
+    match recorded {
+        Ok(()) => refusal::write(leg.wire.head_buffer(), &denial, &context),
+        Err(_) => refusal::write_unrecorded(leg.wire.head_buffer(), Reason::LogUnavailable),
+    }
+    if close { Next::Linger } else { Next::Request }
+}
+
+/// Whether client and gateway may differ about where the next request begins, or whether there is one.
+fn loses_step(reason: Reason) -> bool {
+    !matches!(reason.status(), 403 | 405 | 407 | 421 | 429 | 502..=504)
+}
+
+/// Closes a connection so that its last answer arrives: written off, then (where unread bytes would
+/// turn the close into a reset) read on for a moment and thrown away.
+async fn close(mut leg: Leg, end: Next) {
+    if let Some(mut inside) = leg.inside.take() {
+        if let Next::Interrupted(cause) = end {
+            inside.recorder.denied(&Error::Interrupted(cause).denial());
+        }
+        inside.recorder.finish();
+    }
+    let goodbye = async {
+        if leg.wire.shutdown().await.is_err() || !matches!(end, Next::Linger) {
+            return;
+        }
+        while matches!(leg.wire.fill().await, Ok(read) if read > 0) {
+            leg.wire.input.clear();
+        }
+    };
+    // Whatever is left after that is the peer's loss.
+    let _ = timeout(Limits::LINGER, goodbye).await;
+}

@@ -1,0 +1,105 @@
+//! The one gate: every request of every way in is admitted here, in one order.
+
+use super::Shared;
+use super::error::Error;
+use super::identify::Identity;
+use crate::dns::Vetted;
+use crate::flow::{Phase, Recorder};
+use crate::http1::Fields;
+use crate::net::{Authority, Host, Target};
+use crate::policy::Permit;
+use crate::reason::{Denial, Reason};
+use crate::secrets::{Disposition, Finding, HeadView};
+use std::time::Instant;
+
+/// Steps 5 and 6 for a request: budget, decision, scan of the head. No name has been looked up yet.
+pub(super) fn admit(
+    identity: &Identity,
+    target: &Target,
+    fields: &Fields,
+    recorder: &mut Recorder,
+) -> Result<Permit, Error> {
+    recorder.target(target, |text| identity.ruleset.guard.redact(text));
+    spend_request(identity)?;
+    let permit = identity.ruleset.policy.decide(target)?;
+    note_permit(&permit, recorder);
+    let fields = scannable(fields);
+    let findings = identity.ruleset.guard.scan_head(&HeadView {
+        host: &target.authority.host,
+        method: target.method.as_str(),
+        path: target.path.path(),
+        query: target.path.query(),
+        fields: &fields,
+        trailers: false,
+    });
+    judge(findings, recorder)?;
+    recorder.mark(Phase::Decide);
+    Ok(permit)
+}
+
+/// Steps 5 and 6 for a CONNECT, whose head has a host and nothing else to go out.
+pub(super) fn admit_tunnel(
+    identity: &Identity,
+    authority: &Authority,
+    recorder: &mut Recorder,
+) -> Result<Permit, Error> {
+    recorder.tunnel(authority, |text| identity.ruleset.guard.redact(text));
+    spend_request(identity)?;
+    let permit = identity.ruleset.policy.decide_tunnel(authority)?;
+    note_permit(&permit, recorder);
+    let view =
+        HeadView { host: &authority.host, method: "CONNECT", path: "", query: None, fields: &[], trailers: false };
+    judge(identity.ruleset.guard.scan_head(&view), recorder)?;
+    recorder.mark(Phase::Decide);
+    Ok(permit)
+}
+
+/// Step 7: every address of the answer vetted.
+pub(super) async fn resolve(shared: &Shared, permit: &Permit, recorder: &mut Recorder) -> Result<Vetted, Error> {
+    let vetted = shared.resolver.resolve(permit).await.map_err(Error::Dns)?;
+    recorder.mark(Phase::Dns);
+    Ok(vetted)
+}
+
+/// The trailers of a request pass the same scanner as its head.
+pub(super) fn scan_trailers(identity: &Identity, host: &Host, trailers: &Fields) -> Vec<Finding> {
+    let fields = scannable(trailers);
+    let view = HeadView { host, method: "", path: "", query: None, fields: &fields, trailers: true };
+    identity.ruleset.guard.scan_head(&view)
+}
+
+/// The denial that blocking findings amount to.
+pub(super) fn blocking(findings: &[Finding]) -> Option<Denial> {
+    let finding = findings.iter().find(|finding| finding.disposition == Disposition::Blocked)?;
+    let surface = format!("{:?}", finding.surface).to_ascii_lowercase();
+    let place = finding.place.as_deref().map(|place| format!(" {place}")).unwrap_or_default();
+    let detail = format!("rule {} in the {surface}{place}", finding.rule);
+    Some(Denial::new(Reason::SecretInRequest).by_rule(finding.rule.clone()).because(detail))
+}
+
+fn judge(findings: Vec<Finding>, recorder: &mut Recorder) -> Result<(), Error> {
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let denial = blocking(&findings);
+    recorder.findings(findings);
+    denial.map_or(Ok(()), |denial| Err(denial.into()))
+}
+
+fn spend_request(identity: &Identity) -> Result<(), Error> {
+    let spent = identity.live.budget.request(&identity.ruleset.limits, Instant::now());
+    spent.map_err(|exceeded| Error::Refused(exceeded.into()))
+}
+
+fn note_permit(permit: &Permit, recorder: &mut Recorder) {
+    recorder.rule(permit.rule().clone());
+    if let Some(denial) = permit.observed() {
+        recorder.observed(denial);
+    }
+}
+
+/// What of a head could carry a secret out: all but the credentials for the gateway itself, which go
+/// nowhere.
+fn scannable(fields: &Fields) -> Vec<(&[u8], &[u8])> {
+    fields.iter().filter(|field| !field.is("proxy-authorization")).map(|field| (field.name, field.value)).collect()
+}

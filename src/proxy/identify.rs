@@ -1,0 +1,87 @@
+//! Who asks: the credentials on this request, and nothing else (never a default session).
+
+use super::Shared;
+use crate::flow::SessionInfo;
+use crate::http1::Fields;
+use crate::reason::{Denial, Reason};
+use crate::session::{ConnectionSlot, Credentials, CredentialsBuffer, Ruleset};
+use crate::store::Live;
+use std::sync::Arc;
+
+/// A session as one connection knows it.
+#[derive(Clone)]
+pub(super) struct Identity {
+    pub(super) live: Arc<Live>,
+    pub(super) ruleset: Arc<Ruleset>,
+    pub(super) info: Arc<SessionInfo>,
+}
+
+impl Identity {
+    /// The session with the policy that is in force now. A session whose policy is gone has no
+    /// permission left.
+    fn new(shared: &Shared, live: Arc<Live>) -> Result<Self, Denial> {
+        let ruleset = shared
+            .ruleset(&live.session.policy)
+            .ok_or_else(|| Denial::new(Reason::SessionEnded).because("the session's policy is no longer configured"))?;
+        let session = &live.session;
+        let info = Arc::new(SessionInfo {
+            id: session.id.shared(),
+            policy: session.policy.clone(),
+            policy_hash: ruleset.policy.hash().clone(),
+            task: session.task.clone(),
+            labels: session.labels.clone(),
+        });
+        Ok(Self { live, ruleset, info })
+    }
+
+    /// The same session under the policy in force now: tunnels outlive reloads, decisions don't.
+    pub(super) fn refresh(&mut self, shared: &Shared) -> Result<(), Denial> {
+        if !self.live.is_live() {
+            return Err(Reason::SessionEnded.into());
+        }
+        let in_force = shared.ruleset(&self.live.session.policy);
+        if !in_force.is_some_and(|ruleset| Arc::ptr_eq(&ruleset, &self.ruleset)) {
+            *self = Self::new(shared, self.live.clone())?;
+        }
+        Ok(())
+    }
+}
+
+/// What a connection remembers of its last credentials, so that a keep-alive connection doesn't pay for
+/// the same proof again. Every request still shows its own: other bytes are looked up anew.
+#[derive(Default)]
+pub(super) struct Remembered {
+    value: Vec<u8>,
+    identity: Option<Identity>,
+    slot: Option<ConnectionSlot>,
+}
+
+impl Remembered {
+    /// The session whose credentials are in `fields`.
+    pub(super) fn identify(&mut self, shared: &Shared, fields: &Fields) -> Result<Identity, Denial> {
+        let mut values = fields.values("proxy-authorization");
+        let value = values.next().ok_or(Reason::AuthRequired)?;
+        if values.next().is_some() {
+            return Err(Denial::new(Reason::BadRequest).because("there is more than one Proxy-Authorization field"));
+        }
+        let same = self.identity.as_mut().filter(|identity| self.value == value && identity.live.is_live());
+        if let Some(identity) = same {
+            identity.refresh(shared)?;
+            return Ok(identity.clone());
+        }
+        let mut buffer = CredentialsBuffer::default();
+        let credentials =
+            Credentials::parse(value, &mut buffer).map_err(|error| Denial::new(Reason::AuthRequired).because(error))?;
+        let live = shared.sessions.authenticate(&credentials).ok_or(Reason::AuthRequired)?;
+        let identity = Identity::new(shared, live)?;
+        let slot = identity.live.budget.connection(&identity.ruleset.limits);
+        let slot = slot?;
+        *self = Self { value: value.to_vec(), identity: Some(identity.clone()), slot: Some(slot) };
+        Ok(identity)
+    }
+
+    /// The session's connection slot, for the tunnel that this connection turns into.
+    pub(super) fn take_slot(&mut self) -> Option<ConnectionSlot> {
+        self.slot.take()
+    }
+}

@@ -1,0 +1,185 @@
+//! What ends a wait from outside: a deadline, the session's end, the gateway's end.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::task::coop::unconstrained;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// How far away a deadline is that nobody has set.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Why a wait was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The deadline passed.
+    Deadline,
+    /// The session expired or was revoked.
+    SessionEnded,
+    /// The journal can't be written any more.
+    JournalBroken,
+    /// The gateway drains: idle connections close.
+    Draining,
+    /// The drain's grace is over: everything closes.
+    Killed,
+}
+
+/// One connection's interrupts. Made once a connection: its timer and its tokens are registered
+/// once and from then on cost a comparison and a load a poll.
+///
+/// All polls must come from the connection's own task: wakers are registered at the first one.
+pub(super) struct Interrupt {
+    timer: Pin<Box<Sleep>>,
+    deadline: Instant,
+    draining: Token,
+    killed: Token,
+    journal: Token,
+    session: Option<Token>,
+}
+
+impl Interrupt {
+    pub(super) fn new(draining: CancellationToken, killed: CancellationToken, journal: CancellationToken) -> Self {
+        let deadline = Instant::now() + NEVER;
+        Self {
+            timer: Box::pin(sleep_until(deadline)),
+            deadline,
+            draining: Token::new(draining),
+            killed: Token::new(killed),
+            journal: Token::new(journal),
+            session: None,
+        }
+    }
+
+    /// The session whose end interrupts from now on.
+    pub(super) fn watch_session(&mut self, ended: &CancellationToken) {
+        self.session = Some(Token::new(ended.clone()));
+    }
+
+    /// Sets the deadline `after` from now, in place of the one before.
+    pub(super) fn arm(&mut self, after: Duration) {
+        self.deadline = Instant::now() + after;
+        // A timer that fires too early is set anew when it does; only one too late must move now.
+        if self.deadline < self.timer.deadline() {
+            self.timer.as_mut().reset(self.deadline);
+        }
+    }
+
+    /// Whether the gateway takes no more requests.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.token.is_cancelled()
+    }
+
+    /// Ready with what ends the work at hand; a drain lets it go on.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Cause> {
+        if self.killed.poll(cx) {
+            return Poll::Ready(Cause::Killed);
+        }
+        if self.session.as_mut().is_some_and(|session| session.poll(cx)) {
+            return Poll::Ready(Cause::SessionEnded);
+        }
+        if self.journal.poll(cx) {
+            return Poll::Ready(Cause::JournalBroken);
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= self.deadline {
+                return Poll::Ready(Cause::Deadline);
+            }
+            self.timer.as_mut().reset(self.deadline);
+        }
+        Poll::Pending
+    }
+
+    /// Waits for `work`, or for what ends it.
+    pub(super) async fn during<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Cause> {
+        let mut work = pin!(work);
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending => self.poll(cx).map(Err),
+        })
+        .await
+    }
+
+    /// Like [`during`](Interrupt::during) between two requests: a drain ends it too.
+    pub(super) async fn while_idle<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Cause> {
+        let mut work = pin!(work);
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending if self.draining.poll(cx) => Poll::Ready(Err(Cause::Draining)),
+            Poll::Pending => self.poll(cx).map(Err),
+        })
+        .await
+    }
+}
+
+struct Token {
+    token: CancellationToken,
+    registered: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+impl Token {
+    fn new(token: CancellationToken) -> Self {
+        Self { token, registered: None }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.token.is_cancelled() {
+            return true;
+        }
+        if self.registered.is_some() {
+            return false;
+        }
+        // Unconstrained: a poll that the task's budget turns away would register nothing.
+        let wait = self.registered.insert(Box::pin(self.token.clone().cancelled_owned()));
+        pin!(unconstrained(wait)).poll(cx).is_ready()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+
+    fn interrupt() -> (Interrupt, CancellationToken) {
+        let token = CancellationToken::new();
+        (Interrupt::new(token.clone(), CancellationToken::new(), CancellationToken::new()), token)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_ends_a_wait_when_it_was_last_set_to() {
+        let (mut interrupt, _) = interrupt();
+        let start = Instant::now();
+        interrupt.arm(Duration::from_secs(5));
+        interrupt.arm(Duration::from_secs(9));
+        assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::Deadline));
+        assert_eq!(start.elapsed().as_secs(), 9);
+        interrupt.arm(Duration::from_secs(60));
+        interrupt.arm(Duration::from_secs(1));
+        assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::Deadline));
+        assert_eq!(start.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_ends_idle_waits_only_and_a_session_s_end_ends_all() {
+        let (mut interrupt, draining) = interrupt();
+        let ended = CancellationToken::new();
+        interrupt.watch_session(&ended);
+        interrupt.arm(Duration::from_secs(1));
+        draining.cancel();
+        assert_eq!(interrupt.while_idle(pending::<()>()).await, Err(Cause::Draining));
+        assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::Deadline));
+        ended.cancel();
+        assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::SessionEnded));
+    }
+
+    #[tokio::test]
+    async fn a_token_cancelled_during_a_wait_wakes_it() {
+        let (mut interrupt, _) = interrupt();
+        let ended = CancellationToken::new();
+        interrupt.watch_session(&ended);
+        let canceller = tokio::spawn(async move { ended.cancel() });
+        assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::SessionEnded));
+        canceller.await.unwrap();
+    }
+}

@@ -1,0 +1,134 @@
+//! Turns a denial into the answer that an agent reads.
+
+use super::Shared;
+use crate::flow::FlowId;
+use crate::http1::{Field, encode};
+use crate::net::Authority;
+use crate::reason::{Denial, Reason};
+use bytes::BytesMut;
+use serde::Serialize;
+
+/// What of its flow a refusal tells.
+pub(super) struct Context<'a> {
+    /// The flow's id; none where not even a recorder opened.
+    pub(super) flow: Option<FlowId>,
+    /// The session's id, once known.
+    pub(super) session: Option<&'a str>,
+    /// The destination, once known: the hint names it.
+    pub(super) authority: Option<&'a Authority>,
+    /// Whether the answer has no body, as one to HEAD.
+    pub(super) headless: bool,
+    /// Whether the connection is closed after it.
+    pub(super) close: bool,
+}
+
+/// RFC 9457, with what an agent needs to stop trying.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: String,
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flow: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<&'a str>,
+    hint: String,
+}
+
+/// Writes the answer to a refused or failed request: status, `Proxy-Status` (RFC 9209) and
+/// `application/problem+json` (RFC 9457).
+pub(super) fn write(out: &mut BytesMut, denial: &Denial, context: &Context<'_>) {
+    let reason = denial.reason;
+    let problem = Problem {
+        r#type: format!("urn:exeat:reason:{}", reason.code()),
+        title: reason.sentence().trim_end_matches('.'),
+        status: reason.status(),
+        detail: detail(denial),
+        reason: reason.code(),
+        rule: denial.rule.as_deref(),
+        flow: context.flow.map(|flow| flow.to_string()),
+        session: context.session,
+        hint: hint(reason, context.authority),
+    };
+    // Strings and numbers only: there is nothing that could fail to serialise.
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    encode::status_line(out, reason.status(), phrase(reason.status()).as_bytes());
+    let mut field = |name: &str, value: &str| {
+        encode::field(out, Field { name: name.as_bytes(), value: value.as_bytes() });
+    };
+    field("Content-Type", "application/problem+json");
+    field("Content-Length", &body.len().to_string());
+    field("Proxy-Status", &proxy_status(denial));
+    field("Cache-Control", "no-store");
+    match reason.status() {
+        407 => field("Proxy-Authenticate", "Basic realm=\"exeat\", charset=\"UTF-8\""),
+        429 => {
+            // A budget that never fills again has no time to come back at.
+            if let Some(seconds) = denial.retry_after {
+                field("Retry-After", &seconds.to_string());
+            }
+        }
+        503 => field("Retry-After", "1"),
+        405 => field("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
+        _ => {}
+    }
+    if context.close {
+        field("Connection", "close");
+    }
+    encode::end_of_head(out);
+    if !context.headless {
+        out.extend_from_slice(&body);
+    }
+}
+
+/// Writes the answer for when no flow can even be opened.
+pub(super) fn write_unrecorded(out: &mut BytesMut, reason: Reason) {
+    let context = Context { flow: None, session: None, authority: None, headless: false, close: true };
+    write(out, &Denial::new(reason), &context);
+}
+
+fn detail(denial: &Denial) -> String {
+    let sentence = denial.reason.sentence();
+    match &denial.detail {
+        Some(detail) => format!("{} ({}).", sentence.trim_end_matches('.'), detail.trim_end_matches('.')),
+        None => sentence.to_owned(),
+    }
+}
+
+fn hint(reason: Reason, authority: Option<&Authority>) -> String {
+    match (reason, authority) {
+        (Reason::DestinationNotListed, Some(authority)) => {
+            let host = Shared::allow_argument(authority);
+            format!(
+                "A retry will not help. The operator can allow it: exeat run --allow {host} -- …, or a rule in the policy."
+            )
+        }
+        _ => reason.hint().to_owned(),
+    }
+}
+
+/// `exeat; error=…; details="…"` (RFC 9209 §2.1.1, §2.1.3; strings by RFC 8941 §3.3.3).
+fn proxy_status(denial: &Denial) -> String {
+    let mut text = format!("exeat; error={}; details=\"{}", denial.reason.proxy_error(), denial.reason.code());
+    if let Some(detail) = &denial.detail {
+        text.push_str(": ");
+        for character in detail.chars().take(200) {
+            match character {
+                '"' | '\\' => text.extend(['\\', character]),
+                ' '..='~' => text.push(character),
+                _ => text.push('?'),
+            }
+        }
+    }
+    text.push('"');
+    text
+}
+
+fn phrase(status: u16) -> &'static str {
+    let known = http::StatusCode::from_u16(status).ok();
+    known.and_then(|status| status.canonical_reason()).unwrap_or("Refused")
+}

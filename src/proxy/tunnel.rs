@@ -1,0 +1,248 @@
+//! What comes through a CONNECT: told apart by its first bytes, then relayed or opened.
+
+use super::connection::{Inside, Leg};
+use super::error::Error;
+use super::identify::Identity;
+use super::interrupt::Cause;
+use super::{Shared, gate, relay};
+use crate::flow::{Mode, Phase, Recorder, UpstreamTls};
+use crate::net::{Authority, ClientHello, HelloError, Host};
+use crate::policy::{Mode as PolicyMode, Permit, Protocol, TlsMode};
+use crate::reason::{Denial, Reason};
+use crate::wire::{Stream, Transport, Wire};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+/// A fatal `unrecognized_name` and `handshake_failure` alert (RFC 8446 §6, RFC 6066 §3): what a TLS
+/// client understands of a refusal.
+const ALERT_UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
+const ALERT_HANDSHAKE_FAILURE: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
+
+/// A tunnel that was admitted, before its 200.
+pub(super) struct Opened {
+    pub(super) authority: Authority,
+    pub(super) permit: Permit,
+    pub(super) identity: Identity,
+    /// The origin, where the tunnel is relayed.
+    pub(super) upstream: Option<TcpStream>,
+    pub(super) recorder: Option<Recorder>,
+}
+
+/// What the first bytes of a tunnel are.
+enum First {
+    Tls(ClientHello),
+    Ssh,
+    Http,
+}
+
+/// Step 7, and step 8 where the tunnel is relayed: a destination that can't be reached is told before
+/// the 200. An opened tunnel dials per request, from the pool.
+pub(super) async fn prepare(
+    shared: &Shared,
+    permit: &Permit,
+    recorder: &mut Recorder,
+) -> Result<Option<TcpStream>, Error> {
+    let vetted = gate::resolve(shared, permit, recorder).await?;
+    if permit.tls() == TlsMode::Intercept {
+        return Ok(None);
+    }
+    let dialled = crate::upstream::connect(&vetted, shared.limits.connect_timeout).await;
+    let (socket, address) = dialled.map_err(Error::Connect)?;
+    recorder.upstream(address);
+    recorder.mark(Phase::Connect);
+    Ok(Some(socket))
+}
+
+/// Answers the CONNECT and serves what comes through it. A tunnel that is opened gives the leg inside;
+/// any other is over when this returns.
+pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Opened) -> Option<Leg> {
+    let Opened { authority, permit, identity, upstream, recorder } = opened;
+    let mut recorder = recorder?;
+    recorder.status(200);
+    leg.wire.head_buffer().extend_from_slice(b"HTTP/1.1 200 OK\r\n\r\n");
+    leg.interrupt.arm(shared.limits.handshake_timeout);
+    if !matches!(leg.interrupt.during(leg.wire.flush()).await, Ok(Ok(()))) {
+        return None;
+    }
+    let outcome = match upstream {
+        Some(socket) => {
+            recorder.mode(Mode::Relay);
+            let origin = Wire::new(Stream::Plain(socket));
+            enter_relay(shared, &mut leg, &authority, &permit, &identity, origin, &mut recorder).await
+        }
+        None => match enter_intercept(&mut leg, &authority, &mut recorder).await {
+            Ok(()) => return accept(shared, leg, authority, identity, recorder).await,
+            Err(error) => Err(error),
+        },
+    };
+    conclude(shared, leg, recorder, outcome).await;
+    None
+}
+
+/// Judges the first bytes of a tunnel that is relayed, then relays it to its end.
+async fn enter_relay(
+    shared: &Shared,
+    leg: &mut Leg,
+    authority: &Authority,
+    permit: &Permit,
+    identity: &Identity,
+    mut origin: Wire,
+    recorder: &mut Recorder,
+) -> Result<(), Error> {
+    if !permit.protocols().contains(Protocol::Any) {
+        let first = read_first(leg).await;
+        if let Ok(First::Tls(hello)) = &first {
+            recorder.upstream_tls(offered(hello));
+        }
+        let judged = first.and_then(|first| judge_relay(&first, authority, permit));
+        observe_or(judged, identity, recorder)?;
+    }
+    relay::relay(shared, leg, &mut origin, recorder).await
+}
+
+/// Reads the ClientHello of a tunnel that is opened; only its name matters, as ours goes up in its place.
+async fn enter_intercept(leg: &mut Leg, authority: &Authority, recorder: &mut Recorder) -> Result<(), Error> {
+    recorder.mode(Mode::Intercept);
+    match read_first(leg).await? {
+        First::Tls(hello) => match hello.sni {
+            Some(name) if name != authority.host => Err(Reason::SniMismatch.into()),
+            _ => Ok(()),
+        },
+        First::Ssh | First::Http => Err(Reason::TunnelNotTls.into()),
+    }
+}
+
+/// Finishes the handshake with a minted leaf; the leg inside inherits session and authority.
+async fn accept(
+    shared: &Shared,
+    leg: Leg,
+    authority: Authority,
+    identity: Identity,
+    mut recorder: Recorder,
+) -> Option<Leg> {
+    let mut leg = leg;
+    let slot = leg.take_slot();
+    let Leg { wire, peer, mut interrupt, .. } = leg;
+    let (Stream::Plain(socket), ahead) = wire.into_parts() else { return None };
+    interrupt.arm(shared.limits.handshake_timeout);
+    let handshake = async {
+        let config = shared.leaves.server_config(&authority.host, false).await.map_err(|error| error.to_string())?;
+        let transport = Transport::new(socket, ahead);
+        TlsAcceptor::from(config).accept(transport).await.map_err(|error| error.to_string())
+    };
+    let failure = match interrupt.during(handshake).await {
+        Ok(Ok(stream)) => {
+            recorder.mark(Phase::Tls);
+            let wire = Wire::new(Stream::Downstream(Box::new(stream)));
+            let inside = Inside { identity, authority, flow: recorder.id(), recorder, _slot: slot };
+            return Some(Leg::inside(wire, peer, interrupt, inside));
+        }
+        Ok(Err(error)) => error,
+        Err(cause) => format!("{cause:?}"),
+    };
+    recorder.failed(Reason::DownstreamTls, Some(failure));
+    recorder.finish();
+    None
+}
+
+/// Records how a tunnel ended, and tells a TLS client why where it can still hear it.
+async fn conclude(shared: &Shared, mut leg: Leg, mut recorder: Recorder, outcome: Result<(), Error>) {
+    let Err(error) = outcome else {
+        recorder.finish();
+        return;
+    };
+    let denial = error.denial();
+    recorder.denied(&denial);
+    if let Some(cause) = error.cause() {
+        recorder.error(cause);
+    }
+    // Recorded before the client sees it; if the journal is broken the tunnel closes all the same.
+    let _ = recorder.finish_durable().await;
+    let alert = match denial.reason {
+        Reason::SniMismatch | Reason::SniMissing => ALERT_UNRECOGNIZED_NAME,
+        Reason::EchNotInspectable => ALERT_HANDSHAKE_FAILURE,
+        _ => return,
+    };
+    leg.wire.head_buffer().extend_from_slice(alert);
+    leg.interrupt.arm(shared.limits.handshake_timeout);
+    if matches!(leg.interrupt.during(leg.wire.flush()).await, Ok(Ok(()))) {
+        // A client that does not read its alert has nothing else coming.
+        let _ = leg.interrupt.during(leg.wire.shutdown()).await;
+    }
+}
+
+/// Reads until the first bytes tell what they are: TLS (with its whole ClientHello), SSH or HTTP.
+async fn read_first(leg: &mut Leg) -> Result<First, Error> {
+    loop {
+        if let Some(first) = tell(&leg.wire.input)? {
+            return Ok(first);
+        }
+        match leg.interrupt.during(leg.wire.fill()).await {
+            Ok(Ok(0)) => return Err(Error::ClientGone(None)),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(Error::ClientGone(Some(error))),
+            Err(Cause::Deadline) => return Err(Error::ClientSlow),
+            Err(cause) => return Err(Error::Interrupted(cause)),
+        }
+    }
+}
+
+fn tell(bytes: &[u8]) -> Result<Option<First>, Error> {
+    const SSH: &[u8] = b"SSH-";
+    match bytes {
+        [] => Ok(None),
+        [b'S', ..] if SSH.starts_with(&bytes[..bytes.len().min(SSH.len())]) => {
+            Ok((bytes.len() >= SSH.len()).then_some(First::Ssh))
+        }
+        [b'A'..=b'Z', ..] => Ok(Some(First::Http)),
+        _ => match ClientHello::parse(bytes) {
+            Ok(hello) => Ok(hello.map(First::Tls)),
+            Err(HelloError::BadName(error)) => Err(Denial::new(Reason::SniMismatch).because(error).into()),
+            Err(error) => Err(Denial::new(Reason::TunnelNotTls).because(error).into()),
+        },
+    }
+}
+
+/// What a relayed ClientHello shows; what is agreed on behind it stays unknown.
+fn offered(hello: &ClientHello) -> UpstreamTls {
+    let sni = match &hello.sni {
+        Some(Host::Name(name)) => Some(name.clone()),
+        _ => None,
+    };
+    UpstreamTls { version: None, alpn: None, sni }
+}
+
+fn judge_relay(first: &First, authority: &Authority, permit: &Permit) -> Result<(), Error> {
+    let protocols = permit.protocols();
+    match first {
+        First::Ssh if protocols.contains(Protocol::Ssh) => Ok(()),
+        First::Http if protocols.contains(Protocol::Http) => Ok(()),
+        First::Tls(hello) if protocols.contains(Protocol::Tls) => judge_hello(hello, authority),
+        _ => Err(Reason::TunnelNotTls.into()),
+    }
+}
+
+/// What the origin will see must be what was allowed (T09, T10).
+fn judge_hello(hello: &ClientHello, authority: &Authority) -> Result<(), Error> {
+    if hello.ech {
+        return Err(Reason::EchNotInspectable.into());
+    }
+    match &hello.sni {
+        Some(name) if *name == authority.host => Ok(()),
+        Some(_) => Err(Reason::SniMismatch.into()),
+        // RFC 6066 §3: addresses are not sent as SNI.
+        None if authority.host.as_ip().is_some() => Ok(()),
+        None => Err(Reason::SniMissing.into()),
+    }
+}
+
+/// In observe mode a denial is written down and the tunnel goes on.
+fn observe_or(judged: Result<(), Error>, identity: &Identity, recorder: &mut Recorder) -> Result<(), Error> {
+    match judged {
+        Err(Error::Refused(denial)) if identity.ruleset.policy.mode() == PolicyMode::Observe => {
+            recorder.observed(&denial);
+            Ok(())
+        }
+        judged => judged,
+    }
+}

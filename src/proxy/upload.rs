@@ -1,0 +1,217 @@
+//! A request's body on its way up: through the scanner and the budget, piece by piece.
+
+use super::Limits;
+use super::error::Error;
+use super::gate;
+use super::headers::passes_as_trailer;
+use super::identify::Identity;
+use crate::http1::{BodyReader, Fields, Frame, Framing, encode};
+use crate::net::{Host, Target};
+use crate::reason::{Denial, Reason};
+use crate::secrets::{BodyContext, BodyScan, Finding, Stopped};
+use crate::wire::Wire;
+use bytes::{Bytes, BytesMut};
+use std::task::{Context, Poll, ready};
+use tokio::time::Instant;
+
+/// The body of one request.
+pub(super) struct Upload {
+    reader: BodyReader,
+    framing: Framing,
+    scan: Option<BodyScan>,
+    identity: Identity,
+    host: Host,
+    /// Cleared by the scanner, not yet queued for the origin.
+    cleared: Vec<Bytes>,
+    trailers: Option<Fields>,
+    findings: Vec<Finding>,
+    state: State,
+    waits_for: Side,
+    /// Bytes of the body that came from the client.
+    pub(super) received: u64,
+    /// Bytes of the body that went on to the origin.
+    pub(super) sent: u64,
+    started: Instant,
+}
+
+/// Whose turn it is while a body does not move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Client,
+    Origin,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// More is to come from the client.
+    Reading,
+    /// All was read and cleared.
+    Read,
+    /// All was written.
+    Written,
+    /// The origin takes no more: its answer is all that counts now.
+    Abandoned,
+}
+
+impl Upload {
+    /// The body of the request to `target` with these header fields.
+    pub(super) fn new(framing: Framing, target: &Target, fields: &Fields, identity: &Identity) -> Self {
+        let scan = (framing != Framing::None).then(|| {
+            identity.ruleset.guard.body(&BodyContext {
+                host: &target.authority.host,
+                method: target.method.as_str(),
+                path: target.path.path(),
+                content_type: fields.first("content-type"),
+                content_encoding: fields.first("content-encoding"),
+            })
+        });
+        Self {
+            reader: BodyReader::new(framing),
+            framing,
+            scan,
+            identity: identity.clone(),
+            host: target.authority.host.clone(),
+            cleared: Vec::new(),
+            trailers: None,
+            findings: Vec::new(),
+            state: if framing == Framing::None { State::Written } else { State::Reading },
+            waits_for: Side::Client,
+            received: 0,
+            sent: 0,
+            started: Instant::now(),
+        }
+    }
+
+    /// Whether there is no body.
+    pub(super) fn is_empty(&self) -> bool {
+        self.framing == Framing::None
+    }
+
+    /// Whether the client has sent all of it.
+    pub(super) fn is_read(&self) -> bool {
+        self.is_empty() || self.reader.is_done()
+    }
+
+    /// Whether nothing more goes to the origin.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.state, State::Written | State::Abandoned)
+    }
+
+    /// Whether all of it went to the origin.
+    pub(super) fn is_written(&self) -> bool {
+        self.state == State::Written
+    }
+
+    /// What the scanner has found since it was last asked.
+    pub(super) fn take_findings(&mut self) -> Vec<Finding> {
+        if let Some(scan) = &mut self.scan {
+            self.findings.extend(scan.take_findings());
+        }
+        std::mem::take(&mut self.findings)
+    }
+
+    /// Whether the client is waited for and sends too slowly for that.
+    pub(super) fn is_too_slow(&self, now: Instant) -> bool {
+        let time = now - self.started;
+        self.state == State::Reading
+            && self.waits_for == Side::Client
+            && time >= Limits::BODY_GRACE
+            && self.received < Limits::BODY_RATE * time.as_secs()
+    }
+
+    /// Takes what is in `input` of the body through budget and scanner. True: more must be read first.
+    pub(super) fn advance(&mut self, input: &mut BytesMut) -> Result<bool, Error> {
+        while self.state == State::Reading {
+            match self.reader.next(input).map_err(Error::Body)? {
+                None => return Ok(true),
+                Some(Frame::Data(data)) => self.take(data)?,
+                Some(Frame::End(trailers)) => self.end(trailers)?,
+            }
+        }
+        Ok(false)
+    }
+
+    /// Moves the body from the client to the origin as far as both go.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, down: &mut Wire, up: &mut Wire) -> Poll<Result<(), Error>> {
+        loop {
+            let wants_more = self.advance(&mut down.input)?;
+            self.queue(up);
+            // Written before more is read: what the origin doesn't take, the client may not send.
+            self.waits_for = Side::Origin;
+            if let Err(error) = ready!(up.poll_flush(cx)) {
+                // The origin may have answered early and closed; its answer decides.
+                tracing::debug!(%error, "the origin takes no more of the body");
+                self.state = State::Abandoned;
+                return Poll::Ready(Ok(()));
+            }
+            if !wants_more {
+                self.state = State::Written;
+                return Poll::Ready(Ok(()));
+            }
+            self.waits_for = Side::Client;
+            match ready!(down.poll_fill(cx)) {
+                Ok(0) => return Poll::Ready(Err(Error::Cut)),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(Error::ClientGone(Some(error)))),
+            }
+        }
+    }
+
+    fn take(&mut self, data: Bytes) -> Result<(), Error> {
+        let length = data.len() as u64;
+        self.received += length;
+        let budget = self.identity.live.budget.upload(&self.identity.ruleset.limits, length);
+        budget.map_err(Denial::from)?;
+        let Some(scan) = &mut self.scan else { return Ok(()) };
+        let pushed = scan.push(data);
+        self.settle(pushed)
+    }
+
+    fn end(&mut self, trailers: Fields) -> Result<(), Error> {
+        if let Some(scan) = &mut self.scan {
+            let finished = scan.finish();
+            self.settle(finished)?;
+        }
+        if !trailers.is_empty() {
+            let findings = gate::scan_trailers(&self.identity, &self.host, &trailers);
+            let denial = gate::blocking(&findings);
+            self.findings.extend(findings);
+            denial.map_or(Ok(()), |denial| Err(Error::Refused(denial)))?;
+        }
+        self.trailers = Some(trailers);
+        self.state = State::Read;
+        Ok(())
+    }
+
+    /// Collects what the scanner has cleared, or why it stopped.
+    fn settle(&mut self, outcome: Result<(), Stopped>) -> Result<(), Error> {
+        let Some(scan) = &mut self.scan else { return Ok(()) };
+        let Err(stopped) = outcome else {
+            self.cleared.extend(std::iter::from_fn(|| scan.released()));
+            return Ok(());
+        };
+        // What was cleared before the finding could go on, but a body that is cut serves nobody.
+        self.findings.extend(scan.take_findings());
+        let named = (stopped.reason == Reason::SecretInRequest).then(|| gate::blocking(&self.findings)).flatten();
+        Err(named.unwrap_or_else(|| Denial::new(stopped.reason)).into())
+    }
+
+    fn queue(&mut self, up: &mut Wire) {
+        for bytes in self.cleared.drain(..) {
+            self.sent += bytes.len() as u64;
+            if self.framing == Framing::Chunked {
+                encode::chunk_start(up.head_buffer(), bytes.len());
+                up.queue(bytes);
+                up.head_buffer().extend_from_slice(encode::CHUNK_END);
+            } else {
+                up.queue(bytes);
+            }
+        }
+        if let (Framing::Chunked, Some(trailers)) = (self.framing, self.trailers.take()) {
+            let out = up.head_buffer();
+            out.extend_from_slice(encode::LAST_CHUNK);
+            trailers.iter().filter(|field| passes_as_trailer(*field)).for_each(|field| encode::field(out, field));
+            encode::end_of_head(out);
+        }
+    }
+}

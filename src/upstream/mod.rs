@@ -1,0 +1,17 @@
+//! Connections to the internet's side.
+//!
+//! Only a [`Vetted`](crate::dns::Vetted) can be dialled here, address by address as it was vetted;
+//! nothing in this room ever looks up a name. TLS is checked against the host that policy allowed.
+//! Serves the data path, which never opens a socket of its own.
+
+mod connect;
+mod error;
+mod pool;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+pub use connect::connect;
+pub use error::Error;
+pub use pool::{Pool, Upstream};

@@ -1,0 +1,139 @@
+//! A connection's bytes, whichever side it is on: plain or TLS, read ahead, written in batches.
+//!
+//! Knows nothing of HTTP, sessions or policy. It serves the data path and the upstream pool, which
+//! drive both directions of a flow from one task by polling.
+
+mod output;
+mod stream;
+mod transport;
+
+pub use stream::Stream;
+pub use transport::Transport;
+
+use bytes::{Bytes, BytesMut};
+use output::Output;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+use tokio::io::AsyncWrite;
+use tokio::task::coop::has_budget_remaining;
+use tokio_util::io::poll_read_buf;
+
+/// Bytes read at once while a peer sends little, and while it sends much.
+const READ_SMALL: usize = 8 * 1024;
+const READ_LARGE: usize = 64 * 1024;
+
+/// One connection: its stream, what was read of it and not yet used, what is to be written.
+#[derive(Debug)]
+pub struct Wire {
+    stream: Stream,
+    /// Read and not yet used.
+    pub input: BytesMut,
+    output: Output,
+    read_size: usize,
+}
+
+impl Wire {
+    /// A connection that nothing was read of.
+    #[must_use]
+    pub fn new(stream: Stream) -> Self {
+        Self { stream, input: BytesMut::new(), output: Output::default(), read_size: READ_SMALL }
+    }
+
+    /// The stream, and what was read of it and not used.
+    #[must_use]
+    pub fn into_parts(self) -> (Stream, BytesMut) {
+        (self.stream, self.input)
+    }
+
+    /// The stream.
+    #[must_use]
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Reads once into [`input`](Wire::input); 0 bytes: the peer has closed its side.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.input.reserve(self.read_size);
+        let room = self.input.capacity() - self.input.len();
+        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input))?;
+        self.read_size = if read == room { READ_LARGE } else { READ_SMALL };
+        Poll::Ready(Ok(read))
+    }
+
+    /// Reads once into [`input`](Wire::input); 0 bytes: the peer has closed its side.
+    pub async fn fill(&mut self) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_fill(cx)).await
+    }
+
+    /// Gives back the read buffer of a connection that waits, where nothing is in it.
+    pub fn release_buffer(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+            self.read_size = READ_SMALL;
+        }
+    }
+
+    /// A buffer whose bytes are written after all that was queued before: for heads and small parts.
+    pub fn head_buffer(&mut self) -> &mut BytesMut {
+        &mut self.output.tail
+    }
+
+    /// Queues bytes to be written, without copying large ones.
+    pub fn queue(&mut self, bytes: Bytes) {
+        self.output.queue(bytes);
+    }
+
+    /// Bytes queued and not yet written.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Bytes written since the connection began: whether something has left can be told from it.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.output.written
+    }
+
+    /// Takes back all that is queued and not yet written.
+    pub fn discard_queued(&mut self) {
+        self.output.discard();
+    }
+
+    /// Writes all that is queued.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.output.len() == 0 && !self.output.unflushed {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.output.poll_write(&mut self.stream, cx))?;
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.output.unflushed = false;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes all that is queued.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// Says that nothing more will be written (close_notify under TLS, then FIN).
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    /// Says that nothing more will be written (close_notify under TLS, then FIN).
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_shutdown(cx)).await
+    }
+
+    /// Whether the peer has neither closed nor sent anything that nobody asked for: what an idle
+    /// connection must show before it is used again (Pingora CVE-2025-4366).
+    pub fn is_quiet(&mut self) -> bool {
+        // Without budget every poll is pending, and says nothing.
+        let mut cx = Context::from_waker(Waker::noop());
+        let clean = self.input.is_empty() && self.output.len() == 0 && has_budget_remaining();
+        clean && self.poll_fill(&mut cx).is_pending()
+    }
+}

@@ -1,0 +1,78 @@
+//! A socket that is read ahead in large pieces.
+
+use bytes::{Buf, BytesMut};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_util::io::poll_read_buf;
+
+/// rustls reads its socket 4 KiB at a time; one read of this size serves many of those.
+const READ_AHEAD: usize = 32 * 1024;
+
+/// A TCP socket under TLS: bytes that were read before TLS began come first, and reads go ahead in
+/// large pieces. The buffer is given back whenever it is empty.
+#[derive(Debug)]
+pub struct Transport {
+    socket: TcpStream,
+    ahead: BytesMut,
+}
+
+impl Transport {
+    /// A socket of which `ahead` was read already.
+    #[must_use]
+    pub fn new(socket: TcpStream, ahead: BytesMut) -> Self {
+        Self { socket, ahead }
+    }
+
+    /// The socket.
+    #[must_use]
+    pub fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.ahead.is_empty() {
+            this.ahead.reserve(READ_AHEAD);
+            let read = poll_read_buf(Pin::new(&mut this.socket), cx, &mut this.ahead);
+            if this.ahead.is_empty() {
+                this.ahead = BytesMut::new();
+            }
+            ready!(read)?;
+        }
+        let now = out.remaining().min(this.ahead.len());
+        out.put_slice(&this.ahead[..now]);
+        this.ahead.advance(now);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}

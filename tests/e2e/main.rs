@@ -1,0 +1,49 @@
+//! Whole-gateway tests: the built binary on loopback, with an agent, an origin and a nameserver of the tests' own.
+//!
+//! One binary; this file is its index.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test says what is wrong by failing"
+)]
+
+mod support;
+
+/// A gibibyte each way.
+mod bodies;
+/// curl, git, pip, npm, cargo, node, requests, httpx, urllib.
+mod clients;
+/// CONNECT, and the relay of what may not be opened.
+mod connect;
+/// The operators' API.
+mod control;
+/// Names, addresses, and those that are never dialled.
+mod dns;
+/// Plain HTTP in absolute form.
+mod forward;
+/// Who asks: credentials, sessions, their end.
+mod identity;
+/// TLS opened with a minted leaf.
+mod intercept;
+/// One record a flow, and none without.
+mod journal;
+/// Start, bad configurations, drain, restart.
+mod lifecycle;
+/// The sixty malformed requests, plain and inside TLS.
+mod malformed;
+/// The tests' own reader is as strict as it must be.
+mod oracle;
+/// What a session may reach.
+mod policy;
+/// One command behind a gateway of its own.
+mod run;
+/// What must not leave.
+mod secrets;
+/// One stream, one reading.
+mod smuggling;
+/// Origins that are broken or hostile.
+mod upstream_faults;

@@ -1,0 +1,28 @@
+//! What the tests are made of: a whole gateway, an agent, an origin, a nameserver. No sleeping: events and deadlines.
+
+pub mod agent;
+pub mod certs;
+pub mod check;
+pub mod clients;
+pub mod hello;
+pub mod journal;
+pub mod message;
+pub mod nameserver;
+pub mod origin;
+pub mod secrets;
+pub mod setup;
+pub mod world;
+
+pub use agent::{Agent, Hello, Tls};
+pub use check::{assert_failed, assert_refused, assert_refused_with, problem};
+pub use journal::{Record, Records};
+pub use message::{Fault, Request, Response, Wire};
+pub use nameserver::{Answer, Nameserver};
+pub use origin::{Origin, Reply};
+pub use setup::{Setup, policy_for};
+pub use world::World;
+
+use std::time::Duration;
+
+/// After this long a thing that should have happened is taken as not happening.
+pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Every check that there is, on a fresh machine or in CI: installs what the tests need where it is missing.
+# Nothing is installed outside the system's packages and this checkout's target/.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+started=$SECONDS
+skipped=()
+
+heading() { printf '\n== %s (after %d s)\n' "$*" "$((SECONDS - started))"; }
+skip() {
+    skipped+=("$*")
+    printf 'SKIPPED: %s\n' "$*"
+}
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# --- what the real-client tests need -------------------------------------------------------------------------------
+heading "Programs that the tests drive"
+missing=()
+for pair in git:git curl:curl node:nodejs npm:npm python3:python3 prlimit:util-linux tar:tar cc:gcc; do
+    has "${pair%%:*}" || missing+=("${pair##*:}")
+done
+[ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+# git's CGI program comes with git itself, but not in every package of it.
+if has git && [ ! -x "$(git --exec-path)/git-http-backend" ]; then missing+=(git); fi
+if [ "${#missing[@]}" -gt 0 ]; then
+    echo "missing: ${missing[*]}"
+    as_root=()
+    if [ "$(id -u)" -ne 0 ] && has sudo; then as_root=(sudo -n); fi
+    if has apt-get; then
+        "${as_root[@]}" apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"
+    else
+        echo "no apt-get here: install them by hand" >&2
+        exit 1
+    fi
+fi
+
+venv=$PWD/target/test-venv
+python_works() { "$venv/bin/python" -c 'import requests, httpx, pip' 2>/dev/null; }
+if ! python_works; then
+    if ! python3 -m venv --clear "$venv" >/dev/null 2>&1; then
+        as_root=()
+        if [ "$(id -u)" -ne 0 ] && has sudo; then as_root=(sudo -n); fi
+        "${as_root[@]}" apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends python3-venv
+        python3 -m venv --clear "$venv"
+    fi
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check requests httpx
+    python_works
+fi
+export EXEAT_TEST_PYTHON=$venv/bin/python
+printf '%s\n' "$(git --version)" "$(curl --version | head -n 1)" "node $(node --version), npm $(npm --version)" \
+    "$("$venv/bin/python" --version)" "$(cargo --version)"
+
+# --- the code itself -----------------------------------------------------------------------------------------------
+heading "Formatting"
+if cargo fmt --version >/dev/null 2>&1; then cargo fmt --check; else skip "cargo fmt is not installed"; fi
+
+heading "Lints"
+if cargo clippy --version >/dev/null 2>&1; then
+    cargo clippy --quiet --workspace --all-targets -- -D warnings
+else
+    skip "cargo clippy is not installed"
+fi
+
+heading "Documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps
+
+# --- tests ---------------------------------------------------------------------------------------------------------
+heading "Tests"
+if has cargo-nextest; then
+    cargo nextest run --workspace --no-fail-fast --hide-progress-bar --cargo-quiet
+else
+    cargo test --quiet --workspace --no-fail-fast
+fi
+
+heading "Benches, once each"
+benches=$(sed -n '/^\[\[bench\]\]/,/^$/s/^name = "\(.*\)"/\1/p' Cargo.toml)
+if [ -z "$benches" ]; then
+    skip "there are no benches"
+else
+    # Unoptimised: this says that they run, not how fast.
+    for bench in $benches; do cargo test --quiet --bench "$bench" -- --test | tail -n 2; done
+fi
+
+# --- what comes from others ----------------------------------------------------------------------------------------
+heading "Dependencies: advisories, licences, bans"
+if ! has cargo-deny; then
+    skip "cargo deny is not installed: advisories, licences and bans were not checked"
+elif cargo deny --log-level error check licenses bans sources; then
+    cargo deny --log-level error check advisories || {
+        # The database is fetched from elsewhere; a machine without that way out can't check it.
+        cargo deny --log-level error fetch db >/dev/null 2>&1 && exit 1
+        skip "the advisory database can't be fetched: advisories were not checked"
+    }
+else
+    exit 1
+fi
+
+heading "Done"
+for what in ${skipped[@]+"${skipped[@]}"}; do printf 'skipped: %s\n' "$what"; done
+printf 'tests/run.sh: everything passed in %d min %d s, %d check(s) skipped\n' \
+    "$(((SECONDS - started) / 60))" "$(((SECONDS - started) % 60))" "${#skipped[@]}"
