@@ -3,6 +3,7 @@
 //! Most prefixes hold one of `_ - .` (`ghp_`, `sk-ant-`, `SG.`): a SIMD pass over those three and a look at
 //! the two bytes before it find them. The others (`AKIA`, `eyJ`) go into one packed Teddy group.
 
+use super::scanner::SEARCHED_RUN;
 use super::shape::{ByteSet, Step};
 use super::stream::is_separator;
 use aho_corasick::packed;
@@ -283,7 +284,7 @@ impl Anchors {
         out.clear();
         self.delimiters(hay, from, out);
         sight(&self.teddies, hay, from, hay.len(), out);
-        for &(start, end) in runs {
+        for &(start, end) in runs.iter().filter(|(start, end)| end - start >= SEARCHED_RUN as u32) {
             sight(&self.in_runs, hay, from.max(start as usize), end as usize, out);
         }
         if let Some((automaton, entries)) = &self.automaton {

@@ -318,8 +318,11 @@ impl Stream {
                 let before = self.before(start);
                 let makeup = Makeup::of(self.buffer.get(start..run.end).unwrap_or_default());
                 scan.scanner.loose.candidates(before, (run.end - start) as u32, makeup, &mut candidates);
-                for shape in candidates.drain(..) {
-                    self.try_shape(scan, shape, start, ended, &mut matches)?;
+                for (shape, (least, most)) in candidates.drain(..) {
+                    for back in least..=most {
+                        let Some(start) = start.checked_sub(back as usize) else { continue };
+                        self.try_shape(scan, shape, start, ended, &mut matches)?;
+                    }
                 }
             }
             if !matches.is_empty() {

@@ -134,10 +134,13 @@ fn begins_a_run(steps: &[Step], least: u32) -> bool {
     least as usize >= SHORTEST || (least + 2 >= SHORTEST as u32 && jwt())
 }
 
+/// Runs that are searched for letters of tokens are this long: in shorter ones the search costs more than it saves.
+pub(super) const SEARCHED_RUN: usize = 30;
+
 /// Whether an anchor is a part of a run of value characters that is long enough to be seen.
 fn lies_in_a_run(steps: &[Step], anchor: &Anchor) -> bool {
     let (least, _) = run_length(steps);
-    least as usize >= SHORTEST && usize::from(anchor.farthest) + anchor.literal.len() <= least as usize
+    least as usize >= SEARCHED_RUN && usize::from(anchor.farthest) + anchor.literal.len() <= least as usize
 }
 
 /// Shapes by their first three bytes.
