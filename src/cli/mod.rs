@@ -57,7 +57,6 @@ enum Verb {
     Session(session::Args),
     Policy(policy::Args),
     Flows(flows::Args),
-    Secrets(secrets::Args),
     Ca(ca::Args),
     Doctor(doctor::Args),
 }
@@ -125,7 +124,6 @@ async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Secrets(arguments) => secrets::run(arguments).await,
         Verb::Session(arguments) => session::run(arguments).await,
         Verb::Flows(arguments) => flows::run(arguments).await,
-        Verb::Secrets(arguments) => secrets::run(arguments).await,
         Verb::Ca(arguments) => ca::run(arguments).await,
         Verb::Doctor(arguments) => doctor::run(arguments).await,
     }
