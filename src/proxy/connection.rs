@@ -49,6 +49,8 @@ enum Next {
     Close,
     /// The end, with unread bytes of a body in the way.
     Linger,
+    /// The end in the middle of an answer, which must not look whole.
+    Cut,
     /// The end, from outside, between two requests.
     Interrupted(Cause),
     /// The connection is a tunnel now.
@@ -68,6 +70,13 @@ impl Leg {
     /// Whether a part of the present request's answer has left: a refusal can't be written any more.
     fn has_answered(&self) -> bool {
         self.wire.written() > self.written_before
+    }
+
+    /// An interim answer that has left whole is no part of the answer: a refusal can still follow it.
+    pub(super) fn pass_over_interim(&mut self) {
+        if self.wire.queued() == 0 {
+            self.written_before = self.wire.written();
+        }
     }
 
     pub(super) fn take_slot(&mut self) -> Option<ConnectionSlot> {
@@ -124,7 +133,7 @@ async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
         match leg.interrupt.during(leg.wire.flush()).await {
             Ok(Ok(())) if matches!(next, Next::Request) => {}
             Ok(Ok(())) => return next,
-            _ => return Next::Close,
+            _ => return Next::Cut,
         }
     }
 }
@@ -149,7 +158,7 @@ fn unrecorded(leg: &mut Leg, error: &Unavailable) -> Next {
     tracing::warn!(%error, "an answer is held back: its record can't be written");
     leg.wire.discard_queued();
     if leg.has_answered() {
-        return Next::Close;
+        return Next::Cut;
     }
     refusal::write_unrecorded(leg.wire.head_buffer(), Reason::LogUnavailable);
     Next::Linger
@@ -282,7 +291,7 @@ async fn refuse(shared: &Shared, leg: &mut Leg, mut recorder: Recorder, request:
     leg.wire.discard_queued();
     if is_silent {
         // All that is left is to cut it where the client can see it: no last chunk, no clean end.
-        return Next::Close;
+        return Next::Cut;
     }
     let headless = request.method.as_ref() == Some(&Method::HEAD);
     let close = !request.is_read || recorded.is_err() || shared.is_draining() || loses_step(denial.reason);
@@ -313,6 +322,10 @@ async fn close(mut leg: Leg, end: Next) {
             inside.recorder.denied(&Error::Interrupted(cause).denial());
         }
         inside.recorder.finish();
+    }
+    if matches!(end, Next::Cut) {
+        leg.wire.abort();
+        return;
     }
     let goodbye = async {
         if leg.wire.shutdown().await.is_err() || !matches!(end, Next::Linger) {
