@@ -9,6 +9,7 @@ mod doctor;
 mod flows;
 mod policy;
 mod run;
+mod secrets;
 mod serve;
 mod session;
 
@@ -52,6 +53,7 @@ enum Verb {
     Run(run::Args),
     Serve(serve::Args),
     Check(check::Args),
+    Secrets(secrets::Args),
     Session(session::Args),
     Policy(policy::Args),
     Flows(flows::Args),
@@ -119,6 +121,7 @@ async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Serve(arguments) => serve::run(arguments).await,
         Verb::Check(arguments) => check::run(arguments).await,
         Verb::Policy(arguments) => policy::run(arguments).await,
+        Verb::Secrets(arguments) => secrets::run(arguments).await,
         Verb::Session(arguments) => session::run(arguments).await,
         Verb::Flows(arguments) => flows::run(arguments).await,
         Verb::Ca(arguments) => ca::run(arguments).await,

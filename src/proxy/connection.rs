@@ -24,8 +24,8 @@ pub(super) struct Leg {
     pub(super) wire: Wire,
     pub(super) peer: SocketAddr,
     pub(super) interrupt: Interrupt,
-    /// What was written before the present request's answer.
-    written_before: u64,
+    /// Where in what is written the present request's final answer begins, once its head is queued.
+    pub(super) answer_from: Option<u64>,
     remembered: Remembered,
     inside: Option<Inside>,
 }
@@ -59,7 +59,7 @@ enum Next {
 
 impl Leg {
     pub(super) fn new(wire: Wire, peer: SocketAddr, interrupt: Interrupt) -> Self {
-        Self { wire, peer, interrupt, written_before: 0, remembered: Remembered::default(), inside: None }
+        Self { wire, peer, interrupt, answer_from: None, remembered: Remembered::default(), inside: None }
     }
 
     /// The inside of a tunnel, over TLS that ends here.
@@ -67,15 +67,16 @@ impl Leg {
         Self { inside: Some(inside), ..Self::new(wire, peer, interrupt) }
     }
 
-    /// Whether a part of the present request's answer has left: a refusal can't be written any more.
-    fn has_answered(&self) -> bool {
-        self.wire.written() > self.written_before
-    }
-
-    /// An interim answer that has left whole is no part of the answer: a refusal can still follow it.
-    pub(super) fn pass_over_interim(&mut self) {
-        if self.wire.queued() == 0 {
-            self.written_before = self.wire.written();
+    /// Takes back what is queued of the present request's answer, so that a refusal can stand in its
+    /// place. False: a part of it has left, or something before it has not.
+    fn take_back_answer(&mut self) -> bool {
+        match self.answer_from {
+            None => true,
+            Some(from) if from == self.wire.written() => {
+                self.wire.discard_queued();
+                true
+            }
+            Some(_) => false,
         }
     }
 
@@ -114,7 +115,7 @@ async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
             let _ = leg.interrupt.during(leg.wire.flush()).await;
             return Next::Linger;
         };
-        leg.written_before = leg.wire.written();
+        leg.answer_from = None;
         let mut request = Request::default();
         let outcome = handle(shared, leg, &mut recorder, &mut request).await;
         let next = match outcome {
@@ -156,8 +157,8 @@ async fn wait_for_request(shared: &Shared, leg: &mut Leg) -> Option<Next> {
 /// part of it has left.
 fn unrecorded(leg: &mut Leg, error: &Unavailable) -> Next {
     tracing::warn!(%error, "an answer is held back: its record can't be written");
-    leg.wire.discard_queued();
-    if leg.has_answered() {
+    if !leg.take_back_answer() {
+        leg.wire.discard_queued();
         return Next::Cut;
     }
     refusal::write_unrecorded(leg.wire.head_buffer(), Reason::LogUnavailable);
@@ -282,14 +283,14 @@ async fn refuse(shared: &Shared, leg: &mut Leg, mut recorder: Recorder, request:
         recorder.error(cause);
     }
     // Half an answer is on its way, or nobody is there to read one.
-    let is_silent = leg.has_answered() || matches!(error, Error::ClientGone(_));
+    let is_silent = !leg.take_back_answer() || matches!(error, Error::ClientGone(_));
     if !is_silent {
         recorder.status(denial.reason.status());
     }
     let flow = recorder.id();
     let recorded = recorder.finish_durable().await;
-    leg.wire.discard_queued();
     if is_silent {
+        leg.wire.discard_queued();
         // All that is left is to cut it where the client can see it: no last chunk, no clean end.
         return Next::Cut;
     }

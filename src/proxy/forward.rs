@@ -57,12 +57,10 @@ pub(super) async fn forward(
         sent_at: None,
     };
     let outcome = send(shared, leg, recorder, admitted, &mut exchange).await;
-    if exchange.download.status.is_none() {
-        leg.pass_over_interim();
-    }
     recorder.findings(exchange.upload.take_findings());
     recorder.add_up(exchange.upload.sent);
     recorder.add_down(exchange.download.received);
+    leg.answer_from = exchange.download.answer_from;
     outcome.map(|()| !exchange.download.closes() && exchange.upload.is_read())
 }
 

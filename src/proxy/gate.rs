@@ -24,14 +24,16 @@ pub(super) fn admit(
     let permit = identity.ruleset.policy.decide(target)?;
     note_permit(&permit, recorder);
     let fields = scannable(fields);
-    let findings = identity.ruleset.guard.scan_head(&HeadView {
+    let view = HeadView {
         host: &target.authority.host,
         method: target.method.as_str(),
         path: target.path.path(),
         query: target.path.query(),
         fields: &fields,
         trailers: false,
-    });
+    };
+    let mut findings = identity.ruleset.guard.scan_head(&view);
+    findings.extend(identity.ruleset.guard.recall_head(&view, &identity.live.memory, Instant::now()));
     judge(findings, recorder)?;
     recorder.mark(Phase::Decide);
     Ok(permit)

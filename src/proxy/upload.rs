@@ -61,15 +61,17 @@ impl Upload {
     /// The body of the request to `target` with these header fields.
     pub(super) fn new(framing: Framing, target: &Target, fields: &Fields, identity: &Identity) -> Self {
         // Lines of one name are one list (RFC 9110 §5.3): a coding on the second is a coding too.
-        let codings: Vec<&[u8]> = fields.values("content-encoding").collect();
+        let coding = fields.values("content-encoding").collect::<Vec<_>>().join(&b", "[..]);
         let scan = (framing != Framing::None).then(|| {
-            identity.ruleset.guard.body(&BodyContext {
+            let context = BodyContext {
                 host: &target.authority.host,
                 method: target.method.as_str(),
                 path: target.path.path(),
                 content_type: fields.first("content-type"),
-                content_encoding: Some(&codings.join(&b", "[..])),
-            })
+                content_encoding: Some(&coding),
+            };
+            let scan = identity.ruleset.guard.body(&context);
+            scan.in_session(identity.live.memory.clone(), std::time::Instant::now())
         });
         Self {
             reader: BodyReader::new(framing),

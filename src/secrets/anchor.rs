@@ -3,6 +3,7 @@
 //! Most prefixes hold one of `_ - .` (`ghp_`, `sk-ant-`, `SG.`): a SIMD pass over those three and a look at
 //! the two bytes before it find them. The others (`AKIA`, `eyJ`) go into one packed Teddy group.
 
+use super::scanner::SEARCHED_RUN;
 use super::shape::{ByteSet, Step};
 use super::stream::is_separator;
 use aho_corasick::packed;
@@ -52,8 +53,10 @@ pub(super) struct Anchors {
     /// For each pair the bucket of its entries.
     index: Vec<u16>,
     buckets: Vec<Vec<u32>>,
-    /// Teddies, each with the entries of its patterns in their order.
+    /// Teddies, each with the entries of its patterns in their order: those that look everywhere, and those that
+    /// look in runs of value characters only.
     teddies: Vec<(packed::Searcher, Vec<u32>)>,
+    in_runs: Vec<(packed::Searcher, Vec<u32>)>,
     /// Without SIMD: all of them.
     automaton: Option<(aho_corasick::AhoCorasick, Vec<u32>)>,
 }
@@ -160,8 +163,40 @@ fn fold_prefixed(by_literal: &mut BTreeMap<Vec<u8>, Vec<Target>>) {
     }
 }
 
+fn literals(entries: &[Entry], numbers: &[u32]) -> Vec<Box<[u8]>> {
+    numbers.iter().filter_map(|&number| entries.get(number as usize)).map(|entry| entry.literal.clone()).collect()
+}
+
+/// Teddies for these entries; `None` on a machine without SIMD.
+fn teddies(entries: &[Entry], numbers: &[u32]) -> Option<Vec<(packed::Searcher, Vec<u32>)>> {
+    let groups = numbers.len().div_ceil(TEDDY_LIMIT).max(1);
+    let size = numbers.len().div_ceil(groups).max(1);
+    let teddy = |numbers: &[u32]| {
+        let mut builder = packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder();
+        Some((builder.extend(literals(entries, numbers)).build()?, numbers.to_vec()))
+    };
+    numbers.chunks(size).map(teddy).collect()
+}
+
+fn sight(teddies: &[(packed::Searcher, Vec<u32>)], hay: &[u8], from: usize, to: usize, out: &mut Vec<Sighting>) {
+    for (teddy, entries) in teddies {
+        let mut at = from;
+        while at < to
+            && let Some(found) = teddy.find_in(hay, (at..to).into())
+        {
+            let entry = entries.get(found.pattern().as_usize()).copied().unwrap_or_default();
+            out.push(Sighting { at: found.start() as u32, entry });
+            at = found.start() + 1;
+        }
+    }
+}
+
 impl Anchors {
-    pub(super) fn new(anchors: impl IntoIterator<Item = (Anchor, u32)>) -> Self {
+    /// `in_runs` tells of a literal's targets whether all of them lie within a long run of value characters.
+    pub(super) fn new(
+        anchors: impl IntoIterator<Item = (Anchor, u32)>,
+        in_runs: Option<&dyn Fn(&Target) -> bool>,
+    ) -> Self {
         let mut by_literal: BTreeMap<Vec<u8>, Vec<Target>> = BTreeMap::new();
         for (Anchor { literal, nearest, farthest }, shape) in anchors {
             let targets = by_literal.entry(literal).or_default();
@@ -176,10 +211,12 @@ impl Anchors {
             index: vec![0; 1 << 16],
             buckets: Vec::new(),
             teddies: Vec::new(),
+            in_runs: Vec::new(),
             automaton: None,
         };
-        let mut packed = Vec::new();
+        let (mut packed, mut run_bound) = (Vec::new(), Vec::new());
         fold_prefixed(&mut by_literal);
+        let in_runs_only = |targets: &[Target]| in_runs.is_some_and(|lies| targets.iter().all(lies));
         for (literal, targets) in by_literal {
             let number = this.entries.len() as u32;
             let delimiter = delimiter_of(&literal);
@@ -187,13 +224,22 @@ impl Anchors {
                 let pair = u16::from_le_bytes([literal[delimiter - 2], literal[delimiter - 1]]);
                 this.pairs[usize::from(pair >> 6)] |= 1 << (pair & 63);
                 this.bucket(pair).push(number);
+            } else if in_runs_only(&targets) {
+                run_bound.push(number);
             } else {
                 packed.push(number);
             }
             let delimiter = delimiter.unwrap_or(0) as u8;
             this.entries.push(Entry { literal: literal.into(), delimiter, targets: targets.into() });
         }
-        this.compile_packed(packed);
+        match (teddies(&this.entries, &packed), teddies(&this.entries, &run_bound)) {
+            (Some(everywhere), Some(in_runs)) => (this.teddies, this.in_runs) = (everywhere, in_runs),
+            _ => {
+                packed.extend(run_bound);
+                let automaton = aho_corasick::AhoCorasick::new(literals(&this.entries, &packed)).ok();
+                this.automaton = automaton.map(|found| (found, packed));
+            }
+        }
         this
     }
 
@@ -208,27 +254,6 @@ impl Anchors {
         }
         let at = self.index.get(usize::from(pair)).map_or(0, |slot| usize::from(*slot));
         &mut self.buckets[at]
-    }
-
-    fn compile_packed(&mut self, packed: Vec<u32>) {
-        let literals = |numbers: &[u32]| -> Vec<Box<[u8]>> {
-            numbers.iter().filter_map(|&n| self.entries.get(n as usize)).map(|entry| entry.literal.clone()).collect()
-        };
-        let groups = packed.len().div_ceil(TEDDY_LIMIT).max(1);
-        let size = packed.len().div_ceil(groups).max(1);
-        let teddies: Option<Vec<_>> = packed
-            .chunks(size)
-            .map(|numbers| {
-                let mut builder = packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder();
-                Some((builder.extend(literals(numbers)).build()?, numbers.to_vec()))
-            })
-            .collect();
-        match teddies {
-            Some(teddies) => self.teddies = teddies,
-            None => {
-                self.automaton = aho_corasick::AhoCorasick::new(literals(&packed)).ok().map(|found| (found, packed))
-            }
-        }
     }
 
     pub(super) fn targets(&self, entry: u32) -> &[Target] {
@@ -253,16 +278,14 @@ impl Anchors {
     }
 
     /// Every literal that starts at `from` or later and ends within `hay`, in order.
-    pub(super) fn collect(&self, hay: &[u8], from: usize, out: &mut Vec<Sighting>) {
+    ///
+    /// `runs` are the runs of value characters, from before `from` on.
+    pub(super) fn collect(&self, hay: &[u8], from: usize, runs: &[(u32, u32)], out: &mut Vec<Sighting>) {
         out.clear();
         self.delimiters(hay, from, out);
-        for (teddy, entries) in &self.teddies {
-            let mut at = from;
-            while let Some(found) = teddy.find_in(hay, (at..hay.len()).into()) {
-                let entry = entries.get(found.pattern().as_usize()).copied().unwrap_or_default();
-                out.push(Sighting { at: found.start() as u32, entry });
-                at = found.start() + 1;
-            }
+        sight(&self.teddies, hay, from, hay.len(), out);
+        for &(start, end) in runs.iter().filter(|(start, end)| end - start >= SEARCHED_RUN as u32) {
+            sight(&self.in_runs, hay, from.max(start as usize), end as usize, out);
         }
         if let Some((automaton, entries)) = &self.automaton {
             for found in automaton.find_overlapping_iter(hay.get(from..).unwrap_or_default()) {
@@ -330,13 +353,14 @@ mod tests {
         let literals = ["ghp_", "AKIA", "sk-ant-", "SG."];
         let anchors = Anchors::new(
             literals.iter().map(|l| (Anchor { literal: l.as_bytes().to_vec(), nearest: 0, farthest: 0 }, 0)),
+            None,
         );
         let text = b"x-y SG.ghp_AKIA sk-ant- AKI gh_";
         let mut out = Vec::new();
-        anchors.collect(text, 0, &mut out);
+        anchors.collect(text, 0, &[], &mut out);
         let found: Vec<_> = out.iter().map(|s| (s.at, anchors.literal(s.entry))).collect();
         assert_eq!(found, [(4, &b"SG."[..]), (7, b"ghp_"), (11, b"AKIA"), (16, b"sk-ant-")]);
-        anchors.collect(text, 8, &mut out);
+        anchors.collect(text, 8, &[], &mut out);
         assert_eq!(out.len(), 2);
     }
 }

@@ -5,6 +5,7 @@ use super::finding::{Disposition, Finding, Fingerprint, Surface};
 use super::guard::{Action, At, Guard, Inner};
 use super::home::Spot;
 use super::joins;
+use super::memory::{SMALL_BODY, SessionMemory};
 use super::stream::{Hit, Scan, Stream, Work};
 use super::unpack::Unpack;
 use crate::net::Host;
@@ -12,6 +13,8 @@ use crate::reason::Reason;
 use bytes::{Bytes, BytesMut};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
+use zeroize::Zeroizing;
 
 /// Decodings after which offsets don't tell which bytes to write over.
 const UNMASKABLE: [&str; 6] = ["gzip", "zlib", "deflate", "zstd", "br", "git-pack"];
@@ -58,6 +61,9 @@ pub struct BodyScan {
     told: HashSet<(Arc<str>, u64, Fingerprint)>,
     masks: Vec<(u64, u64)>,
     stopped: Option<Reason>,
+    /// The session's memory, and the body as long as it is small: it is held until its pieces are known.
+    session: Option<(Arc<SessionMemory>, Instant)>,
+    small: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// The bytes under the content codings.
@@ -94,6 +100,8 @@ impl Guard {
             told: HashSet::new(),
             masks: Vec::new(),
             stopped: None,
+            session: None,
+            small: None,
         }
     }
 
@@ -213,23 +221,46 @@ fn feed_coded(
 }
 
 impl BodyScan {
+    /// The same with the session's memory: a small body is held until it is complete, and its values are held
+    /// together with those of the session's earlier requests.
+    #[must_use]
+    pub fn in_session(mut self, memory: Arc<SessionMemory>, now: Instant) -> Self {
+        self.session = Some((memory, now));
+        self.small = Some(Zeroizing::new(Vec::new()));
+        self
+    }
+
     /// Takes a chunk.
     pub fn push(&mut self, chunk: Bytes) -> Result<(), Stopped> {
         self.check()?;
         self.work.given += chunk.len() as u64;
         self.held.push_back(chunk.clone());
+        if let Some(small) = self.small.as_mut().filter(|small| small.len() + chunk.len() <= SMALL_BODY) {
+            small.extend_from_slice(&chunk);
+        } else {
+            self.small = None;
+        }
         self.feed(&chunk, false)
     }
 
     /// The body is complete.
     pub fn finish(&mut self) -> Result<(), Stopped> {
         self.check()?;
-        self.feed(&[], true)
+        self.feed(&[], true)?;
+        if let (Some((memory, now)), Some(small)) = (self.session.take(), self.small.take()) {
+            let guard = Guard { inner: self.guard.clone() };
+            let found = guard.recall_body(&self.host, &small, &memory, now);
+            if found.iter().any(|finding| finding.disposition == Disposition::Blocked) {
+                self.stopped = Some(Reason::SecretInRequest);
+            }
+            self.findings.extend(found);
+        }
+        self.check()
     }
 
     /// What may go upstream; call it until there is none.
     pub fn released(&mut self) -> Option<Bytes> {
-        if self.stopped.is_some() || self.released >= self.cleared {
+        if self.stopped.is_some() || self.small.is_some() || self.released >= self.cleared {
             return None;
         }
         let mut chunk = self.held.pop_front()?;

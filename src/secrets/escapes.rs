@@ -100,8 +100,11 @@ impl Escapes {
                 return (at, true);
             }
             if !escape::may_begin(byte) {
-                self.out.push(byte);
-                at += 1;
+                let rest = buffer.get(at..at + FLUSH).unwrap_or(buffer.get(at..).unwrap_or_default());
+                let special = |byte: &u8| escape::SPECIAL[usize::from(*byte)];
+                let plain = rest.iter().skip(1).position(special).map_or(rest.len(), |more| more + 1);
+                self.out.extend_from_slice(rest.get(..plain).unwrap_or_default());
+                at += plain;
                 continue;
             }
             match escape::unit(buffer.get(at..).unwrap_or_default(), ended) {

@@ -38,6 +38,9 @@ static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
 /// Whether a value was made up to stand for a secret: one character over and over, a mask of x and 0,
 /// a word that says so. `variable` is the value without its prefix.
 pub(super) fn is_placeholder(variable: &[u8]) -> bool {
+    if let Some(password) = password_of(variable) {
+        return is_common_password(password);
+    }
     if variable.len() < 8 {
         return false;
     }
@@ -49,7 +52,54 @@ pub(super) fn is_placeholder(variable: &[u8]) -> bool {
         return true;
     }
     let lower = head.to_ascii_lowercase();
-    WORDS.as_ref().is_some_and(|words| words.is_match(&lower)) || is_sequence(&lower)
+    // Structures hold host names, which may say anything.
+    let token = !variable.iter().any(|byte| byte.is_ascii_whitespace() || matches!(byte, b'@' | b'"'));
+    (token && WORDS.as_ref().is_some_and(|words| words.is_match(&lower))) || is_sequence(&lower)
+}
+
+/// The password in an address (`://user:password@host`).
+fn password_of(value: &[u8]) -> Option<&[u8]> {
+    let rest = value.get(memchr::memmem::find(value.get(..32).unwrap_or(value), b"://")? + 3..)?;
+    let user = rest.get(..memchr::memrchr(b'@', rest)?)?;
+    user.get(memchr::memchr(b':', user)? + 1..)
+}
+
+/// Passwords of documentation and of development databases.
+fn is_common_password(password: &[u8]) -> bool {
+    const COMMON: [&[u8]; 26] = [
+        b"password",
+        b"passwd",
+        b"pass",
+        b"pwd",
+        b"secret",
+        b"changeme",
+        b"user",
+        b"username",
+        b"root",
+        b"admin",
+        b"postgres",
+        b"mysql",
+        b"guest",
+        b"test",
+        b"testing",
+        b"example",
+        b"token",
+        b"mypassword",
+        b"my_password",
+        b"yourpassword",
+        b"your_password",
+        b"pw",
+        b"1234",
+        b"12345",
+        b"123456",
+        b"mysecretpassword",
+    ];
+    let lower = password.to_ascii_lowercase();
+    let bare: &[u8] = lower.strip_prefix(b"<").and_then(|rest| rest.strip_suffix(b">")).unwrap_or(&lower);
+    let reference =
+        matches!(bare, [b'$' | b'{' | b'%', b'{' | b'(' | b'A'..=b'Z' | b'a'..=b'z', ..]) || bare.starts_with(b"$");
+    let masked = bare.iter().all(|byte| matches!(byte, b'*' | b'x' | b'.' | b'-'));
+    COMMON.contains(&bare) || reference || masked || longest_run(bare) == bare.len()
 }
 
 fn longest_run(bytes: &[u8]) -> usize {

@@ -1,5 +1,6 @@
 //! The scanner with one policy's settings: what a match means for a request.
 
+use super::canary;
 use super::catalogue::Group;
 use super::checksum;
 use super::finding::{Disposition, Finding, Fingerprint, Severity, Surface};
@@ -116,6 +117,8 @@ pub(super) struct Inner {
     known_rules: Vec<Vec<u32>>,
     permits: HashMap<u32, Vec<HostPattern>>,
     key: FingerprintKey,
+    /// The rule that a canary's finding names.
+    canary: Arc<str>,
 }
 
 impl Guard {
@@ -136,7 +139,9 @@ impl Guard {
         }
         let known = Known::new(&settings.known);
         let known_rules = settings.known.iter().map(|secret| rules_of(&scanner, secret.value())).collect();
-        Ok(Self { inner: Arc::new(Inner { scanner, settings, known, known_rules, permits, key }) })
+        Ok(Self {
+            inner: Arc::new(Inner { scanner, settings, known, known_rules, permits, key, canary: "canary".into() }),
+        })
     }
 }
 
@@ -180,6 +185,10 @@ impl Inner {
         let on = |rule: &&Rule| self.settings.groups.has(rule.group) && if head { rule.head } else { rule.body };
         let numbered = |number: &u32| Some((*number, self.scanner.rules.get(*number as usize)?));
         let rules: Vec<(u32, &Rule)> = hit.rules.iter().filter_map(numbered).filter(|(_, rule)| on(rule)).collect();
+        if canary::is_canary(hit.candidate.value) {
+            let fingerprint = self.key.fingerprint(hit.candidate.value);
+            return Some(self.finding((&self.canary, Severity::Critical), fingerprint, false, hit, at));
+        }
         let home = rules.iter().find(|(number, rule)| self.is_home(*number, rule, hit, &at));
         let &(_, rule) = home.or(rules.first())?;
         let fingerprint = self.key.fingerprint(hit.candidate.value);

@@ -106,6 +106,13 @@ fn compose<'a>(head: &HeadView<'a>) -> (Vec<u8>, Vec<Part<'a>>) {
         if let Some(name) = head.host.as_name() {
             part(&mut text, Surface::Host, None);
             text.extend_from_slice(name.as_bytes());
+            // A label holds 63 bytes: what is longer comes in several (T07).
+            let labels: Vec<&str> = name.split('.').collect();
+            if let [first, second, .., _, _] = labels.as_slice() {
+                part(&mut text, Surface::Host, None);
+                let rest = labels.iter().skip(2).take(labels.len() - 4);
+                [first, second].into_iter().chain(rest).for_each(|label| text.extend_from_slice(label.as_bytes()));
+            }
         }
         part(&mut text, Surface::Method, None);
         text.extend_from_slice(head.method.as_bytes());

@@ -1,6 +1,7 @@
 //! Shapes without a literal of their own (32 hex digits): words before the value tell whose it is.
 
 use super::rule::{Context, fold_context};
+use super::runs::SHORTEST;
 use super::scanner::run_length;
 use super::shape::{ByteSet, Step};
 use std::collections::HashMap;
@@ -26,6 +27,8 @@ const LENGTHS: usize = 512;
 
 struct LooseShape {
     shape: u32,
+    /// How much of it stands before the run.
+    lead: (u32, u32),
     /// What its values may be made of, and whether they may do without a digit.
     makeup: u16,
     letters: bool,
@@ -66,6 +69,23 @@ impl Heads {
     }
 }
 
+/// The first stretch of value characters that is long enough to be seen, and how much stands before it.
+fn lead(steps: &[Step]) -> (&[Step], (u32, u32)) {
+    let (mut least, mut most) = (0u32, 0u32);
+    for (at, step) in steps.iter().enumerate() {
+        let rest = steps.get(at..).unwrap_or_default();
+        if run_length(rest).0 as usize >= SHORTEST {
+            return (rest, (least, most));
+        }
+        least += step.min;
+        most = most.saturating_add(step.max);
+        if most > 16 {
+            break;
+        }
+    }
+    (steps, (0, 0))
+}
+
 /// What a run is made of: one bit for each kind of character.
 #[derive(Clone, Copy)]
 pub(super) struct Makeup(u16);
@@ -99,14 +119,19 @@ impl Makeup {
         Self(u16::from(run.iter().fold(0, |kinds, byte| kinds | KINDS[usize::from(*byte)])))
     }
 
+    const fn has_both_cases(self) -> bool {
+        self.0 & UPPER != 0 && self.0 & LOWER != 0
+    }
+
     const fn is_mixed(self) -> bool {
-        self.0 & DIGIT != 0 && self.0 & UPPER != 0 && self.0 & LOWER != 0
+        self.0 & DIGIT != 0 && self.has_both_cases()
     }
 }
 
 impl Loose {
     pub(super) fn add(&mut self, shape: u32, context: Option<&Context>, steps: &[Step]) {
         let number = self.shapes.len();
+        let (steps, lead) = lead(steps);
         let (least, most) = run_length(steps);
         let digits = ByteSet::of(b'0'..=b'9');
         let letters = steps.iter().any(|step| step.min > 4 && !digits.within(&step.set));
@@ -115,7 +140,8 @@ impl Loose {
         let tiny = |context: &Context| context.keywords.iter().any(|word| word.len() < 3);
         let far = context.is_some_and(|context| context.within > NEAR || tiny(context));
         let free = context.is_none();
-        self.shapes.push(LooseShape { shape, makeup, letters, wide: most - least > 32, far, free });
+        let wide = most - least > 32 && lead.1 == 0;
+        self.shapes.push(LooseShape { shape, lead, makeup, letters, wide, far, free });
         self.by_length.resize(LENGTHS + 1, Vec::new());
         for shapes in self.by_length.iter_mut().take(most as usize + 1).skip(least as usize) {
             shapes.push(number as u16);
@@ -137,27 +163,35 @@ impl Loose {
     }
 
     /// The shapes that a run of this length may hold, told by the words before it.
-    pub(super) fn candidates(&self, before: &[u8], length: u32, makeup: Makeup, out: &mut Vec<u32>) {
+    #[inline(never)]
+    pub(super) fn candidates(&self, before: &[u8], length: u32, makeup: Makeup, out: &mut Vec<(u32, (u32, u32))>) {
         let assigned = is_assigned(before);
         let digit = makeup.0 & DIGIT != 0;
         let fits = |number: &u16| {
             let shape = self.shapes.get(usize::from(*number))?;
-            let fits = (assigned || !shape.wide) && (digit || shape.letters) && makeup.0 & !shape.makeup == 0;
+            let random = digit || shape.letters || (!shape.wide && makeup.has_both_cases());
+            let fits = (assigned || !shape.wide) && random && makeup.0 & !shape.makeup == 0;
             fits.then_some((usize::from(*number), shape))
         };
         let of_length = self.by_length.get((length as usize).min(LENGTHS)).map_or(&[][..], Vec::as_slice);
         let mut near = false;
         for (_, shape) in of_length.iter().filter_map(fits) {
-            if shape.free || (shape.far && makeup.is_mixed()) {
-                out.push(shape.shape);
+            if shape.free || (shape.far && (!shape.wide || makeup.is_mixed())) {
+                out.push((shape.shape, shape.lead));
             }
             near |= !shape.free && !shape.far;
         }
         if !near {
             return;
         }
-        let window = fold_context(before.get(before.len().saturating_sub(NEAR)..).unwrap_or(before));
-        for (at, head) in window.windows(3).enumerate() {
+        let raw = before.get(before.len().saturating_sub(NEAR)..).unwrap_or(before);
+        let window = fold_context(raw);
+        // Words begin where letters begin, or a capital does.
+        let begins = |at: usize| match (at.checked_sub(1).and_then(|at| raw.get(at)), raw.get(at)) {
+            (Some(last), Some(byte)) => !last.is_ascii_alphabetic() || !byte.is_ascii_lowercase(),
+            _ => true,
+        };
+        for (at, head) in window.windows(3).enumerate().filter(|(at, _)| begins(*at)) {
             let Some(head) = head.first_chunk::<3>().filter(|head| self.seen.has(**head)) else { continue };
             for word in self.heads.get(head).into_iter().flatten().filter_map(|&word| self.words.get(word)) {
                 if !window.get(at..).is_some_and(|rest| rest.starts_with(&word.text)) {
@@ -166,8 +200,8 @@ impl Loose {
                 let distance = window.len() - at;
                 for (number, _) in word.shapes.iter().filter(|(_, within)| distance <= *within) {
                     let Some((_, shape)) = fits(&(*number as u16)) else { continue };
-                    if of_length.contains(&(*number as u16)) && !out.contains(&shape.shape) {
-                        out.push(shape.shape);
+                    if of_length.contains(&(*number as u16)) && !out.contains(&(shape.shape, shape.lead)) {
+                        out.push((shape.shape, shape.lead));
                     }
                 }
             }

@@ -5,6 +5,7 @@
 
 mod anchor;
 mod body;
+pub mod canary;
 mod catalogue;
 mod checksum;
 mod decode;
@@ -20,6 +21,7 @@ mod joins;
 pub mod known;
 mod lists;
 mod loose;
+mod memory;
 mod rule;
 mod runs;
 mod scanner;
@@ -35,5 +37,6 @@ pub use finding::{Disposition, Finding, Fingerprint, Severity, Surface};
 pub use guard::{Action, FingerprintKey, Groups, Guard, GuardError, Permitted, Settings};
 pub use head::HeadView;
 pub use known::{KnownSecret, Source as KnownSource, UnknownSource, parse as parse_known};
+pub use memory::SessionMemory;
 pub use rule::RuleError;
 pub use scanner::{BuiltinError, Error, Scanner};

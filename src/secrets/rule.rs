@@ -1,6 +1,6 @@
 //! A rule of the catalogue, compiled.
 
-use super::catalogue::{Edge, Group, RuleSpec};
+use super::catalogue::{ContextSpec, Edge, Group, RuleSpec};
 use super::checksum::{Checksum, UnknownChecksum};
 use super::finding::Severity;
 use super::home::{BadHome, BadPlace, Home, Place};
@@ -30,8 +30,8 @@ pub(super) struct Rule {
     /// Whether a match over the edge between two pieces is believed.
     pub(super) joins: bool,
     aws_key_id: bool,
-    /// The generic rule: the name stands right before the value, which must look random.
-    generic: bool,
+    /// For a generic rule: one of these names stands right before the value, which must look random.
+    names: Option<Box<[Box<[u8]>]>>,
 }
 
 /// The words that must stand before a value.
@@ -88,10 +88,7 @@ impl Rule {
             severity: spec.severity,
             homes: spec.homes.iter().map(|home| Home::parse(home)).collect::<Result<_, _>>()?,
             places: spec.places.iter().map(|place| Place::parse(place)).collect::<Result<_, _>>()?,
-            context: spec.context.as_ref().map(|context| Context {
-                keywords: context.keywords.iter().map(|word| fold_context(word.as_bytes()).into()).collect(),
-                within: usize::from(context.within),
-            }),
+            context: spec.context.as_ref().and_then(Context::new),
             certain: kind.starts_with("crc32") || kind.starts_with("base58check") || kind == "bech32",
             checksum,
             entropy: spec.entropy.unwrap_or(0.0),
@@ -101,7 +98,7 @@ impl Rule {
             head: seen("head"),
             body: seen("body"),
             joins: spec.context.is_none() && prefix >= 3 && spec.group != Group::Generic,
-            generic: spec.id == "generic-secret",
+            names: names_of(spec),
             aws_key_id: spec.id.starts_with("aws-") && prefix == 4,
         })
     }
@@ -129,9 +126,7 @@ impl Rule {
         if self.context.as_ref().is_some_and(|context| !context.stands_before(before)) {
             return false;
         }
-        if let (true, Some(context)) = (self.generic, &self.context)
-            && !generic::is_secret(before, value, after, &context.keywords)
-        {
+        if self.names.as_ref().is_some_and(|names| !generic::is_secret(before, value, after, names)) {
             return false;
         }
         let variable = value.get(prefix..).unwrap_or_default();
@@ -139,7 +134,26 @@ impl Rule {
     }
 }
 
+/// The names of a generic rule, without the signs that its words end in.
+fn names_of(spec: &RuleSpec) -> Option<Box<[Box<[u8]>]>> {
+    let context = spec.context.as_ref().filter(|_| spec.id.starts_with("generic-secret"))?;
+    let name = |word: &String| fold_context(word.trim_end_matches(['=', ':', '"', '\'', '_', ' ']).as_bytes());
+    let mut names: Vec<Box<[u8]>> = context.keywords.iter().map(|word| name(word).into()).collect();
+    names.sort_unstable();
+    names.dedup();
+    Some(names.into())
+}
+
 impl Context {
+    /// Words of one sign ask for a neighbour only, which `boundary` does.
+    fn new(spec: &ContextSpec) -> Option<Self> {
+        if spec.keywords.iter().any(|word| word.len() < 2) {
+            return None;
+        }
+        let keywords = spec.keywords.iter().map(|word| fold_context(word.as_bytes()).into()).collect();
+        Some(Self { keywords, within: usize::from(spec.within) })
+    }
+
     fn stands_before(&self, before: &[u8]) -> bool {
         let window = before.get(before.len().saturating_sub(self.within)..).unwrap_or(before);
         let window = fold_context(window);

@@ -99,6 +99,18 @@ impl Runs {
         (self.at, self.inside, self.again, self.binary) = (0, false, 0, None);
     }
 
+    /// Finds the runs that this pass goes on with, and those that `from` and what follows lie in.
+    pub(super) fn find(&mut self, buffer: &[u8], from: usize, base: u64) {
+        let floor = from.saturating_sub(BEFORE);
+        let head = buffer.get(floor..from).unwrap_or_default();
+        let run = floor + head.iter().rposition(|byte| !is_value(*byte)).map_or(0, |at| at + 1);
+        collect(buffer, run.min((self.at - base) as usize), &mut self.found);
+    }
+
+    pub(super) fn found(&self) -> &[(u32, u32)] {
+        &self.found
+    }
+
     /// `limit` is how far the literals are decided: a run is part of a match that begins before it.
     #[inline(never)]
     pub(super) fn pass(
@@ -110,14 +122,16 @@ impl Runs {
         ended: bool,
     ) -> u64 {
         let mut at = (self.at - level.base) as usize;
-        let mut found = std::mem::take(&mut self.found);
-        collect(&level.buffer, at, &mut found);
+        let found = std::mem::take(&mut self.found);
         let mut decided = true;
         'runs: for &(start, end) in &found {
             let end = end as usize;
             // A long run is decoded piece by piece.
             loop {
                 let start = (start as usize).max(at);
+                if start >= end {
+                    break;
+                }
                 let goes_on = self.inside && start == at;
                 if end < start + SHORTEST && !(goes_on && start < end) {
                     break;
@@ -304,8 +318,11 @@ impl Stream {
                 let before = self.before(start);
                 let makeup = Makeup::of(self.buffer.get(start..run.end).unwrap_or_default());
                 scan.scanner.loose.candidates(before, (run.end - start) as u32, makeup, &mut candidates);
-                for shape in candidates.drain(..) {
-                    self.try_shape(scan, shape, start, ended, &mut matches)?;
+                for (shape, (least, most)) in candidates.drain(..) {
+                    for back in least..=most {
+                        let Some(start) = start.checked_sub(back as usize) else { continue };
+                        self.try_shape(scan, shape, start, ended, &mut matches)?;
+                    }
                 }
             }
             if !matches.is_empty() {

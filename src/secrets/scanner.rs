@@ -1,12 +1,12 @@
 //! The catalogue compiled: one for the process, shared by all policies.
 
-use super::anchor::{Anchors, anchors_of, has_delimiter};
+use super::anchor::{Anchor, Anchors, Target, anchors_of, has_delimiter};
 use super::catalogue::Catalogue;
 use super::loose::{Heads, Loose};
 use super::rule::{Rule, RuleError};
 use super::runs::SHORTEST;
 use super::shape::{ByteSet, Parts, Shape, Step};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Every rule of the catalogue, ready to run.
@@ -48,13 +48,13 @@ impl Scanner {
         let mut this = Self {
             rules: Vec::new(),
             shapes: Vec::new(),
-            anchors: Anchors::new([]),
-            joined: Anchors::new([]),
+            anchors: Anchors::new([], None),
+            joined: Anchors::new([], None),
             loose: Loose::default(),
             starts: Starts::default(),
             heads: Heads::default(),
         };
-        let (mut anchors, mut joined) = (Vec::new(), Vec::new());
+        let (mut anchors, mut joined, mut in_runs) = (Vec::new(), Vec::new(), HashSet::new());
         for spec in &catalogue.rules {
             let wrong = |source: RuleError| Error { rule: spec.id.clone(), source };
             let parts = Parts::parse(&spec.pattern).map_err(|error| wrong(error.into()))?;
@@ -74,6 +74,9 @@ impl Scanner {
                 joined.extend(found.iter().cloned().map(|anchor| (anchor, shape)));
                 if left && begins_a_run(steps, least) && !has_delimiter(&found) && this.starts.add(steps, shape) {
                 } else if !found.is_empty() {
+                    if found.iter().all(|anchor| lies_in_a_run(steps, anchor)) {
+                        in_runs.insert(shape);
+                    }
                     anchors.extend(found.into_iter().map(|anchor| (anchor, shape)));
                 } else if spec.context.is_some() || spec.checksum.is_some() {
                     this.loose.add(shape, this.rules.last().and_then(|rule| rule.context.as_ref()), steps);
@@ -89,8 +92,9 @@ impl Scanner {
                 this.shapes.push(RuleShape { shape, rule, prefix: prefix as u16 });
             }
         }
-        this.anchors = Anchors::new(anchors);
-        this.joined = Anchors::new(joined);
+        let in_runs = |target: &Target| in_runs.contains(&target.shape);
+        this.anchors = Anchors::new(anchors, Some(&in_runs));
+        this.joined = Anchors::new(joined, None);
         Ok(this)
     }
 
@@ -128,6 +132,15 @@ pub enum BuiltinError {
 fn begins_a_run(steps: &[Step], least: u32) -> bool {
     let jwt = || b"eyJ".iter().zip(steps).all(|(byte, step)| step.set == ByteSet::of([*byte]));
     least as usize >= SHORTEST || (least + 2 >= SHORTEST as u32 && jwt())
+}
+
+/// Runs that are searched for letters of tokens are this long: in shorter ones the search costs more than it saves.
+pub(super) const SEARCHED_RUN: usize = 30;
+
+/// Whether an anchor is a part of a run of value characters that is long enough to be seen.
+fn lies_in_a_run(steps: &[Step], anchor: &Anchor) -> bool {
+    let (least, _) = run_length(steps);
+    least as usize >= SEARCHED_RUN && usize::from(anchor.farthest) + anchor.literal.len() <= least as usize
 }
 
 /// Shapes by their first three bytes.

@@ -256,7 +256,10 @@ impl Stream {
         let from = (self.literals - self.base) as usize;
         let mut sightings = std::mem::take(&mut self.sightings);
         let anchors = if self.edges.is_some() { &scan.scanner.joined } else { &scan.scanner.anchors };
-        anchors.collect(&self.buffer, from, &mut sightings);
+        if self.edges.is_none() {
+            self.runs.find(&self.buffer, from, self.base);
+        }
+        anchors.collect(&self.buffer, from, self.runs.found(), &mut sightings);
         let mut hold = tail;
         let mut next = tail.max(from);
         for group in sightings.chunk_by(|a, b| a.at == b.at) {

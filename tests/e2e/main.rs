@@ -45,6 +45,8 @@ mod policy;
 mod run;
 /// What must not leave.
 mod secrets;
+/// Peers that stall, and descriptors that run out.
+mod slow;
 /// One stream, one reading.
 mod smuggling;
 /// Origins that are broken or hostile.

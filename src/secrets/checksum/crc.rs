@@ -23,6 +23,11 @@ pub(super) fn base62_body(value: &[u8], prefix: Option<&str>) -> bool {
     *tail == digits::<6>(crc32fast::hash(middle).into(), BASE62)
 }
 
+/// The CRC-32 of a body as base62.
+pub(in crate::secrets) fn base62_crc(body: &[u8]) -> String {
+    digits::<6>(crc32fast::hash(body).into(), BASE62).iter().map(|byte| *byte as char).collect()
+}
+
 /// The last six characters are the CRC-32 of everything before them, the prefix too (Apify).
 pub(super) fn base62_whole(value: &[u8], _: Option<&str>) -> bool {
     let Some((before, tail)) = value.split_last_chunk::<6>() else { return false };

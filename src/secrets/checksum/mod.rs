@@ -7,6 +7,7 @@ mod structure;
 
 use super::catalogue::ChecksumSpec;
 
+pub(super) use crc::base62_crc;
 pub(super) use structure::jwt_claims;
 
 /// A check, with its parameters.

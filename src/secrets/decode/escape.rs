@@ -1,6 +1,7 @@
 //! Escapes of single characters: percent, JSON and JavaScript, HTML, quoted-printable, Unicode look-alikes.
 
 use super::{fold, hex};
+use crate::secrets::stream::is_separator;
 
 /// The longest escape, in bytes.
 pub(in crate::secrets) const LONGEST: usize = 12;
@@ -20,6 +21,17 @@ pub(in crate::secrets) enum Unit {
 pub(in crate::secrets) const fn may_begin(byte: u8) -> bool {
     matches!(byte, 0 | b'%' | b'\\' | b'&' | b'=' | 0x80..)
 }
+
+/// Bytes that end a stretch of plain text: separators, and those that an escape may begin with.
+pub(in crate::secrets) const SPECIAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = may_begin(byte as u8) || is_separator(byte as u8);
+        byte += 1;
+    }
+    table
+};
 
 /// The first escape at `from` or later that may hide a token's character, and its kind; an error is how far there
 /// is none for sure.
@@ -46,6 +58,8 @@ pub(in crate::secrets) fn next_gate(buffer: &[u8], from: usize, ended: bool) -> 
 fn gate(text: &[u8], ended: bool) -> Option<&'static str> {
     match (text, unit(text, ended)) {
         (_, Unit::More | Unit::Plain) | ([], _) => None,
+        // A character that stands for itself.
+        ([b'\\', b'u' | b'U', ..] | [b'&', ..], Unit::Escape { byte: Some(b'?'), .. }) => None,
         ([b'%', ..], _) => Some("percent"),
         ([b'&', b'#', ..], _) => Some("html"),
         ([b'&', ..], Unit::Escape { byte, .. }) => {

@@ -125,18 +125,22 @@ pub(in crate::secrets) fn fold(code: u32) -> Folded {
 /// The character at the front: its code point and length; `None` where the bytes end inside it, an error where it is
 /// no UTF-8.
 fn decode(text: &[u8]) -> Option<Result<(u32, usize), ()>> {
-    let length = match text.first()? {
-        0xc2..=0xdf => 2,
-        0xe0..=0xef => 3,
-        0xf0..=0xf4 => 4,
+    let &first = text.first()?;
+    let (length, lead) = match first {
+        0xc2..=0xdf => (2, first & 0x1f),
+        0xe0..=0xef => (3, first & 0x0f),
+        0xf0..=0xf4 => (4, first & 0x07),
         _ => return Some(Err(())),
     };
-    let Some(bytes) = text.get(..length) else {
-        let continued = text.iter().skip(1).all(|byte| (0x80..0xc0).contains(byte));
-        return if continued { None } else { Some(Err(())) };
-    };
-    let character = std::str::from_utf8(bytes).ok().and_then(|text| text.chars().next());
-    Some(character.map(|character| (u32::from(character), length)).ok_or(()))
+    let mut code = u32::from(lead);
+    for at in 1..length {
+        match text.get(at) {
+            Some(byte @ 0x80..=0xbf) => code = code << 6 | u32::from(byte & 0x3f),
+            Some(_) => return Some(Err(())),
+            None => return None,
+        }
+    }
+    Some(Ok((code, length)))
 }
 
 /// What stands at the front of a text that begins with a byte over 0x7f.

@@ -1,5 +1,9 @@
 //! The whole engine: the catalogue's own examples, evasions, splits.
 
+mod coded;
+mod joins;
+mod splits;
+
 use super::*;
 use crate::net::Host;
 use bytes::Bytes;
@@ -160,8 +164,10 @@ fn a_credential_goes_home_and_nowhere_else() {
     let basic = format!("Basic {}", data_encoding::BASE64.encode(format!("x-access-token:{PAT}").as_bytes()));
     for value in [&bearer, &basic] {
         let fields = [("accept", "*/*"), ("Authorization", value.as_str())];
-        assert_eq!(head(&guard, "api.github.com", "/user", None, &fields), [Disposition::CredentialUsed], "{value}");
-        assert_eq!(head(&guard, "evil.example", "/user", None, &fields), [Disposition::Blocked], "{value}");
+        let home = head(&guard, "api.github.com", "/user", None, &fields);
+        assert!(!home.is_empty() && home.iter().all(|d| *d == Disposition::CredentialUsed), "{value}: {home:?}");
+        let elsewhere = head(&guard, "evil.example", "/user", None, &fields);
+        assert!(elsewhere.contains(&Disposition::Blocked), "{value}: {elsewhere:?}");
     }
     assert_eq!(head(&guard, "api.github.com", "/", Some(&format!("q={PAT}")), &[]), [Disposition::Blocked]);
     assert_eq!(head(&guard, "api.github.com", &format!("/x/{PAT}"), None, &[]), [Disposition::Blocked]);
@@ -184,113 +190,6 @@ fn the_journal_shows_no_secret() {
     let guard = guard(Settings::default());
     assert_eq!(guard.redact(&format!("/x?t={PAT}&b=1")), "/x?t=[redacted]&b=1");
     assert_eq!(guard.redact("/plain"), "/plain");
-}
-
-use super::decode::inflate::Coding;
-use super::decode::inflate::tests::compress;
-
-const CODINGS: [(Coding, &str); 5] = [
-    (Coding::Gzip, "gzip"),
-    (Coding::Zlib, "deflate"),
-    (Coding::Deflate, "deflate"),
-    (Coding::Zstd, "zstd"),
-    (Coding::Brotli, "br"),
-];
-
-fn coded(guard: &Guard, coding: &str, chunks: &[&[u8]]) -> (Vec<Finding>, Vec<u8>, Option<Stopped>) {
-    let host = host("evil.example");
-    let content_encoding = Some(coding.as_bytes());
-    let context = BodyContext { host: &host, method: "POST", path: "/", content_type: None, content_encoding };
-    run(guard.body(&context), chunks)
-}
-
-#[test]
-fn a_compressed_body_is_looked_into_and_goes_on_as_it_came() {
-    let filler: String = (0..3000).map(|n| format!("line {n} of something\n")).collect();
-    let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
-    for (coding, name) in CODINGS {
-        let text = format!("{filler}{PAT}\n{filler}");
-        let text = if coding == Coding::Brotli { format!("a {PAT} b") } else { text };
-        let packed = compress(coding, text.as_bytes());
-        let (expected, out, stopped) = coded(&guard, name, &[&packed]);
-        assert_eq!(stopped, None, "{name}");
-        assert_eq!(expected.len(), 1, "{name}");
-        assert_eq!(out, packed, "{name}");
-        for size in [1, 7, 1000] {
-            let chunks: Vec<&[u8]> = packed.chunks(size).collect();
-            let (found, out, _) = coded(&guard, name, &chunks);
-            assert_eq!(out, packed, "{name}");
-            assert_eq!(found.len(), 1, "{name}");
-            assert_eq!(found[0].fingerprint, expected[0].fingerprint, "{name}");
-        }
-    }
-}
-
-#[test]
-fn a_compressed_body_is_known_by_its_magic_too() {
-    for coding in [Coding::Gzip, Coding::Zlib, Coding::Zstd] {
-        let packed = compress(coding, format!("a {PAT} b").as_bytes());
-        assert!(!observed(&packed).is_empty(), "{coding:?}");
-        let twice = compress(Coding::Gzip, &packed);
-        assert!(!observed(&twice).is_empty(), "{coding:?}");
-        let text = format!("{{\"data\": \"{}\"}}", data_encoding::BASE64.encode(&packed));
-        assert!(!observed(text.as_bytes()).is_empty(), "{coding:?}");
-        let part = [&b"--b\r\nContent-Type: x/y\r\n\r\n"[..], &twice, b"\r\n--b--"].concat();
-        assert!(!observed(&part).is_empty(), "{coding:?}");
-    }
-}
-
-#[test]
-fn what_cannot_be_looked_into_does_not_pass() {
-    let guard = guard(Settings::default());
-    let reason = |coding: &str, chunks: &[&[u8]]| coded(&guard, coding, chunks).2.map(|stopped| stopped.reason);
-    let gzip = compress(Coding::Gzip, b"hello");
-    let not_inspectable = Some(crate::reason::Reason::BodyNotInspectable);
-    assert_eq!(reason("compress", &[b"x"]), not_inspectable);
-    assert_eq!(reason("gzip", &[b"hello"]), not_inspectable);
-    assert_eq!(reason("gzip", &[&gzip[..gzip.len() - 3]]), not_inspectable);
-    assert_eq!(reason("gzip", &[&gzip, b"rest"]), not_inspectable);
-    assert_eq!(reason("gzip", &[&gzip, &gzip]), None);
-    assert_eq!(reason("br, gzip", &[&gzip]), not_inspectable);
-    assert_eq!(reason("identity", &[b"hello"]), None);
-    assert_eq!(reason("gzip", &[]), None);
-}
-
-#[test]
-fn a_bomb_is_stopped_early() {
-    let guard = guard(Settings::default());
-    let bomb = compress(Coding::Gzip, &vec![0; 40 << 20]);
-    let (_, _, stopped) = coded(&guard, "gzip", &[&bomb]);
-    assert_eq!(stopped.unwrap().reason, crate::reason::Reason::InflateLimit);
-    let (_, _, stopped) = body_of(&guard, &host("evil.example"), &[&compress(Coding::Gzip, &bomb)]);
-    assert_eq!(stopped.unwrap().reason, crate::reason::Reason::InflateLimit);
-}
-
-#[test]
-fn archives_and_packs_are_looked_into() {
-    let object = |kind: u8, text: &[u8]| {
-        let mut head = vec![kind << 4 | (text.len() & 15) as u8];
-        let mut size = text.len() >> 4;
-        while size > 0 {
-            *head.last_mut().unwrap() |= 0x80;
-            head.push((size & 0x7f) as u8);
-            size >>= 7;
-        }
-        [head, compress(Coding::Zlib, text)].concat()
-    };
-    let blob = format!("token = {PAT}\n");
-    let pack = [b"PACK\0\0\0\x02\0\0\0\x02".to_vec(), object(1, b"tree x\n"), object(3, blob.as_bytes()), vec![7; 20]]
-        .concat();
-    let (found, ..) =
-        body_of(&guard(Settings { action: Action::Observe, ..Settings::default() }), &host("git.example"), &[&pack]);
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].decoded, ["git-pack"]);
-    let deflated = compress(Coding::Deflate, blob.as_bytes());
-    let mut head = b"PK\x03\x04\x14\0\0\0\x08\0".to_vec();
-    head.resize(26, 0);
-    head.extend_from_slice(&[5, 0, 0, 0]);
-    let zip = [b"x".repeat(100), head, b"a.txt".to_vec(), deflated, b"PK\x01\x02".to_vec()].concat();
-    assert_eq!(observed(&zip).len(), 1);
 }
 
 #[test]
@@ -326,33 +225,4 @@ fn a_known_secret_goes_where_its_rule_lets_it_go() {
     let fields = [("Authorization", bearer.as_str())];
     assert!(head(&guard, "api.github.com", "/", None, &fields).iter().all(|d| *d == Disposition::CredentialUsed));
     assert!(head(&guard, "evil.example", "/", None, &fields).contains(&Disposition::Blocked));
-}
-
-#[test]
-fn pieces_spread_over_values_are_joined() {
-    let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
-    let evil = host("evil.example");
-    let (a, b, c) = (&PAT[..9], &PAT[9..21], &PAT[21..]);
-    for (content_type, text) in [
-        ("application/json", format!(r#"{{"x": "hello", "a": "{a}", "b": {{"c": "{b}"}}, "d": ["{c}", "more"]}}"#)),
-        ("application/json", format!(r#"["{a}","{b}\u00{:02x}{}"]"#, c.as_bytes()[0], &c[1..])),
-        ("application/x-www-form-urlencoded", format!("x=1&a={a}&b={b}&c={c}&d=2")),
-        (
-            "multipart/form-data; boundary=q",
-            [a, b, c].map(|p| format!("--q\r\nContent-Disposition: form-data; name=\"p\"\r\n\r\n{p}\r\n")).concat()
-                + "--q--\r\n",
-        ),
-    ] {
-        let content_type = Some(content_type.as_bytes());
-        let context = BodyContext { host: &evil, method: "POST", path: "/", content_type, content_encoding: None };
-        let (expected, out, _) = run(guard.body(&context), &[text.as_bytes()]);
-        assert_eq!(expected.len(), 1, "{text}");
-        assert_eq!(expected[0].decoded, ["joined"]);
-        assert_eq!(out, text.as_bytes());
-        for at in 0..text.len() {
-            let (head, tail) = text.as_bytes().split_at(at);
-            let (found, out, _) = run(guard.body(&context), &[head, tail]);
-            assert_eq!((found, out.as_slice()), (expected.clone(), text.as_bytes()), "{text} {at}");
-        }
-    }
 }

@@ -1,0 +1,196 @@
+//! What a session sent lately, as far as it may be a piece of a secret: short values, by the name they were sent
+//! under. Pieces of one secret that go out in several requests meet here.
+
+use super::finding::{Finding, Surface};
+use super::guard::{At, Guard};
+use super::head::HeadView;
+use super::home::Spot;
+use super::joins::Joined;
+use super::stream::{Hit, Scan, Stream, Work};
+use crate::net::Host;
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// Names that are remembered, and bytes under each: 64 KiB a session at most.
+const MOST_SLOTS: usize = 96;
+const MOST_BYTES: usize = 512;
+/// Pieces are no shorter and no longer.
+const SHORTEST: usize = 3;
+const LONGEST: usize = 160;
+/// What is older is forgotten.
+const AGE: Duration = Duration::from_secs(15 * 60);
+/// Bodies up to this long are looked into for pieces.
+pub(super) const SMALL_BODY: usize = 4096;
+/// Fields that every request has.
+const ORDINARY: [&[u8]; 12] = [
+    b"host",
+    b"user-agent",
+    b"accept",
+    b"accept-encoding",
+    b"accept-language",
+    b"authorization",
+    b"proxy-authorization",
+    b"connection",
+    b"content-type",
+    b"content-length",
+    b"date",
+    b"content-encoding",
+];
+
+/// One session's memory. Never written anywhere; wiped when it is dropped.
+#[derive(Default)]
+pub struct SessionMemory {
+    slots: Mutex<VecDeque<Slot>>,
+}
+
+/// What went out under one name.
+struct Slot {
+    name: Vec<u8>,
+    text: Zeroizing<Vec<u8>>,
+    /// Where pieces begin.
+    edges: Vec<usize>,
+    at: Instant,
+}
+
+/// Shows nothing of what it remembers.
+impl std::fmt::Debug for SessionMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionMemory").finish_non_exhaustive()
+    }
+}
+
+impl SessionMemory {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a piece under its name; gives the pieces there, or none if nothing is new.
+    fn add(&self, name: &[u8], piece: &[u8], now: Instant) -> Option<(Zeroizing<Vec<u8>>, Vec<usize>)> {
+        if !(SHORTEST..=LONGEST).contains(&piece.len()) {
+            return None;
+        }
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|slot| now.saturating_duration_since(slot.at) < AGE);
+        let known = slots.iter().position(|slot| slot.name == name);
+        let mut slot = known.and_then(|at| slots.remove(at)).unwrap_or_else(|| Slot {
+            name: name.to_vec(),
+            text: Zeroizing::new(Vec::new()),
+            edges: Vec::new(),
+            at: now,
+        });
+        slot.at = now;
+        let again = slot.edges.last().is_some_and(|last| slot.text.get(*last..) == Some(piece));
+        if !again {
+            slot.edges.push(slot.text.len());
+            slot.text.extend_from_slice(piece);
+        }
+        while slot.text.len() > MOST_BYTES {
+            let gone = slot.edges.get(1).copied().unwrap_or(slot.text.len());
+            slot.text.drain(..gone);
+            slot.edges.remove(0);
+            slot.edges.iter_mut().for_each(|edge| *edge -= gone);
+        }
+        let joined = (!again && slot.edges.len() > 1).then(|| (slot.text.clone(), slot.edges.clone()));
+        slots.push_back(slot);
+        if slots.len() > MOST_SLOTS {
+            slots.pop_front();
+        }
+        joined
+    }
+}
+
+impl Guard {
+    /// Remembers a head's values; gives what they complete. Call it beside [`Guard::scan_head`].
+    #[must_use]
+    pub fn recall_head(&self, head: &HeadView<'_>, memory: &SessionMemory, now: Instant) -> Vec<Finding> {
+        let mut found = Vec::new();
+        let mut piece = |surface, name: &[u8], value: &[u8]| {
+            if let Some((text, edges)) = memory.add(name, value, now) {
+                found.extend(self.complete(head.host, surface, &text, &edges));
+            }
+        };
+        for (number, segment) in head.path.split('/').rev().enumerate().take(4) {
+            piece(Surface::Path, format!("path {number}").as_bytes(), segment.as_bytes());
+        }
+        for parameter in head.query.into_iter().flat_map(|query| query.split('&')).take(32) {
+            let (name, value) = parameter.split_once('=').unwrap_or(("", parameter));
+            let value: Vec<u8> = percent_encoding::percent_decode_str(value).collect();
+            piece(Surface::Query, format!("query {name}").as_bytes(), &value);
+        }
+        for (name, value) in head.fields.iter().take(64) {
+            let lower = name.to_ascii_lowercase();
+            if !ORDINARY.contains(&lower.as_slice()) {
+                piece(Surface::Header, &[b"field ", lower.as_slice()].concat(), value);
+            }
+        }
+        if let Some(name) = head.host.as_name() {
+            let label = name.split('.').next().unwrap_or_default();
+            piece(Surface::Host, b"host", label.as_bytes());
+        }
+        found
+    }
+
+    /// Remembers a small body's values; gives what they complete.
+    pub(super) fn recall_body(&self, host: &Host, body: &[u8], memory: &SessionMemory, now: Instant) -> Vec<Finding> {
+        let mut found = Vec::new();
+        let mut piece = |name: &str, value: &[u8]| {
+            if let Some((text, edges)) = memory.add(name.as_bytes(), value, now) {
+                found.extend(self.complete(host, Surface::Body, &text, &edges));
+            }
+        };
+        piece("body", body.trim_ascii());
+        if let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) {
+            let mut open = vec![("", &value)];
+            let mut left = 128;
+            while let Some((name, value)) = open.pop().filter(|_| left > 0) {
+                left -= 1;
+                match value {
+                    serde_json::Value::String(text) => piece(&format!("json {name}"), text.as_bytes()),
+                    serde_json::Value::Array(values) => open.extend(values.iter().rev().map(|value| (name, value))),
+                    serde_json::Value::Object(members) => {
+                        open.extend(members.iter().map(|(n, value)| (n.as_str(), value)))
+                    }
+                    _ => {}
+                }
+            }
+        } else if let Ok(text) = std::str::from_utf8(body) {
+            for (name, value) in text.split('&').take(32).filter_map(|parameter| parameter.split_once('=')) {
+                let value: Vec<u8> = percent_encoding::percent_decode_str(value).collect();
+                piece(&format!("form {name}"), &value);
+            }
+        }
+        found
+    }
+
+    /// What goes over the edge before the last piece.
+    fn complete(&self, host: &Host, surface: Surface, text: &[u8], edges: &[usize]) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = Vec::new();
+        let last = edges.last().map_or(0, |edge| *edge as u64);
+        let mut work = Work::new();
+        work.given = text.len() as u64;
+        let mut report = |hit: &Hit<'_>| {
+            if !(hit.joins && hit.start < last && hit.end > last) {
+                return;
+            }
+            let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
+            findings.extend(self.inner.judge(hit, at));
+        };
+        let (scanner, known) = (&self.inner.scanner, &self.inner.known);
+        let path = vec!["session"];
+        let mut scan = Scan { scanner, known, report: &mut report, work: &mut work, path };
+        let mut joined = Joined::new();
+        let ends = edges.iter().skip(1).copied().chain([text.len()]);
+        for (start, end) in edges.iter().copied().zip(ends) {
+            joined.add(text.get(start..end).unwrap_or_default(), start as u64);
+        }
+        joined.feed(&mut scan, &|at| at, true);
+        // Pieces of something encoded are no pieces of a token before they are joined.
+        Stream::new(0).feed(&mut scan, &|at| at, text, true);
+        findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint);
+        findings
+    }
+}

@@ -1,0 +1,109 @@
+//! Compressed bodies, archives, packs, bombs.
+
+use super::*;
+use crate::secrets::decode::inflate::Coding;
+use crate::secrets::decode::inflate::tests::compress;
+
+const CODINGS: [(Coding, &str); 5] = [
+    (Coding::Gzip, "gzip"),
+    (Coding::Zlib, "deflate"),
+    (Coding::Deflate, "deflate"),
+    (Coding::Zstd, "zstd"),
+    (Coding::Brotli, "br"),
+];
+
+fn coded(guard: &Guard, coding: &str, chunks: &[&[u8]]) -> (Vec<Finding>, Vec<u8>, Option<Stopped>) {
+    let host = host("evil.example");
+    let content_encoding = Some(coding.as_bytes());
+    let context = BodyContext { host: &host, method: "POST", path: "/", content_type: None, content_encoding };
+    run(guard.body(&context), chunks)
+}
+
+#[test]
+fn a_compressed_body_is_looked_into_and_goes_on_as_it_came() {
+    let filler: String = (0..3000).map(|n| format!("line {n} of something\n")).collect();
+    let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+    for (coding, name) in CODINGS {
+        let text = format!("{filler}{PAT}\n{filler}");
+        let text = if coding == Coding::Brotli { format!("a {PAT} b") } else { text };
+        let packed = compress(coding, text.as_bytes());
+        let (expected, out, stopped) = coded(&guard, name, &[&packed]);
+        assert_eq!(stopped, None, "{name}");
+        assert_eq!(expected.len(), 1, "{name}");
+        assert_eq!(out, packed, "{name}");
+        for size in [1, 7, 1000] {
+            let chunks: Vec<&[u8]> = packed.chunks(size).collect();
+            let (found, out, _) = coded(&guard, name, &chunks);
+            assert_eq!(out, packed, "{name}");
+            assert_eq!(found.len(), 1, "{name}");
+            assert_eq!(found[0].fingerprint, expected[0].fingerprint, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_compressed_body_is_known_by_its_magic_too() {
+    for coding in [Coding::Gzip, Coding::Zlib, Coding::Zstd] {
+        let packed = compress(coding, format!("a {PAT} b").as_bytes());
+        assert!(!observed(&packed).is_empty(), "{coding:?}");
+        let twice = compress(Coding::Gzip, &packed);
+        assert!(!observed(&twice).is_empty(), "{coding:?}");
+        let text = format!("{{\"data\": \"{}\"}}", data_encoding::BASE64.encode(&packed));
+        assert!(!observed(text.as_bytes()).is_empty(), "{coding:?}");
+        let part = [&b"--b\r\nContent-Type: x/y\r\n\r\n"[..], &twice, b"\r\n--b--"].concat();
+        assert!(!observed(&part).is_empty(), "{coding:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_looked_into_does_not_pass() {
+    let guard = guard(Settings::default());
+    let reason = |coding: &str, chunks: &[&[u8]]| coded(&guard, coding, chunks).2.map(|stopped| stopped.reason);
+    let gzip = compress(Coding::Gzip, b"hello");
+    let not_inspectable = Some(crate::reason::Reason::BodyNotInspectable);
+    assert_eq!(reason("compress", &[b"x"]), not_inspectable);
+    assert_eq!(reason("gzip", &[b"hello"]), not_inspectable);
+    assert_eq!(reason("gzip", &[&gzip[..gzip.len() - 3]]), not_inspectable);
+    assert_eq!(reason("gzip", &[&gzip, b"rest"]), not_inspectable);
+    assert_eq!(reason("gzip", &[&gzip, &gzip]), None);
+    assert_eq!(reason("br, gzip", &[&gzip]), not_inspectable);
+    assert_eq!(reason("identity", &[b"hello"]), None);
+    assert_eq!(reason("gzip", &[]), None);
+}
+
+#[test]
+fn a_bomb_is_stopped_early() {
+    let guard = guard(Settings::default());
+    let bomb = compress(Coding::Gzip, &vec![0; 40 << 20]);
+    let (_, _, stopped) = coded(&guard, "gzip", &[&bomb]);
+    assert_eq!(stopped.unwrap().reason, crate::reason::Reason::InflateLimit);
+    let (_, _, stopped) = body_of(&guard, &host("evil.example"), &[&compress(Coding::Gzip, &bomb)]);
+    assert_eq!(stopped.unwrap().reason, crate::reason::Reason::InflateLimit);
+}
+
+#[test]
+fn archives_and_packs_are_looked_into() {
+    let object = |kind: u8, text: &[u8]| {
+        let mut head = vec![kind << 4 | (text.len() & 15) as u8];
+        let mut size = text.len() >> 4;
+        while size > 0 {
+            *head.last_mut().unwrap() |= 0x80;
+            head.push((size & 0x7f) as u8);
+            size >>= 7;
+        }
+        [head, compress(Coding::Zlib, text)].concat()
+    };
+    let blob = format!("token = {PAT}\n");
+    let pack = [b"PACK\0\0\0\x02\0\0\0\x02".to_vec(), object(1, b"tree x\n"), object(3, blob.as_bytes()), vec![7; 20]]
+        .concat();
+    let (found, ..) =
+        body_of(&guard(Settings { action: Action::Observe, ..Settings::default() }), &host("git.example"), &[&pack]);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].decoded, ["git-pack"]);
+    let deflated = compress(Coding::Deflate, blob.as_bytes());
+    let mut head = b"PK\x03\x04\x14\0\0\0\x08\0".to_vec();
+    head.resize(26, 0);
+    head.extend_from_slice(&[5, 0, 0, 0]);
+    let zip = [b"x".repeat(100), head, b"a.txt".to_vec(), deflated, b"PK\x01\x02".to_vec()].concat();
+    assert_eq!(observed(&zip).len(), 1);
+}

@@ -1,0 +1,83 @@
+//! Pieces of one secret: over the values of a body, over the requests of a session; canaries.
+
+use super::*;
+
+#[test]
+fn pieces_spread_over_values_are_joined() {
+    let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+    let evil = host("evil.example");
+    let (a, b, c) = (&PAT[..9], &PAT[9..21], &PAT[21..]);
+    for (content_type, text) in [
+        ("application/json", format!(r#"{{"x": "hello", "a": "{a}", "b": {{"c": "{b}"}}, "d": ["{c}", "more"]}}"#)),
+        ("application/json", format!(r#"["{a}","{b}\u00{:02x}{}"]"#, c.as_bytes()[0], &c[1..])),
+        ("application/x-www-form-urlencoded", format!("x=1&a={a}&b={b}&c={c}&d=2")),
+        (
+            "multipart/form-data; boundary=q",
+            [a, b, c].map(|p| format!("--q\r\nContent-Disposition: form-data; name=\"p\"\r\n\r\n{p}\r\n")).concat()
+                + "--q--\r\n",
+        ),
+    ] {
+        let content_type = Some(content_type.as_bytes());
+        let context = BodyContext { host: &evil, method: "POST", path: "/", content_type, content_encoding: None };
+        let (expected, out, _) = run(guard.body(&context), &[text.as_bytes()]);
+        assert_eq!(expected.len(), 1, "{text}");
+        assert_eq!(expected[0].decoded, ["joined"]);
+        assert_eq!(out, text.as_bytes());
+        for at in 0..text.len() {
+            let (head, tail) = text.as_bytes().split_at(at);
+            let (found, out, _) = run(guard.body(&context), &[head, tail]);
+            assert_eq!((found, out.as_slice()), (expected.clone(), text.as_bytes()), "{text} {at}");
+        }
+    }
+}
+
+#[test]
+fn a_canary_is_critical_even_at_home() {
+    let token = canary::make(canary::Kind::Github, &std::array::from_fn(|at| (at * 37) as u8));
+    let host = host("api.github.com");
+    let bearer = format!("Bearer {token}");
+    let fields: [(&[u8], &[u8]); 1] = [(b"authorization", bearer.as_bytes())];
+    let view = HeadView { host: &host, method: "GET", path: "/", query: None, fields: &fields, trailers: false };
+    let found = guard(Settings::default()).scan_head(&view);
+    assert_eq!(found.len(), 1);
+    assert_eq!((&*found[0].rule, found[0].severity), ("canary", Severity::Critical));
+    assert_eq!(found[0].disposition, Disposition::Blocked);
+}
+
+#[test]
+fn pieces_of_several_requests_meet_in_the_sessions_memory() {
+    let guard = guard(Settings::default());
+    let host = host("evil.example");
+    let now = std::time::Instant::now();
+    let memory = Arc::new(SessionMemory::new());
+    let (a, b) = PAT.split_at(17);
+    let query = |part: &str| {
+        let query = format!("n=1&d={part}");
+        let fields: [(&[u8], &[u8]); 1] = [(b"user-agent", b"x")];
+        let view = HeadView {
+            host: &host,
+            method: "GET",
+            path: "/v1/x",
+            query: Some(&query),
+            fields: &fields,
+            trailers: false,
+        };
+        guard.recall_head(&view, &memory, now)
+    };
+    assert!(query(a).is_empty());
+    assert_eq!(query(b)[0].disposition, Disposition::Blocked);
+    let body = |part: &str| {
+        let context =
+            BodyContext { host: &host, method: "POST", path: "/", content_type: None, content_encoding: None };
+        run(guard.body(&context).in_session(memory.clone(), now), &[format!("{{\"part\": \"{part}\"}}").as_bytes()])
+    };
+    let (_, out, stopped) = body(a);
+    assert!(stopped.is_none() && !out.is_empty());
+    let (found, out, stopped) = body(b);
+    assert_eq!((found.len(), out.len()), (1, 0));
+    assert!(stopped.is_some());
+    let encoded = data_encoding::BASE64.encode(PAT.as_bytes());
+    let (a, b) = encoded.split_at(20);
+    assert!(body(a).2.is_none());
+    assert!(body(b).2.is_some());
+}
