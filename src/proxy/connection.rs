@@ -49,6 +49,8 @@ enum Next {
     Close,
     /// The end, with unread bytes of a body in the way.
     Linger,
+    /// The end in the middle of an answer, which must not look whole.
+    Cut,
     /// The end, from outside, between two requests.
     Interrupted(Cause),
     /// The connection is a tunnel now.
@@ -132,7 +134,7 @@ async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
         match leg.interrupt.during(leg.wire.flush()).await {
             Ok(Ok(())) if matches!(next, Next::Request) => {}
             Ok(Ok(())) => return next,
-            _ => return Next::Close,
+            _ => return Next::Cut,
         }
     }
 }
@@ -157,7 +159,7 @@ fn unrecorded(leg: &mut Leg, error: &Unavailable) -> Next {
     tracing::warn!(%error, "an answer is held back: its record can't be written");
     if !leg.take_back_answer() {
         leg.wire.discard_queued();
-        return Next::Close;
+        return Next::Cut;
     }
     refusal::write_unrecorded(leg.wire.head_buffer(), Reason::LogUnavailable);
     Next::Linger
@@ -290,7 +292,7 @@ async fn refuse(shared: &Shared, leg: &mut Leg, mut recorder: Recorder, request:
     if is_silent {
         leg.wire.discard_queued();
         // All that is left is to cut it where the client can see it: no last chunk, no clean end.
-        return Next::Close;
+        return Next::Cut;
     }
     let headless = request.method.as_ref() == Some(&Method::HEAD);
     let close = !request.is_read || recorded.is_err() || shared.is_draining() || loses_step(denial.reason);
@@ -321,6 +323,10 @@ async fn close(mut leg: Leg, end: Next) {
             inside.recorder.denied(&Error::Interrupted(cause).denial());
         }
         inside.recorder.finish();
+    }
+    if matches!(end, Next::Cut) {
+        leg.wire.abort();
+        return;
     }
     let goodbye = async {
         if leg.wire.shutdown().await.is_err() || !matches!(end, Next::Linger) {

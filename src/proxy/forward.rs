@@ -77,6 +77,7 @@ async fn send(
     loop {
         let (mut upstream, is_reused) = reach(shared, leg, recorder, admitted).await?;
         write_head(upstream.wire.head_buffer(), admitted);
+        gate::spend_upload(&admitted.identity, upstream.wire.queued() as u64)?;
         match exchange.run(&shared.limits, leg, &mut upstream.wire, recorder).await {
             Err(Error::UpstreamGone(_)) if is_reused && exchange.may_be_sent_again(&upstream.wire, admitted) => {
                 tracing::debug!("a pooled connection was stale; the request goes out on another one");
@@ -96,6 +97,8 @@ async fn send(
 /// Lets the scanner see the first of the body before anything goes up.
 async fn look_ahead(leg: &mut Leg, upload: &mut Upload) -> Result<(), Error> {
     let until = Instant::now() + AHEAD_WAIT;
+    // The head's deadline was met.
+    leg.interrupt.arm(AHEAD_WAIT * 2);
     while upload.advance(&mut leg.wire.input)? && upload.received < AHEAD_MAX {
         match leg.interrupt.during(timeout_at(until, leg.wire.fill())).await.map_err(Error::Interrupted)? {
             Err(_) => return Ok(()),
@@ -227,7 +230,7 @@ impl Exchange {
         up: &mut Wire,
         recorder: &mut Recorder,
     ) -> Poll<Result<(), Error>> {
-        let before = self.progress();
+        let (before, was_clients_turn) = (self.progress(), self.is_clients_turn());
         let down = &mut leg.wire;
         if !self.upload.is_over() {
             if let Poll::Ready(Err(error)) = self.upload.poll(cx, down, up) {
@@ -256,7 +259,10 @@ impl Exchange {
         if self.upload.is_over() && self.sent_at.is_none() {
             self.sent_at = Some(Instant::now());
             leg.interrupt.arm(self.patience(limits));
-        } else if closed_now || before != self.progress() {
+        } else if closed_now || was_clients_turn != self.is_clients_turn() {
+            leg.interrupt.arm(self.patience(limits));
+        } else if !was_clients_turn && before != self.progress() {
+            // A body on its way is not among these: each of its bytes would put off the look at its rate.
             leg.interrupt.arm(self.patience(limits));
         }
         leg.interrupt.poll(cx).map(|cause| Err(Error::Interrupted(cause)))
@@ -269,7 +275,8 @@ impl Exchange {
     /// Whether the client is at fault if nothing moves.
     fn is_clients_turn(&self) -> bool {
         let asked = !self.awaits_continue || self.upload.received > 0 || !self.download.is_untouched();
-        self.download.status.is_none() && !self.upload.is_read() && asked
+        let sends = !self.upload.is_read() && !self.upload.waits_for_origin();
+        self.download.status.is_none() && sends && asked
     }
 
     /// How long the peer that is waited for may keep silent.

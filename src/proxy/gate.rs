@@ -93,6 +93,11 @@ fn spend_request(identity: &Identity) -> Result<(), Error> {
     spent.map_err(|exceeded| Error::Refused(exceeded.into()))
 }
 
+/// Takes bytes that are about to go up out of the session's budget, whatever they are part of.
+pub(super) fn spend_upload(identity: &Identity, bytes: u64) -> Result<(), Denial> {
+    identity.live.budget.upload(&identity.ruleset.limits, bytes).map_err(Denial::from)
+}
+
 fn note_permit(permit: &Permit, recorder: &mut Recorder) {
     recorder.rule(permit.rule().clone());
     if let Some(denial) = permit.observed() {

@@ -23,6 +23,8 @@ mod connect;
 mod control;
 /// Names, addresses, and those that are never dialled.
 mod dns;
+/// Ways around, each of them closed.
+mod evasion;
 /// Plain HTTP in absolute form.
 mod forward;
 /// Who asks: credentials, sessions, their end.
