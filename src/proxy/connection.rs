@@ -3,43 +3,21 @@
 use super::error::Error;
 use super::forward::{Admitted, forward};
 use super::headers::{check_request, host_fields};
-use super::identify::{Identity, Remembered};
-use super::interrupt::{Cause, Interrupt};
+use super::identify::Identity;
+use super::interrupt::Cause;
+use super::leg::Leg;
 use super::tunnel::{self, Opened};
 use super::{Limits, Shared, gate, refusal};
-use crate::flow::{FlowId, Mode, Recorder, Unavailable};
+use crate::flow::{Mode, Recorder, Unavailable};
 use crate::http1::{Framing, HeadScan, RequestHead, request_framing};
 use crate::net::{Authority, Target};
 use crate::reason::{Denial, Reason};
-use crate::session::ConnectionSlot;
 use crate::wire::{Stream, Wire};
 use http::Method;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-
-/// One end of a flow towards the agent: a connection to the proxy, or the inside of a tunnel.
-pub(super) struct Leg {
-    pub(super) wire: Wire,
-    pub(super) peer: SocketAddr,
-    pub(super) interrupt: Interrupt,
-    /// Where in what is written the present request's final answer begins, once its head is queued.
-    pub(super) answer_from: Option<u64>,
-    remembered: Remembered,
-    inside: Option<Inside>,
-}
-
-/// What a leg inside a tunnel inherits: its requests are this session's and for this authority.
-pub(super) struct Inside {
-    pub(super) identity: Identity,
-    pub(super) authority: Authority,
-    pub(super) flow: FlowId,
-    /// The tunnel's own flow ends with the leg.
-    pub(super) recorder: Recorder,
-    /// Given back when the leg ends.
-    pub(super) _slot: Option<ConnectionSlot>,
-}
 
 /// What comes after a request.
 enum Next {
@@ -55,34 +33,6 @@ enum Next {
     Interrupted(Cause),
     /// The connection is a tunnel now.
     Tunnel(Box<Opened>),
-}
-
-impl Leg {
-    pub(super) fn new(wire: Wire, peer: SocketAddr, interrupt: Interrupt) -> Self {
-        Self { wire, peer, interrupt, answer_from: None, remembered: Remembered::default(), inside: None }
-    }
-
-    /// The inside of a tunnel, over TLS that ends here.
-    pub(super) fn inside(wire: Wire, peer: SocketAddr, interrupt: Interrupt, inside: Inside) -> Self {
-        Self { inside: Some(inside), ..Self::new(wire, peer, interrupt) }
-    }
-
-    /// Takes back what is queued of the present request's answer, so that a refusal can stand in its
-    /// place. False: a part of it has left, or something before it has not.
-    fn take_back_answer(&mut self) -> bool {
-        match self.answer_from {
-            None => true,
-            Some(from) if from == self.wire.written() => {
-                self.wire.discard_queued();
-                true
-            }
-            Some(_) => false,
-        }
-    }
-
-    pub(super) fn take_slot(&mut self) -> Option<ConnectionSlot> {
-        self.remembered.take_slot()
-    }
 }
 
 /// Serves one connection to its end: the proxy's own leg first, then the inside of the tunnel that it

@@ -1,6 +1,6 @@
 //! One admitted request on its way up, and its answer on its way down, in one task.
 
-use super::connection::Leg;
+use super::leg::Leg;
 use super::download::Download;
 use super::error::Error;
 use super::gate;

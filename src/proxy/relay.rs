@@ -1,6 +1,6 @@
 //! Opaque bytes, both ways, until both sides are done.
 
-use super::connection::Leg;
+use super::leg::Leg;
 use super::error::Error;
 use super::identify::Identity;
 use super::interrupt::Cause;

@@ -1,6 +1,6 @@
 //! What comes through a CONNECT: told apart by its first bytes, then relayed or opened.
 
-use super::connection::{Inside, Leg};
+use super::leg::{Inside, Leg};
 use super::error::Error;
 use super::identify::Identity;
 use super::interrupt::Cause;
