@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 const TEDDY_LIMIT: usize = 32;
 /// A literal is compared up to this many bytes; the shape does the rest.
 const LONGEST_LITERAL: usize = 24;
+/// In the packed searchers, up to this many.
+const LONGEST_PACKED: usize = 8;
 
 /// A literal inside a shape: where it stands from the match's start.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,6 +141,9 @@ fn rate(sets: &[ByteSet], (nearest, farthest): (u32, u32)) -> Option<(u32, Vec<A
         return None;
     }
     let delimited = literals.iter().all(|literal| delimiter_of(literal).is_some());
+    if !delimited {
+        skipped += shorten(&mut literals);
+    }
     let few = 64 / literals.len().max(1);
     let front = if farthest == 0 { 1000 } else { 0 };
     let score = front + length.min(12) as u32 * 10 + u32::from(delimited) * 5 + few.min(9) as u32;
@@ -189,6 +194,24 @@ fn sight(teddies: &[(packed::Searcher, Vec<u32>)], hay: &[u8], from: usize, to: 
             at = found.start() + 1;
         }
     }
+}
+
+/// Makes literals for the packed searchers shorter, so that many shapes share one: all addresses have `://`.
+/// Gives how much was cut in front.
+fn shorten(literals: &mut Vec<Vec<u8>>) -> u32 {
+    const SCHEME: &[u8] = b"://";
+    let places: Vec<_> = literals.iter().map(|literal| memchr::memmem::find(literal, SCHEME)).collect();
+    let cut = match places.first() {
+        Some(&Some(first)) if places.iter().all(|place| *place == Some(first)) => first,
+        _ => 0,
+    };
+    for literal in literals.iter_mut() {
+        literal.drain(..cut);
+        literal.truncate(if cut > 0 { SCHEME.len() } else { LONGEST_PACKED });
+    }
+    literals.sort_unstable();
+    literals.dedup();
+    cut as u32
 }
 
 impl Anchors {

@@ -18,8 +18,26 @@ pub(super) struct Loose {
     /// Words by their first three bytes, and one bit for each such head.
     heads: HashMap<[u8; 3], Vec<usize>>,
     seen: Heads,
-    /// The shapes that a run of each length may hold.
-    by_length: Vec<Vec<u16>>,
+    /// For each length of a run, what its shapes ask for, each demand once; then the shapes that need no word near.
+    demands: Vec<Vec<Demand>>,
+    far: Vec<Vec<u16>>,
+}
+
+/// What a shape asks of a run before its words are looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Demand {
+    /// What its values may be made of, and whether they may do without a digit.
+    makeup: u16,
+    letters: bool,
+    /// Of any length: it is tried only where a value is assigned to a name.
+    wide: bool,
+}
+
+impl Demand {
+    const fn takes(self, makeup: Makeup, assigned: bool) -> bool {
+        let random = makeup.0 & DIGIT != 0 || self.letters || (!self.wide && makeup.has_both_cases());
+        (assigned || !self.wide) && random && makeup.0 & !self.makeup == 0
+    }
 }
 
 /// Longer runs are taken for as long as this.
@@ -29,13 +47,11 @@ struct LooseShape {
     shape: u32,
     /// How much of it stands before the run.
     lead: (u32, u32),
-    /// What its values may be made of, and whether they may do without a digit.
-    makeup: u16,
-    letters: bool,
-    /// Of any length: it is tried only where a value is assigned to a name.
-    wide: bool,
-    /// Whether it looks further than [`NEAR`] or needs no word.
-    far: bool,
+    demand: Demand,
+    /// The lengths of the run that it begins with.
+    least: u32,
+    most: u32,
+    /// Whether it needs no word at all.
     free: bool,
 }
 
@@ -46,17 +62,20 @@ struct Word {
 }
 
 /// A set of three-byte heads, by hash.
-pub(super) struct Heads(Box<[u64; 128]>);
+pub(super) struct Heads(Box<[u64; Heads::SLOTS / 64]>);
 
 impl Default for Heads {
     fn default() -> Self {
-        Self(Box::new([0; 128]))
+        Self(Box::new([0; Heads::SLOTS / 64]))
     }
 }
 
 impl Heads {
+    const SLOTS: usize = 32_768;
+
+    #[inline]
     const fn slot([a, b, c]: [u8; 3]) -> usize {
-        (a as usize ^ (b as usize) << 4 ^ (c as usize) << 7) & 8191
+        (a as usize ^ (b as usize) << 4 ^ (c as usize) << 8) & (Self::SLOTS - 1)
     }
 
     pub(super) fn insert(&mut self, head: [u8; 3]) {
@@ -141,10 +160,16 @@ impl Loose {
         let far = context.is_some_and(|context| context.within > NEAR || tiny(context));
         let free = context.is_none();
         let wide = most - least > 32 && lead.1 == 0;
-        self.shapes.push(LooseShape { shape, lead, makeup, letters, wide, far, free });
-        self.by_length.resize(LENGTHS + 1, Vec::new());
-        for shapes in self.by_length.iter_mut().take(most as usize + 1).skip(least as usize) {
-            shapes.push(number as u16);
+        let demand = Demand { makeup, letters, wide };
+        self.shapes.push(LooseShape { shape, lead, demand, least, most, free });
+        self.demands.resize(LENGTHS + 1, Vec::new());
+        self.far.resize(LENGTHS + 1, Vec::new());
+        for length in least as usize..=(most as usize).min(LENGTHS) {
+            if far || free {
+                self.far.iter_mut().skip(length).take(1).for_each(|shapes| shapes.push(number as u16));
+            } else if let Some(demands) = self.demands.get_mut(length).filter(|demands| !demands.contains(&demand)) {
+                demands.push(demand);
+            }
         }
         let Some(context) = context.filter(|_| !far) else { return };
         for text in &context.keywords {
@@ -166,22 +191,14 @@ impl Loose {
     #[inline(never)]
     pub(super) fn candidates(&self, before: &[u8], length: u32, makeup: Makeup, out: &mut Vec<(u32, (u32, u32))>) {
         let assigned = is_assigned(before);
-        let digit = makeup.0 & DIGIT != 0;
-        let fits = |number: &u16| {
-            let shape = self.shapes.get(usize::from(*number))?;
-            let random = digit || shape.letters || (!shape.wide && makeup.has_both_cases());
-            let fits = (assigned || !shape.wide) && random && makeup.0 & !shape.makeup == 0;
-            fits.then_some((usize::from(*number), shape))
-        };
-        let of_length = self.by_length.get((length as usize).min(LENGTHS)).map_or(&[][..], Vec::as_slice);
-        let mut near = false;
-        for (_, shape) in of_length.iter().filter_map(fits) {
-            if shape.free || (shape.far && (!shape.wide || makeup.is_mixed())) {
+        let at = (length as usize).min(LENGTHS);
+        for shape in self.far.get(at).into_iter().flatten().filter_map(|&number| self.shapes.get(usize::from(number))) {
+            let fits = shape.demand.takes(makeup, assigned);
+            if fits && (shape.free || !shape.demand.wide || makeup.is_mixed()) {
                 out.push((shape.shape, shape.lead));
             }
-            near |= !shape.free && !shape.far;
         }
-        if !near {
+        if !self.demands.get(at).is_some_and(|demands| demands.iter().any(|demand| demand.takes(makeup, assigned))) {
             return;
         }
         let raw = before.get(before.len().saturating_sub(NEAR)..).unwrap_or(before);
@@ -199,8 +216,9 @@ impl Loose {
                 }
                 let distance = window.len() - at;
                 for (number, _) in word.shapes.iter().filter(|(_, within)| distance <= *within) {
-                    let Some((_, shape)) = fits(&(*number as u16)) else { continue };
-                    if of_length.contains(&(*number as u16)) && !out.contains(&(shape.shape, shape.lead)) {
+                    let Some(shape) = self.shapes.get(*number) else { continue };
+                    let fits = shape.least <= length && length.min(LENGTHS as u32) <= shape.most;
+                    if fits && shape.demand.takes(makeup, assigned) && !out.contains(&(shape.shape, shape.lead)) {
                         out.push((shape.shape, shape.lead));
                     }
                 }
