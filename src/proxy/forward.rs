@@ -1,12 +1,12 @@
 //! One admitted request on its way up, and its answer on its way down, in one task.
 
-use super::leg::Leg;
 use super::download::Download;
 use super::error::Error;
 use super::gate;
 use super::headers::{Asks, Nominated};
 use super::identify::Identity;
 use super::interrupt::Cause;
+use super::leg::Leg;
 use super::upload::Upload;
 use super::{Limits, Shared};
 use crate::flow::{Phase, Recorder};

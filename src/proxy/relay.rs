@@ -1,9 +1,9 @@
 //! Opaque bytes, both ways, until both sides are done.
 
-use super::leg::Leg;
 use super::error::Error;
 use super::identify::Identity;
 use super::interrupt::Cause;
+use super::leg::Leg;
 use super::{Shared, gate};
 use crate::flow::Recorder;
 use crate::reason::Denial;

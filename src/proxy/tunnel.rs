@@ -1,9 +1,9 @@
 //! What comes through a CONNECT: told apart by its first bytes, then relayed or opened.
 
-use super::leg::{Inside, Leg};
 use super::error::Error;
 use super::identify::Identity;
 use super::interrupt::Cause;
+use super::leg::{Inside, Leg};
 use super::{Shared, gate, relay};
 use crate::flow::{Mode, Phase, Recorder, UpstreamTls};
 use crate::net::{Authority, ClientHello, HelloError, Host};
