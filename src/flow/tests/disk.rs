@@ -126,6 +126,12 @@ fn open_pipe(directory: &Path) -> (Journal, Lines<BufReader<fs::File>>) {
     }
 }
 
+/// Whether this process has the file open.
+fn is_open(path: &Path) -> bool {
+    let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    open.filter_map(|descriptor| fs::read_link(descriptor.path()).ok()).any(|target| target == path)
+}
+
 fn seq(line: std::io::Result<String>) -> u64 {
     Link::parse(line.unwrap().as_bytes()).unwrap().seq
 }
@@ -220,6 +226,10 @@ async fn a_pipe_that_was_left_in_the_midst_of_a_line_begins_it_anew_for_the_next
         handed_over += 1;
     }
     drop(lines);
+    // A reader that comes while the writer still holds its end would see that end close, and leave again.
+    while is_open(&directory.path().join(LIVE_FILE)) {
+        std::thread::yield_now();
+    }
     let lines = read(directory.path()).join().unwrap();
     let reader = std::thread::spawn(move || lines.map(seq).collect::<Vec<_>>());
     recovered(&journal).await;
