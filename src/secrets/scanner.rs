@@ -2,11 +2,11 @@
 
 use super::anchor::{Anchor, Anchors, Target, anchors_of, has_delimiter};
 use super::catalogue::Catalogue;
-use super::loose::{Heads, Loose};
+use super::loose::{ByHead, Heads, Loose};
 use super::rule::{Rule, RuleError};
 use super::runs::SHORTEST;
 use super::shape::{ByteSet, Parts, Shape, Step};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Every rule of the catalogue, ready to run.
@@ -145,10 +145,7 @@ fn lies_in_a_run(steps: &[Step], anchor: &Anchor) -> bool {
 
 /// Shapes by their first three bytes.
 #[derive(Default)]
-pub(super) struct Starts {
-    by_head: HashMap<[u8; 3], Vec<u32>>,
-    seen: Heads,
-}
+pub(super) struct Starts(ByHead<u32>);
 
 impl Starts {
     /// Adds a shape whose first three bytes are few; else gives false.
@@ -166,8 +163,7 @@ impl Starts {
         for first in a.bytes() {
             for second in b.bytes() {
                 for third in c.bytes() {
-                    self.seen.insert([first, second, third]);
-                    self.by_head.entry([first, second, third]).or_default().push(shape);
+                    self.0.add([first, second, third], shape);
                 }
             }
         }
@@ -176,15 +172,12 @@ impl Starts {
 
     /// Whether a shape may begin with these three bytes.
     pub(super) fn may_be(&self, head: [u8; 3]) -> bool {
-        self.seen.has(head)
+        self.0.may_have(head)
     }
 
     /// The shapes that begin with these three bytes.
     pub(super) fn of(&self, head: [u8; 3]) -> &[u32] {
-        if !self.seen.has(head) {
-            return &[];
-        }
-        self.by_head.get(&head).map_or(&[], Vec::as_slice)
+        self.0.get(head)
     }
 }
 
