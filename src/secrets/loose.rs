@@ -245,6 +245,10 @@ impl Loose {
     #[inline(never)]
     pub(super) fn candidates(&self, before: &[u8], length: u32, makeup: Makeup, out: &mut Vec<(u32, (u32, u32))>) {
         let assigned = is_assigned(before);
+        // A name in code: nothing says that it is a value, and it has no digit.
+        if !assigned && makeup.0 & DIGIT == 0 {
+            return;
+        }
         let at = (length as usize).min(LENGTHS);
         for shape in self.far.get(at).into_iter().flatten().filter_map(|&number| self.shapes.get(usize::from(number))) {
             let fits = shape.demand.takes(makeup, assigned);

@@ -30,6 +30,8 @@ pub(super) struct RuleShape {
     pub(super) rule: u32,
     /// Bytes of the literal at its front.
     pub(super) prefix: u16,
+    /// It holds an `@`: most addresses don't.
+    pub(super) has_at: bool,
 }
 
 /// Why a catalogue does not compile.
@@ -87,9 +89,11 @@ impl Scanner {
             if parts.alternatives.is_empty() {
                 return Err(wrong(RuleError::NoAnchor));
             }
+            let at = ByteSet::of([b'@']);
+            let has_at = parts.alternatives.iter().all(|steps| steps.iter().any(|step| step.min > 0 && step.set == at));
             let prefixes = parts.alternatives.iter().map(|steps| if one_each { prefix_of(steps) } else { prefix });
             for (shape, prefix) in parts.shapes.into_iter().zip(prefixes) {
-                this.shapes.push(RuleShape { shape, rule, prefix: prefix as u16 });
+                this.shapes.push(RuleShape { shape, rule, prefix: prefix as u16, has_at });
             }
         }
         let in_runs = |target: &Target| in_runs.contains(&target.shape);
