@@ -1,11 +1,10 @@
 //! The composition root: a configuration becomes a running gateway, and a running gateway ends.
 
 use crate::ca::{self, CertificateAuthority, Leaves, Trust};
-use crate::config::{self, Config, GatewayLimits, SecretSource};
+use crate::config::{self, Config, SecretSource};
 use crate::control::{self, Control, OperatorKey};
 use crate::dns::{OwnListeners, Resolver};
 use crate::flow::{Feed, Journal};
-use crate::http1::HeadLimits;
 use crate::policy::Mode;
 use crate::proxy::{self, Rulesets, Shared};
 use crate::secrets::{self, FingerprintKey, Guard, Scanner};
@@ -141,7 +140,7 @@ impl Gateway {
             leaves,
             journal,
             journal_broken: ArcSwap::from_pointee(CancellationToken::new()),
-            limits: limits(&config.limits),
+            limits: config.limits,
             metrics,
             draining: CancellationToken::new(),
             killed: CancellationToken::new(),
@@ -305,19 +304,6 @@ fn fingerprint_key(state: &Path, role: Role) -> Result<FingerprintKey, StartErro
         }
     }
     Ok(FingerprintKey::new(&bytes))
-}
-
-fn limits(configured: &GatewayLimits) -> proxy::Limits {
-    proxy::Limits {
-        connections: usize::try_from(configured.connections.get()).unwrap_or(usize::MAX),
-        head: HeadLimits::default(),
-        head_timeout: configured.head_timeout,
-        handshake_timeout: configured.handshake_timeout,
-        connect_timeout: configured.connect_timeout,
-        response_timeout: configured.response_timeout,
-        idle_timeout: configured.idle_timeout,
-        keep_alive_timeout: configured.keep_alive_timeout,
-    }
 }
 
 async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

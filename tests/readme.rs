@@ -41,3 +41,13 @@ fn the_table_of_refusals_is_the_code_s() {
 fn the_table_of_clients_is_the_environment_s() {
     check("clients", &exeat::sandbox::table());
 }
+
+#[test]
+fn the_table_of_presets_is_the_code_s() {
+    let mut table = String::from("| preset | what it allows |\n| --- | --- |\n");
+    for name in exeat::config::preset::names() {
+        let preset = exeat::config::preset::load(name).expect("a listed preset is there").expect("it loads");
+        writeln!(table, "| `{name}` | {} |", preset.description.trim()).unwrap();
+    }
+    check("presets", &table);
+}

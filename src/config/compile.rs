@@ -11,7 +11,8 @@ use super::shapes::{
 use super::units::{Span, Written};
 use super::wire::Ruleset;
 use super::words::{Named, NameserverWords};
-use super::{Config, GatewayLimits, Listen, policies, sessions};
+use super::{Config, Listen, policies, sessions};
+use crate::proxy::Limits;
 use crate::{ca, dns, flow};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -116,8 +117,8 @@ fn compile_listen(shape: Option<&ListenShape>, notes: &mut Notes) -> Listen {
     listen
 }
 
-fn compile_limits(shape: Option<&LimitsShape>, notes: &mut Notes) -> GatewayLimits {
-    let defaults = GatewayLimits::default();
+fn compile_limits(shape: Option<&LimitsShape>, notes: &mut Notes) -> Limits {
+    let defaults = Limits::default();
     let Some(shape) = shape else { return defaults };
     let mut timeout = |written: &Option<Placed<Written<Span>>>, default: Duration| {
         let Some(Placed { at, value: Written(Span(span)) }) = written else { return default };
@@ -126,8 +127,10 @@ fn compile_limits(shape: Option<&LimitsShape>, notes: &mut Notes) -> GatewayLimi
         }
         *span
     };
-    GatewayLimits {
-        connections: shape.connections.unwrap_or(defaults.connections),
+    let connections = shape.connections.map(|most| usize::try_from(most.get()).unwrap_or(usize::MAX));
+    Limits {
+        connections: connections.unwrap_or(defaults.connections),
+        head: defaults.head,
         head_timeout: timeout(&shape.head_timeout, defaults.head_timeout),
         handshake_timeout: timeout(&shape.handshake_timeout, defaults.handshake_timeout),
         connect_timeout: timeout(&shape.connect_timeout, defaults.connect_timeout),

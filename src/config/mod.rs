@@ -35,10 +35,9 @@ pub use schema::{file_schema, policy_schema};
 pub use secret::{SecretError, SecretSource, SourceError};
 pub use wire::Ruleset;
 
-use crate::{ca, dns, flow, session};
+use crate::{ca, dns, flow, proxy, session};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,7 +66,7 @@ pub struct Config {
     /// How long flows may go on after a request to stop.
     pub drain: Duration,
     /// Bounds of the whole process.
-    pub limits: GatewayLimits,
+    pub limits: proxy::Limits,
     /// What is worth a second look.
     pub warnings: Diagnostics,
 }
@@ -79,40 +78,6 @@ pub struct Listen {
     pub proxy: SocketAddr,
     /// The control API.
     pub control: SocketAddr,
-}
-
-/// Bounds of the whole process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GatewayLimits {
-    /// Connections of all sessions at one time.
-    pub connections: NonZeroU32,
-    /// How long a request's head may take to arrive.
-    pub head_timeout: Duration,
-    /// How long a TLS handshake may take, on either side.
-    pub handshake_timeout: Duration,
-    /// How long a destination may take to accept a connection.
-    pub connect_timeout: Duration,
-    /// How long a destination may think before its answer begins.
-    pub response_timeout: Duration,
-    /// How long a tunnel or a stream may be silent.
-    pub idle_timeout: Duration,
-    /// How long a connection is kept for its next request.
-    pub keep_alive_timeout: Duration,
-}
-
-/// Models think for minutes before the first byte, and stream with long pauses.
-impl Default for GatewayLimits {
-    fn default() -> Self {
-        Self {
-            connections: NonZeroU32::new(10_000).unwrap_or(NonZeroU32::MIN),
-            head_timeout: Duration::from_secs(10),
-            handshake_timeout: Duration::from_secs(10),
-            connect_timeout: Duration::from_secs(10),
-            response_timeout: Duration::from_secs(300),
-            idle_timeout: Duration::from_secs(600),
-            keep_alive_timeout: Duration::from_secs(60),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -13,10 +13,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long a closing journal may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often a write that hangs is looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The record of all flows: a handle that is cheap to clone. The writer's thread ends with the last one.
 #[derive(Clone, Debug)]
@@ -99,11 +102,12 @@ impl Journal {
         timeout(PATIENCE, room).await.unwrap_or(Err(Unavailable::Full))
     }
 
-    /// Resolves once the journal has not been writable for two seconds, or is closed: whoever holds a tunnel
-    /// open then closes it, since nothing could record how it goes on (R8).
+    /// Resolves once the journal has not been writable for two seconds (three where a write hangs), or is closed:
+    /// whoever holds a tunnel open then closes it, since nothing could record how it goes on (R8).
     pub fn broken(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut faults = self.shared().health.watch();
-        async move {
+        let shared = Arc::clone(&self.inner.shared);
+        let mut faults = shared.health.watch();
+        let failing = async move {
             // The journal is gone with all its handles: nothing can be recorded either.
             while let Ok(faults_now) = faults.wait_for(|&faults| faults != 0).await.map(|faults| *faults) {
                 let recovery = faults.wait_for(|&faults| faults == 0);
@@ -111,13 +115,31 @@ impl Journal {
                     return;
                 }
             }
+        };
+        // A write that hangs sets no fault that could be waited for.
+        let hanging = async move {
+            while shared.health.check() != Err(Unavailable::Stalled) {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        async move {
+            tokio::select! {
+                () = failing => {}
+                () = hanging => {}
+            }
         }
     }
 
     /// Resolves once nothing is wrong with the journal, or it is gone.
     pub fn recovered(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut faults = self.shared().health.watch();
-        async move { drop(faults.wait_for(|&faults| faults == 0).await) }
+        let shared = Arc::clone(&self.inner.shared);
+        let mut faults = shared.health.watch();
+        async move {
+            drop(faults.wait_for(|&faults| faults == 0).await);
+            while shared.health.check() == Err(Unavailable::Stalled) {
+                sleep(LOOK_EVERY).await;
+            }
+        }
     }
 
     /// The lines written from now on.

@@ -15,7 +15,7 @@ pub enum Version {
 }
 
 /// How large a head may be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
     /// Bytes of the whole head.
     pub bytes: usize,

@@ -3,43 +3,21 @@
 use super::error::Error;
 use super::forward::{Admitted, forward};
 use super::headers::{check_request, host_fields};
-use super::identify::{Identity, Remembered};
-use super::interrupt::{Cause, Interrupt};
+use super::identify::Identity;
+use super::interrupt::Cause;
+use super::leg::Leg;
 use super::tunnel::{self, Opened};
 use super::{Limits, Shared, gate, refusal};
-use crate::flow::{FlowId, Mode, Recorder, Unavailable};
+use crate::flow::{Mode, Recorder, Unavailable};
 use crate::http1::{Framing, HeadScan, RequestHead, request_framing};
 use crate::net::{Authority, Target};
 use crate::reason::{Denial, Reason};
-use crate::session::ConnectionSlot;
 use crate::wire::{Stream, Wire};
 use http::Method;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-
-/// One end of a flow towards the agent: a connection to the proxy, or the inside of a tunnel.
-pub(super) struct Leg {
-    pub(super) wire: Wire,
-    pub(super) peer: SocketAddr,
-    pub(super) interrupt: Interrupt,
-    /// What was written before the present request's answer.
-    written_before: u64,
-    remembered: Remembered,
-    inside: Option<Inside>,
-}
-
-/// What a leg inside a tunnel inherits: its requests are this session's and for this authority.
-pub(super) struct Inside {
-    pub(super) identity: Identity,
-    pub(super) authority: Authority,
-    pub(super) flow: FlowId,
-    /// The tunnel's own flow ends with the leg.
-    pub(super) recorder: Recorder,
-    /// Given back when the leg ends.
-    pub(super) _slot: Option<ConnectionSlot>,
-}
 
 /// What comes after a request.
 enum Next {
@@ -49,30 +27,12 @@ enum Next {
     Close,
     /// The end, with unread bytes of a body in the way.
     Linger,
+    /// The end in the middle of an answer, which must not look whole.
+    Cut,
     /// The end, from outside, between two requests.
     Interrupted(Cause),
     /// The connection is a tunnel now.
     Tunnel(Box<Opened>),
-}
-
-impl Leg {
-    pub(super) fn new(wire: Wire, peer: SocketAddr, interrupt: Interrupt) -> Self {
-        Self { wire, peer, interrupt, written_before: 0, remembered: Remembered::default(), inside: None }
-    }
-
-    /// The inside of a tunnel, over TLS that ends here.
-    pub(super) fn inside(wire: Wire, peer: SocketAddr, interrupt: Interrupt, inside: Inside) -> Self {
-        Self { inside: Some(inside), ..Self::new(wire, peer, interrupt) }
-    }
-
-    /// Whether a part of the present request's answer has left: a refusal can't be written any more.
-    fn has_answered(&self) -> bool {
-        self.wire.written() > self.written_before
-    }
-
-    pub(super) fn take_slot(&mut self) -> Option<ConnectionSlot> {
-        self.remembered.take_slot()
-    }
 }
 
 /// Serves one connection to its end: the proxy's own leg first, then the inside of the tunnel that it
@@ -105,7 +65,7 @@ async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
             let _ = leg.interrupt.during(leg.wire.flush()).await;
             return Next::Linger;
         };
-        leg.written_before = leg.wire.written();
+        leg.answer_from = None;
         let mut request = Request::default();
         let outcome = handle(shared, leg, &mut recorder, &mut request).await;
         let next = match outcome {
@@ -124,7 +84,7 @@ async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
         match leg.interrupt.during(leg.wire.flush()).await {
             Ok(Ok(())) if matches!(next, Next::Request) => {}
             Ok(Ok(())) => return next,
-            _ => return Next::Close,
+            _ => return Next::Cut,
         }
     }
 }
@@ -147,9 +107,9 @@ async fn wait_for_request(shared: &Shared, leg: &mut Leg) -> Option<Next> {
 /// part of it has left.
 fn unrecorded(leg: &mut Leg, error: &Unavailable) -> Next {
     tracing::warn!(%error, "an answer is held back: its record can't be written");
-    leg.wire.discard_queued();
-    if leg.has_answered() {
-        return Next::Close;
+    if !leg.take_back_answer() {
+        leg.wire.discard_queued();
+        return Next::Cut;
     }
     refusal::write_unrecorded(leg.wire.head_buffer(), Reason::LogUnavailable);
     Next::Linger
@@ -273,16 +233,16 @@ async fn refuse(shared: &Shared, leg: &mut Leg, mut recorder: Recorder, request:
         recorder.error(cause);
     }
     // Half an answer is on its way, or nobody is there to read one.
-    let is_silent = leg.has_answered() || matches!(error, Error::ClientGone(_));
+    let is_silent = !leg.take_back_answer() || matches!(error, Error::ClientGone(_));
     if !is_silent {
         recorder.status(denial.reason.status());
     }
     let flow = recorder.id();
     let recorded = recorder.finish_durable().await;
-    leg.wire.discard_queued();
     if is_silent {
+        leg.wire.discard_queued();
         // All that is left is to cut it where the client can see it: no last chunk, no clean end.
-        return Next::Close;
+        return Next::Cut;
     }
     let headless = request.method.as_ref() == Some(&Method::HEAD);
     let close = !request.is_read || recorded.is_err() || shared.is_draining() || loses_step(denial.reason);
@@ -313,6 +273,10 @@ async fn close(mut leg: Leg, end: Next) {
             inside.recorder.denied(&Error::Interrupted(cause).denial());
         }
         inside.recorder.finish();
+    }
+    if matches!(end, Next::Cut) {
+        leg.wire.abort();
+        return;
     }
     let goodbye = async {
         if leg.wire.shutdown().await.is_err() || !matches!(end, Next::Linger) {

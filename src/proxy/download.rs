@@ -27,6 +27,8 @@ pub(super) struct Download {
     interim: usize,
     /// The status of the final answer, once its head is here.
     pub(super) status: Option<u16>,
+    /// Where in what is written to the client the final answer begins.
+    pub(super) answer_from: Option<u64>,
     /// Bytes of the answer's body.
     pub(super) received: u64,
     /// Whether the origin keeps its connection open after this answer.
@@ -50,6 +52,7 @@ impl Download {
             framing_down: Framing::None,
             interim: 0,
             status: None,
+            answer_from: None,
             received: 0,
             upstream_persists: false,
         }
@@ -117,6 +120,7 @@ impl Download {
             }
             status => {
                 self.status = Some(status);
+                self.answer_from = Some(down.written() + down.queued() as u64);
                 self.upstream_persists = framing != Framing::UntilClose && !closes(&head.fields, head.version);
                 self.framing_down = self.frame_for_client(framing);
                 self.write_head(&head, self.framing_down, down);

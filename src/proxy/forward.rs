@@ -1,12 +1,12 @@
 //! One admitted request on its way up, and its answer on its way down, in one task.
 
-use super::connection::Leg;
 use super::download::Download;
 use super::error::Error;
 use super::gate;
 use super::headers::{Asks, Nominated};
 use super::identify::Identity;
 use super::interrupt::Cause;
+use super::leg::Leg;
 use super::upload::Upload;
 use super::{Limits, Shared};
 use crate::flow::{Phase, Recorder};
@@ -60,6 +60,7 @@ pub(super) async fn forward(
     recorder.findings(exchange.upload.take_findings());
     recorder.add_up(exchange.upload.sent);
     recorder.add_down(exchange.download.received);
+    leg.answer_from = exchange.download.answer_from;
     outcome.map(|()| !exchange.download.closes() && exchange.upload.is_read())
 }
 
@@ -76,6 +77,7 @@ async fn send(
     loop {
         let (mut upstream, is_reused) = reach(shared, leg, recorder, admitted).await?;
         write_head(upstream.wire.head_buffer(), admitted);
+        gate::spend_upload(&admitted.identity, upstream.wire.queued() as u64)?;
         match exchange.run(&shared.limits, leg, &mut upstream.wire, recorder).await {
             Err(Error::UpstreamGone(_)) if is_reused && exchange.may_be_sent_again(&upstream.wire, admitted) => {
                 tracing::debug!("a pooled connection was stale; the request goes out on another one");
@@ -95,6 +97,8 @@ async fn send(
 /// Lets the scanner see the first of the body before anything goes up.
 async fn look_ahead(leg: &mut Leg, upload: &mut Upload) -> Result<(), Error> {
     let until = Instant::now() + AHEAD_WAIT;
+    // The head's deadline was met.
+    leg.interrupt.arm(AHEAD_WAIT * 2);
     while upload.advance(&mut leg.wire.input)? && upload.received < AHEAD_MAX {
         match leg.interrupt.during(timeout_at(until, leg.wire.fill())).await.map_err(Error::Interrupted)? {
             Err(_) => return Ok(()),
@@ -226,7 +230,7 @@ impl Exchange {
         up: &mut Wire,
         recorder: &mut Recorder,
     ) -> Poll<Result<(), Error>> {
-        let before = self.progress();
+        let (before, was_clients_turn) = (self.progress(), self.is_clients_turn());
         let down = &mut leg.wire;
         if !self.upload.is_over() {
             if let Poll::Ready(Err(error)) = self.upload.poll(cx, down, up) {
@@ -255,7 +259,10 @@ impl Exchange {
         if self.upload.is_over() && self.sent_at.is_none() {
             self.sent_at = Some(Instant::now());
             leg.interrupt.arm(self.patience(limits));
-        } else if closed_now || before != self.progress() {
+        } else if closed_now || was_clients_turn != self.is_clients_turn() {
+            leg.interrupt.arm(self.patience(limits));
+        } else if !was_clients_turn && before != self.progress() {
+            // A body on its way is not among these: each of its bytes would put off the look at its rate.
             leg.interrupt.arm(self.patience(limits));
         }
         leg.interrupt.poll(cx).map(|cause| Err(Error::Interrupted(cause)))
@@ -268,7 +275,8 @@ impl Exchange {
     /// Whether the client is at fault if nothing moves.
     fn is_clients_turn(&self) -> bool {
         let asked = !self.awaits_continue || self.upload.received > 0 || !self.download.is_untouched();
-        self.download.status.is_none() && !self.upload.is_read() && asked
+        let sends = !self.upload.is_read() && !self.upload.waits_for_origin();
+        self.download.status.is_none() && sends && asked
     }
 
     /// How long the peer that is waited for may keep silent.

@@ -24,14 +24,16 @@ pub(super) fn admit(
     let permit = identity.ruleset.policy.decide(target)?;
     note_permit(&permit, recorder);
     let fields = scannable(fields);
-    let findings = identity.ruleset.guard.scan_head(&HeadView {
+    let view = HeadView {
         host: &target.authority.host,
         method: target.method.as_str(),
         path: target.path.path(),
         query: target.path.query(),
         fields: &fields,
         trailers: false,
-    });
+    };
+    let mut findings = identity.ruleset.guard.scan_head(&view);
+    findings.extend(identity.ruleset.guard.recall_head(&view, &identity.live.memory, Instant::now()));
     judge(findings, recorder)?;
     recorder.mark(Phase::Decide);
     Ok(permit)
@@ -89,6 +91,11 @@ fn judge(findings: Vec<Finding>, recorder: &mut Recorder) -> Result<(), Error> {
 fn spend_request(identity: &Identity) -> Result<(), Error> {
     let spent = identity.live.budget.request(&identity.ruleset.limits, Instant::now());
     spent.map_err(|exceeded| Error::Refused(exceeded.into()))
+}
+
+/// Takes bytes that are about to go up out of the session's budget, whatever they are part of.
+pub(super) fn spend_upload(identity: &Identity, bytes: u64) -> Result<(), Denial> {
+    identity.live.budget.upload(&identity.ruleset.limits, bytes).map_err(Denial::from)
 }
 
 fn note_permit(permit: &Permit, recorder: &mut Recorder) {

@@ -88,11 +88,10 @@ pub(super) struct Nominated<'a>(Vec<&'a [u8]>);
 impl<'a> Nominated<'a> {
     pub(super) fn of(fields: &'a Fields) -> Self {
         let named = fields.values("connection").flat_map(list_tokens);
-        Self(
-            named
-                .filter(|name| !name.eq_ignore_ascii_case(b"close") && !name.eq_ignore_ascii_case(b"keep-alive"))
-                .collect(),
-        )
+        // Requests that name these are refused; an answer that does keeps them.
+        let kept = |name: &[u8]| NEVER_NOMINATED.iter().any(|never| name.eq_ignore_ascii_case(never.as_bytes()));
+        let is_option = |name: &[u8]| name.eq_ignore_ascii_case(b"close") || name.eq_ignore_ascii_case(b"keep-alive");
+        Self(named.filter(|name| !is_option(name) && !kept(name)).collect())
     }
 
     /// Whether the field goes no further than here.

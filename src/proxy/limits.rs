@@ -4,7 +4,7 @@ use crate::http1::HeadLimits;
 use std::time::Duration;
 
 /// Bounds of the data path.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections held at once; more are answered 503 and closed.
     pub connections: usize,

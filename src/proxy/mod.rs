@@ -13,6 +13,7 @@ mod gate;
 mod headers;
 mod identify;
 mod interrupt;
+mod leg;
 mod limits;
 mod listener;
 mod refusal;

@@ -1,10 +1,12 @@
 //! Opaque bytes, both ways, until both sides are done.
 
-use super::Shared;
-use super::connection::Leg;
 use super::error::Error;
+use super::identify::Identity;
 use super::interrupt::Cause;
+use super::leg::Leg;
+use super::{Shared, gate};
 use crate::flow::Recorder;
+use crate::reason::Denial;
 use crate::wire::Wire;
 use std::future::poll_fn;
 use std::io;
@@ -12,9 +14,17 @@ use std::task::{Context, Poll, ready};
 
 /// One direction of a tunnel.
 #[derive(Default)]
-struct Direction {
+struct Direction<'a> {
     state: State,
     bytes: u64,
+    /// Whose budget the bytes come out of: nobody's on the way down.
+    spends: Option<&'a Identity>,
+}
+
+/// Why a direction ends before its sender is done.
+enum Stop {
+    Broken(io::Error),
+    Spent(Denial),
 }
 
 #[derive(Default, PartialEq, Eq)]
@@ -31,10 +41,12 @@ enum State {
 pub(super) async fn relay(
     shared: &Shared,
     leg: &mut Leg,
+    identity: &Identity,
     origin: &mut Wire,
     recorder: &mut Recorder,
 ) -> Result<(), Error> {
-    let (mut up, mut down) = (Direction::default(), Direction::default());
+    let mut up = Direction { spends: Some(identity), ..Direction::default() };
+    let mut down = Direction::default();
     leg.interrupt.arm(shared.limits.idle_timeout);
     let ended = poll_fn(|cx| {
         let before = (up.bytes, down.bytes);
@@ -44,7 +56,7 @@ pub(super) async fn relay(
             leg.interrupt.arm(shared.limits.idle_timeout);
         }
         match (up_ended, down_ended) {
-            (Poll::Ready(Err(error)), _) | (_, Poll::Ready(Err(error))) => Poll::Ready(Ok(Some(error))),
+            (Poll::Ready(Err(stop)), _) | (_, Poll::Ready(Err(stop))) => Poll::Ready(Ok(Some(stop))),
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(Ok(None)),
             _ => leg.interrupt.poll(cx).map(Err),
         }
@@ -54,12 +66,12 @@ pub(super) async fn relay(
     recorder.add_down(down.bytes);
     match ended {
         // Peers end tunnels as they please, by resets too: that is no failure of the flow.
-        Ok(error) => {
-            if let Some(error) = error {
-                recorder.error(format_args!("ended by {error}"));
-            }
+        Ok(None) => Ok(()),
+        Ok(Some(Stop::Broken(error))) => {
+            recorder.error(format_args!("ended by {error}"));
             Ok(())
         }
+        Ok(Some(Stop::Spent(denial))) => Err(denial.into()),
         Err(Cause::Deadline) => {
             recorder.error("idle for too long");
             Ok(())
@@ -68,11 +80,19 @@ pub(super) async fn relay(
     }
 }
 
-impl Direction {
-    fn poll(&mut self, cx: &mut Context<'_>, from: &mut Wire, to: &mut Wire) -> Poll<io::Result<()>> {
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Stop::Broken(error)
+    }
+}
+
+impl Direction<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>, from: &mut Wire, to: &mut Wire) -> Poll<Result<(), Stop>> {
         loop {
             if !from.input.is_empty() {
-                self.bytes += from.input.len() as u64;
+                let length = from.input.len() as u64;
+                self.spends.map_or(Ok(()), |identity| gate::spend_upload(identity, length)).map_err(Stop::Spent)?;
+                self.bytes += length;
                 to.queue(from.input.split().freeze());
             }
             ready!(to.poll_flush(cx))?;

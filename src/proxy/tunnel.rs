@@ -1,9 +1,9 @@
 //! What comes through a CONNECT: told apart by its first bytes, then relayed or opened.
 
-use super::connection::{Inside, Leg};
 use super::error::Error;
 use super::identify::Identity;
 use super::interrupt::Cause;
+use super::leg::{Inside, Leg};
 use super::{Shared, gate, relay};
 use crate::flow::{Mode, Phase, Recorder, UpstreamTls};
 use crate::net::{Authority, ClientHello, HelloError, Host};
@@ -97,7 +97,7 @@ async fn enter_relay(
         let judged = first.and_then(|first| judge_relay(&first, authority, permit));
         observe_or(judged, identity, recorder)?;
     }
-    relay::relay(shared, leg, &mut origin, recorder).await
+    relay::relay(shared, leg, identity, &mut origin, recorder).await
 }
 
 /// Reads the ClientHello of a tunnel that is opened; only its name matters, as ours goes up in its place.

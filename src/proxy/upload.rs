@@ -14,6 +14,10 @@ use bytes::{Bytes, BytesMut};
 use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 
+/// Pieces up to this size are held as copies: a byte that the scanner holds back must not keep alive the
+/// whole buffer that it was read into.
+const COPY_MAX: usize = 4 * 1024;
+
 /// The body of one request.
 pub(super) struct Upload {
     reader: BodyReader,
@@ -56,14 +60,18 @@ enum State {
 impl Upload {
     /// The body of the request to `target` with these header fields.
     pub(super) fn new(framing: Framing, target: &Target, fields: &Fields, identity: &Identity) -> Self {
+        // Lines of one name are one list (RFC 9110 §5.3): a coding on the second is a coding too.
+        let coding = fields.values("content-encoding").collect::<Vec<_>>().join(&b", "[..]);
         let scan = (framing != Framing::None).then(|| {
-            identity.ruleset.guard.body(&BodyContext {
+            let context = BodyContext {
                 host: &target.authority.host,
                 method: target.method.as_str(),
                 path: target.path.path(),
                 content_type: fields.first("content-type"),
-                content_encoding: fields.first("content-encoding"),
-            })
+                content_encoding: Some(&coding),
+            };
+            let scan = identity.ruleset.guard.body(&context);
+            scan.in_session(identity.live.memory.clone(), std::time::Instant::now())
         });
         Self {
             reader: BodyReader::new(framing),
@@ -100,6 +108,11 @@ impl Upload {
     /// Whether all of it went to the origin.
     pub(super) fn is_written(&self) -> bool {
         self.state == State::Written
+    }
+
+    /// Whether what is here of it waits for the origin to take it.
+    pub(super) fn waits_for_origin(&self) -> bool {
+        !self.is_over() && self.waits_for == Side::Origin
     }
 
     /// What the scanner has found since it was last asked.
@@ -160,9 +173,9 @@ impl Upload {
     fn take(&mut self, data: Bytes) -> Result<(), Error> {
         let length = data.len() as u64;
         self.received += length;
-        let budget = self.identity.live.budget.upload(&self.identity.ruleset.limits, length);
-        budget.map_err(Denial::from)?;
+        gate::spend_upload(&self.identity, length)?;
         let Some(scan) = &mut self.scan else { return Ok(()) };
+        let data = if data.len() <= COPY_MAX { Bytes::copy_from_slice(&data) } else { data };
         let pushed = scan.push(data);
         self.settle(pushed)
     }
@@ -173,6 +186,8 @@ impl Upload {
             self.settle(finished)?;
         }
         if !trailers.is_empty() {
+            let length: usize = trailers.iter().map(|field| field.name.len() + field.value.len()).sum();
+            gate::spend_upload(&self.identity, length as u64)?;
             let findings = gate::scan_trailers(&self.identity, &self.host, &trailers);
             let denial = gate::blocking(&findings);
             self.findings.extend(findings);

@@ -1,7 +1,7 @@
 //! Everything of a request but its body, scanned in one go: host labels, path, query, fields.
 
-use super::finding::{Finding, Surface};
-use super::guard::{At, Guard};
+use super::finding::{Disposition, Finding, Fingerprint, Severity, Surface};
+use super::guard::{Action, At, Guard};
 use super::home::Spot;
 use super::stream::{Hit, SEPARATOR, Scan, Stream, Work};
 use crate::net::Host;
@@ -57,7 +57,28 @@ impl Guard {
         };
         Stream::new(0).feed(&mut scan, &|at| at, &text, true);
         findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint && a.place == b.place);
+        if work.is_exhausted() {
+            findings.push(self.unscanned(if head.trailers { Surface::Trailer } else { Surface::Header }));
+        }
         findings
+    }
+
+    /// What stands for a head whose scan was given up, a bomb's for instance: nobody knows what is in it.
+    fn unscanned(&self, surface: Surface) -> Finding {
+        Finding {
+            rule: "decode-limit".into(),
+            severity: Severity::Medium,
+            surface,
+            place: None,
+            offset: 0,
+            length: 0,
+            decoded: Vec::new(),
+            fingerprint: Fingerprint([0; 8]),
+            disposition: match self.inner.settings.action {
+                Action::Observe => Disposition::Observed,
+                Action::Mask | Action::Block => Disposition::Blocked,
+            },
+        }
     }
 
     /// The text with every secret in it replaced, for the journal.
@@ -75,6 +96,9 @@ impl Guard {
             path: Vec::new(),
         };
         Stream::new(0).feed(&mut scan, &|at| at, text.as_bytes(), true);
+        if work.is_exhausted() {
+            return Cow::Borrowed("[redacted]");
+        }
         if spans.is_empty() {
             return Cow::Borrowed(text);
         }
@@ -106,6 +130,13 @@ fn compose<'a>(head: &HeadView<'a>) -> (Vec<u8>, Vec<Part<'a>>) {
         if let Some(name) = head.host.as_name() {
             part(&mut text, Surface::Host, None);
             text.extend_from_slice(name.as_bytes());
+            // A label holds 63 bytes: what is longer comes in several (T07).
+            let labels: Vec<&str> = name.split('.').collect();
+            if let [first, second, .., _, _] = labels.as_slice() {
+                part(&mut text, Surface::Host, None);
+                let rest = labels.iter().skip(2).take(labels.len() - 4);
+                [first, second].into_iter().chain(rest).for_each(|label| text.extend_from_slice(label.as_bytes()));
+            }
         }
         part(&mut text, Surface::Method, None);
         text.extend_from_slice(head.method.as_bytes());

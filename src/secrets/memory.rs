@@ -54,6 +54,13 @@ struct Slot {
     at: Instant,
 }
 
+/// Shows nothing of what it remembers.
+impl std::fmt::Debug for SessionMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionMemory").finish_non_exhaustive()
+    }
+}
+
 impl SessionMemory {
     /// An empty one.
     #[must_use]

@@ -1,5 +1,6 @@
 //! The live sessions, as every request asks for them.
 
+use crate::secrets::SessionMemory;
 use crate::session::{Budget, Credentials, Session, SessionId, TokenDigest};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,6 +14,8 @@ pub struct Live {
     pub session: Session,
     /// What it has spent since the gateway started.
     pub budget: Budget,
+    /// What it sent lately that may be a piece of a secret.
+    pub memory: Arc<SessionMemory>,
     /// Cancelled when it expires or is revoked: its flows end with it.
     pub ended: CancellationToken,
     /// Where it comes from.
@@ -32,7 +35,14 @@ pub enum Origin {
 
 impl Live {
     pub(super) fn new(session: Session, origin: Origin, deadline: Option<Instant>) -> Arc<Self> {
-        Arc::new(Self { session, budget: Budget::default(), ended: CancellationToken::new(), origin, deadline })
+        Arc::new(Self {
+            session,
+            budget: Budget::default(),
+            memory: Arc::default(),
+            ended: CancellationToken::new(),
+            origin,
+            deadline,
+        })
     }
 
     /// Whether it has neither expired nor been revoked.

@@ -128,6 +128,12 @@ impl Wire {
         poll_fn(|cx| self.poll_shutdown(cx)).await
     }
 
+    /// Ends the connection so that the peer can't take it for a clean end: no close_notify, and a reset.
+    pub fn abort(self) {
+        // Without it the socket closes with a FIN; under TLS that is a cut all the same.
+        let _ = self.stream.socket().set_zero_linger();
+    }
+
     /// Whether the peer has neither closed nor sent anything that nobody asked for: what an idle
     /// connection must show before it is used again (Pingora CVE-2025-4366).
     pub fn is_quiet(&mut self) -> bool {

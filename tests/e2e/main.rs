@@ -23,6 +23,8 @@ mod connect;
 mod control;
 /// Names, addresses, and those that are never dialled.
 mod dns;
+/// Ways around, each of them closed.
+mod evasion;
 /// Plain HTTP in absolute form.
 mod forward;
 /// Who asks: credentials, sessions, their end.
@@ -43,6 +45,8 @@ mod policy;
 mod run;
 /// What must not leave.
 mod secrets;
+/// Peers that stall, and descriptors that run out.
+mod slow;
 /// One stream, one reading.
 mod smuggling;
 /// Origins that are broken or hostile.

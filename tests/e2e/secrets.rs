@@ -461,3 +461,51 @@ fn a_secret_in_a_refused_url_is_not_written_down() {
     case.world.records(4);
     case.assert_kept();
 }
+
+/// How long a body takes, whatever is decided about it.
+fn scan_time(case: &Case, filler: &[u8], length: usize) -> std::time::Duration {
+    let body: Vec<u8> = filler.iter().copied().cycle().take(length).collect();
+    let agent = case.world.agent();
+    let head = agent.head("POST", URL, &format!("Content-Length: {length}\r\n"));
+    let began = std::time::Instant::now();
+    let mut wire = agent.dial();
+    wire.stream.set_read_timeout(Some(DEADLINE * 5)).unwrap();
+    wire.stream.set_write_timeout(Some(DEADLINE * 5)).unwrap();
+    push(&mut wire, &[head.as_bytes(), &body].concat());
+    let _ = wire.response_to("POST");
+    began.elapsed()
+}
+
+/// ReDoS and its kin (T51): a body of near misses must not cost more than its length.
+#[test]
+fn bodies_made_to_be_slow_are_scanned_in_time_with_their_length() {
+    let case = Case::start();
+    let fillers: [&[u8]; 16] = [
+        b"w",
+        b"0",
+        b"A",
+        b"=",
+        b"%",
+        b"%25",
+        b"%67",
+        b"\\u0067",
+        b"&#103;",
+        b"ghp_",
+        b"-----BEGIN ",
+        b"eyJ",
+        b"Z2hw",
+        b"{\"a\":",
+        b"password=",
+        b"\xff\xfe",
+    ];
+    let mut slow = Vec::new();
+    for filler in fillers {
+        let (short, long) = (scan_time(&case, filler, 512 << 10), scan_time(&case, filler, 4 << 20));
+        // Eight times the length: eight times the time, and room for a busy machine.
+        if long > short * 20 + std::time::Duration::from_secs(3) {
+            slow.push(format!("{:?}: 512 KiB {short:?}, 4 MiB {long:?}", String::from_utf8_lossy(filler)));
+        }
+        eprintln!("{:?}: 512 KiB {short:?}, 4 MiB {long:?}", String::from_utf8_lossy(filler));
+    }
+    assert!(slow.is_empty(), "{slow:#?}");
+}

@@ -3,7 +3,7 @@
 use super::super::load::{DEFAULT_POLICY, Wanted, load_with, policy_from_text};
 use super::super::run::{RunOptions, for_run_in};
 use super::super::shapes::{FileShape, PolicyShape};
-use super::super::{Action, Config, GatewayLimits, RUN_POLICY, SecretSource, file_schema, policy_schema, preset};
+use super::super::{Action, Config, RUN_POLICY, SecretSource, file_schema, policy_schema, preset};
 use super::{compile, compile_below, environment};
 use crate::ca::TrustRoot;
 use crate::dns::Nameservers;
@@ -85,9 +85,9 @@ sessions:
     assert_eq!((&config.flows.journal, config.flows.durability), (&folder.path().join("flows"), Durability::Each));
     assert_eq!(config.state, folder.path().join("state"));
     assert_eq!(config.drain, Duration::from_secs(5));
-    assert_eq!(config.limits.connections.get(), 7);
+    assert_eq!(config.limits.connections, 7);
     assert_eq!(config.limits.idle_timeout, Duration::from_secs(5_400));
-    assert_eq!(config.limits.head_timeout, GatewayLimits::default().head_timeout);
+    assert_eq!(config.limits.head_timeout, crate::proxy::Limits::default().head_timeout);
 
     let agent = &config.rulesets["agent"];
     assert_eq!(agent.policy.mode(), Mode::Observe);

@@ -162,6 +162,20 @@ async fn a_reader_that_stops_holds_flows_up_for_two_seconds_and_loses_none() {
 }
 
 #[tokio::test]
+async fn a_disk_that_hangs_breaks_the_journal_as_one_that_fails_does() {
+    let directory = pipe();
+    let (journal, lines) = open_pipe(directory.path());
+    while let Ok(flow) = Recorder::open(&journal, downstream()) {
+        flow.finish();
+    }
+    tokio::time::timeout(Duration::from_secs(5), journal.broken()).await.expect("live flows are told");
+    let reader = std::thread::spawn(move || lines.count());
+    journal.close().await.unwrap();
+    drop(journal);
+    assert!(reader.join().unwrap() > 0);
+}
+
+#[tokio::test]
 async fn the_queue_is_bounded_while_the_disk_hangs() {
     let directory = pipe();
     let (journal, lines) = open_pipe(directory.path());

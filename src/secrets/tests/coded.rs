@@ -82,6 +82,16 @@ fn a_bomb_is_stopped_early() {
 }
 
 #[test]
+fn a_bomb_in_a_head_is_stopped_too() {
+    let bomb = data_encoding::BASE64.encode(&compress(Coding::Gzip, &vec![0; 40 << 20]));
+    let host = host("evil.example");
+    let fields = [(&b"x-data"[..], bomb.as_bytes())];
+    let view = HeadView { host: &host, method: "GET", path: "/", query: None, fields: &fields, trailers: false };
+    let findings = guard(Settings::default()).scan_head(&view);
+    assert_eq!(findings.iter().map(|finding| &*finding.rule).collect::<Vec<_>>(), ["decode-limit"]);
+}
+
+#[test]
 fn archives_and_packs_are_looked_into() {
     let object = |kind: u8, text: &[u8]| {
         let mut head = vec![kind << 4 | (text.len() & 15) as u8];

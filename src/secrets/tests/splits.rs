@@ -57,6 +57,12 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+/// What must not depend on the cuts: which secrets are told. Inside a compressed member the offset is known to a
+/// chunk only, and where two decodings lead to one secret either may be told.
+fn told(findings: &[Finding]) -> std::collections::BTreeSet<(&str, [u8; 8])> {
+    findings.iter().map(|finding| (&*finding.rule, finding.fingerprint.0)).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -81,7 +87,7 @@ proptest! {
         let chunks: Vec<&[u8]> = at.windows(2).map(|pair| &body[pair[0]..pair[1]]).collect();
         let (found, out, _) = run(guard.body(&context), &chunks);
         prop_assert!(out == body);
-        prop_assert_eq!(found, expected, "{:?}", String::from_utf8_lossy(&body));
+        prop_assert_eq!(told(&found), told(&expected), "{:?}", String::from_utf8_lossy(&body));
     }
 
     #[test]

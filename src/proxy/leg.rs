@@ -1,0 +1,59 @@
+//! One end of a flow towards the agent.
+
+use super::identify::{Identity, Remembered};
+use super::interrupt::Interrupt;
+use crate::flow::{FlowId, Recorder};
+use crate::net::Authority;
+use crate::session::ConnectionSlot;
+use crate::wire::Wire;
+use std::net::SocketAddr;
+
+/// One end of a flow towards the agent: a connection to the proxy, or the inside of a tunnel.
+pub(super) struct Leg {
+    pub(super) wire: Wire,
+    pub(super) peer: SocketAddr,
+    pub(super) interrupt: Interrupt,
+    /// Where in what is written the present request's final answer begins, once its head is queued.
+    pub(super) answer_from: Option<u64>,
+    pub(super) remembered: Remembered,
+    pub(super) inside: Option<Inside>,
+}
+
+/// What a leg inside a tunnel inherits: its requests are this session's and for this authority.
+pub(super) struct Inside {
+    pub(super) identity: Identity,
+    pub(super) authority: Authority,
+    pub(super) flow: FlowId,
+    /// The tunnel's own flow ends with the leg.
+    pub(super) recorder: Recorder,
+    /// Given back when the leg ends.
+    pub(super) _slot: Option<ConnectionSlot>,
+}
+
+impl Leg {
+    pub(super) fn new(wire: Wire, peer: SocketAddr, interrupt: Interrupt) -> Self {
+        Self { wire, peer, interrupt, answer_from: None, remembered: Remembered::default(), inside: None }
+    }
+
+    /// The inside of a tunnel, over TLS that ends here.
+    pub(super) fn inside(wire: Wire, peer: SocketAddr, interrupt: Interrupt, inside: Inside) -> Self {
+        Self { inside: Some(inside), ..Self::new(wire, peer, interrupt) }
+    }
+
+    /// Takes back what is queued of the present request's answer, so that a refusal can stand in its
+    /// place. False: a part of it has left, or something before it has not.
+    pub(super) fn take_back_answer(&mut self) -> bool {
+        match self.answer_from {
+            None => true,
+            Some(from) if from == self.wire.written() => {
+                self.wire.discard_queued();
+                true
+            }
+            Some(_) => false,
+        }
+    }
+
+    pub(super) fn take_slot(&mut self) -> Option<ConnectionSlot> {
+        self.remembered.take_slot()
+    }
+}
