@@ -174,13 +174,16 @@ fn literals(entries: &[Entry], numbers: &[u32]) -> Vec<Box<[u8]>> {
 
 /// Teddies for these entries; `None` on a machine without SIMD.
 fn teddies(entries: &[Entry], numbers: &[u32]) -> Option<Vec<(packed::Searcher, Vec<u32>)>> {
-    let groups = numbers.len().div_ceil(TEDDY_LIMIT).max(1);
-    let size = numbers.len().div_ceil(groups).max(1);
+    // A Teddy tells more apart by four bytes than by three: the short ones keep to themselves.
+    let length = |number: &u32| entries.get(*number as usize).map_or(0, |entry| entry.literal.len());
+    let (short, long): (Vec<u32>, Vec<u32>) = numbers.iter().partition(|number| length(number) < 4);
+    let groups = long.len().div_ceil(TEDDY_LIMIT).max(1);
+    let size = long.len().div_ceil(groups).max(1);
     let teddy = |numbers: &[u32]| {
         let mut builder = packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder();
         Some((builder.extend(literals(entries, numbers)).build()?, numbers.to_vec()))
     };
-    numbers.chunks(size).map(teddy).collect()
+    short.chunks(TEDDY_LIMIT).chain(long.chunks(size)).map(teddy).collect()
 }
 
 fn sight(teddies: &[(packed::Searcher, Vec<u32>)], hay: &[u8], from: usize, to: usize, out: &mut Vec<Sighting>) {

@@ -57,8 +57,8 @@ pub struct BodyScan {
     released: u64,
     cleared: u64,
     findings: Vec<Finding>,
-    /// Rule, offset and secret of what was told: pieces that overlap see the same twice.
-    told: HashSet<(Arc<str>, u64, Fingerprint)>,
+    /// Rule, offset, secret and decodings of what was told: pieces that overlap see the same twice.
+    told: HashSet<(Arc<str>, u64, Fingerprint, Vec<&'static str>)>,
     masks: Vec<(u64, u64)>,
     stopped: Option<Reason>,
     /// The session's memory, and the body as long as it is small: it is held until its pieces are known.
@@ -298,7 +298,8 @@ impl BodyScan {
                 Disposition::Masked => masks.push((hit.start, hit.end)),
                 Disposition::Observed | Disposition::CredentialUsed => {}
             }
-            let mut new = || told.insert((finding.rule.clone(), finding.offset, finding.fingerprint));
+            let mut new =
+                || told.insert((finding.rule.clone(), finding.offset, finding.fingerprint, hit.path.to_vec()));
             if findings.len() < MOST_FINDINGS && new() {
                 findings.push(finding);
             }

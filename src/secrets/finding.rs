@@ -17,7 +17,8 @@ pub struct Finding {
     /// Where in the surface: a header's or parameter's name (never its value), or nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<Arc<str>>,
-    /// Bytes from the surface's start to the match, as they go over the wire.
+    /// Bytes from the surface's start to the match, as they go over the wire; for what was compressed, to the
+    /// compressed stream.
     pub offset: u64,
     /// Bytes of the match, decoded.
     pub length: u32,

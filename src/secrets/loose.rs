@@ -5,9 +5,10 @@ use super::runs::SHORTEST;
 use super::scanner::run_length;
 use super::shape::{ByteSet, Step};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// Words are looked for in this many bytes before a value; rules that look further are asked last.
-const NEAR: usize = 112;
+const NEAR: usize = 64;
 
 /// All such shapes, by the words that must stand before them.
 #[derive(Default)]
@@ -15,9 +16,8 @@ pub(super) struct Loose {
     shapes: Vec<LooseShape>,
     words: Vec<Word>,
     by_word: HashMap<Box<[u8]>, usize>,
-    /// Words by their first three bytes, and one bit for each such head.
-    heads: HashMap<[u8; 3], Vec<usize>>,
-    seen: Heads,
+    /// Words by their first three bytes.
+    heads: ByHead<usize>,
     /// For each length of a run, what its shapes ask for, each demand once; then the shapes that need no word near.
     demands: Vec<Vec<Demand>>,
     far: Vec<Vec<u16>>,
@@ -85,6 +85,61 @@ impl Heads {
     #[inline]
     pub(super) fn has(&self, head: [u8; 3]) -> bool {
         self.0[Self::slot(head) >> 6] & 1 << (Self::slot(head) & 63) != 0
+    }
+}
+
+/// Values by three-byte heads, most of which have none.
+pub(super) struct ByHead<T> {
+    seen: Heads,
+    values: HashMap<u32, Vec<T>, BuildHasherDefault<Spread>>,
+}
+
+impl<T> Default for ByHead<T> {
+    fn default() -> Self {
+        Self { seen: Heads::default(), values: HashMap::default() }
+    }
+}
+
+impl<T> ByHead<T> {
+    const fn key([a, b, c]: [u8; 3]) -> u32 {
+        u32::from_le_bytes([a, b, c, 0])
+    }
+
+    pub(super) fn add(&mut self, head: [u8; 3], value: T) {
+        self.seen.insert(head);
+        self.values.entry(Self::key(head)).or_default().push(value);
+    }
+
+    /// Whether there may be any.
+    #[inline]
+    pub(super) fn may_have(&self, head: [u8; 3]) -> bool {
+        self.seen.has(head)
+    }
+
+    #[inline]
+    pub(super) fn get(&self, head: [u8; 3]) -> &[T] {
+        if !self.seen.has(head) {
+            return &[];
+        }
+        self.values.get(&Self::key(head)).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// A hasher for keys that come from the catalogue, so that nobody chooses them.
+#[derive(Default)]
+pub(super) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
     }
 }
 
@@ -175,8 +230,7 @@ impl Loose {
         for text in &context.keywords {
             let word = *self.by_word.entry(text.clone()).or_insert_with(|| {
                 if let Some(head) = text.first_chunk::<3>() {
-                    self.seen.insert(*head);
-                    self.heads.entry(*head).or_default().push(self.words.len());
+                    self.heads.add(*head, self.words.len());
                 }
                 self.words.push(Word { text: text.clone(), shapes: Vec::new() });
                 self.words.len() - 1
@@ -191,6 +245,10 @@ impl Loose {
     #[inline(never)]
     pub(super) fn candidates(&self, before: &[u8], length: u32, makeup: Makeup, out: &mut Vec<(u32, (u32, u32))>) {
         let assigned = is_assigned(before);
+        // A name in code: nothing says that it is a value, and it has no digit.
+        if !assigned && makeup.0 & DIGIT == 0 {
+            return;
+        }
         let at = (length as usize).min(LENGTHS);
         for shape in self.far.get(at).into_iter().flatten().filter_map(|&number| self.shapes.get(usize::from(number))) {
             let fits = shape.demand.takes(makeup, assigned);
@@ -209,8 +267,8 @@ impl Loose {
             _ => true,
         };
         for (at, head) in window.windows(3).enumerate().filter(|(at, _)| begins(*at)) {
-            let Some(head) = head.first_chunk::<3>().filter(|head| self.seen.has(**head)) else { continue };
-            for word in self.heads.get(head).into_iter().flatten().filter_map(|&word| self.words.get(word)) {
+            let Some(head) = head.first_chunk::<3>() else { continue };
+            for word in self.heads.get(*head).iter().filter_map(|&word| self.words.get(word)) {
                 if !window.get(at..).is_some_and(|rest| rest.starts_with(&word.text)) {
                     continue;
                 }

@@ -2,11 +2,11 @@
 
 use super::anchor::{Anchor, Anchors, Target, anchors_of, has_delimiter};
 use super::catalogue::Catalogue;
-use super::loose::{Heads, Loose};
+use super::loose::{ByHead, Heads, Loose};
 use super::rule::{Rule, RuleError};
 use super::runs::SHORTEST;
 use super::shape::{ByteSet, Parts, Shape, Step};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Every rule of the catalogue, ready to run.
@@ -30,6 +30,8 @@ pub(super) struct RuleShape {
     pub(super) rule: u32,
     /// Bytes of the literal at its front.
     pub(super) prefix: u16,
+    /// It holds an `@`: most addresses don't.
+    pub(super) has_at: bool,
 }
 
 /// Why a catalogue does not compile.
@@ -87,9 +89,11 @@ impl Scanner {
             if parts.alternatives.is_empty() {
                 return Err(wrong(RuleError::NoAnchor));
             }
+            let at = ByteSet::of([b'@']);
+            let has_at = parts.alternatives.iter().all(|steps| steps.iter().any(|step| step.min > 0 && step.set == at));
             let prefixes = parts.alternatives.iter().map(|steps| if one_each { prefix_of(steps) } else { prefix });
             for (shape, prefix) in parts.shapes.into_iter().zip(prefixes) {
-                this.shapes.push(RuleShape { shape, rule, prefix: prefix as u16 });
+                this.shapes.push(RuleShape { shape, rule, prefix: prefix as u16, has_at });
             }
         }
         let in_runs = |target: &Target| in_runs.contains(&target.shape);
@@ -145,10 +149,7 @@ fn lies_in_a_run(steps: &[Step], anchor: &Anchor) -> bool {
 
 /// Shapes by their first three bytes.
 #[derive(Default)]
-pub(super) struct Starts {
-    by_head: HashMap<[u8; 3], Vec<u32>>,
-    seen: Heads,
-}
+pub(super) struct Starts(ByHead<u32>);
 
 impl Starts {
     /// Adds a shape whose first three bytes are few; else gives false.
@@ -166,8 +167,7 @@ impl Starts {
         for first in a.bytes() {
             for second in b.bytes() {
                 for third in c.bytes() {
-                    self.seen.insert([first, second, third]);
-                    self.by_head.entry([first, second, third]).or_default().push(shape);
+                    self.0.add([first, second, third], shape);
                 }
             }
         }
@@ -176,15 +176,12 @@ impl Starts {
 
     /// Whether a shape may begin with these three bytes.
     pub(super) fn may_be(&self, head: [u8; 3]) -> bool {
-        self.seen.has(head)
+        self.0.may_have(head)
     }
 
     /// The shapes that begin with these three bytes.
     pub(super) fn of(&self, head: [u8; 3]) -> &[u32] {
-        if !self.seen.has(head) {
-            return &[];
-        }
-        self.by_head.get(&head).map_or(&[], Vec::as_slice)
+        self.0.get(head)
     }
 }
 

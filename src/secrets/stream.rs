@@ -287,9 +287,14 @@ impl Stream {
         ended: bool,
     ) -> Result<(), usize> {
         let mut matches: Vec<(usize, usize, u32)> = Vec::new();
+        let at = group.first().map_or(0, |sighting| sighting.at as usize);
+        let may_have_at = self.may_have_at(at, ended);
         for sighting in group {
             let anchors = if self.edges.is_some() { &scan.scanner.joined } else { &scan.scanner.anchors };
             for target in anchors.targets(sighting.entry) {
+                if !may_have_at && scan.scanner.shapes.get(target.shape as usize).is_some_and(|shape| shape.has_at) {
+                    continue;
+                }
                 for back in target.nearest..=target.farthest {
                     let Some(start) = (sighting.at as usize).checked_sub(usize::from(back)) else { continue };
                     if self.base + (start as u64) < self.covered {
@@ -311,6 +316,14 @@ impl Stream {
             self.spans.push_back((start, end));
         }
         Ok(())
+    }
+
+    /// Whether an `@` follows within the longest user and password, or may still come.
+    fn may_have_at(&self, start: usize, ended: bool) -> bool {
+        const USERINFO: usize = 512;
+        let rest = self.buffer.get(start..).unwrap_or_default();
+        let near = rest.get(..USERINFO).unwrap_or(rest);
+        memchr::memchr(b'@', near).is_some() || (near.len() < USERINFO && !ended)
     }
 
     /// Of all matches around one place, tells the longest that its rule accepts; gives where it lies.

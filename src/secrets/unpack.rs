@@ -45,9 +45,10 @@ impl Unpack {
             scan.work.inflated += self.out.len() as u64;
             self.trail.step(step.read, self.out.len());
             if !self.out.is_empty() || self.ended {
-                let trail = &self.trail;
+                // Where in the compressed bytes a match lies depends on how they came: its stream's start doesn't.
+                let start = self.trail.start;
                 scan.path.push(self.inflate.coding().name());
-                let cleared = self.child.feed(scan, &|at| origin(trail.source(at)), &self.out, self.ended);
+                let cleared = self.child.feed(scan, &|_| origin(start), &self.out, self.ended);
                 scan.path.pop();
                 self.trail.settle(cleared, if self.inflate.lags() && !self.ended { before } else { self.trail.read });
             }
@@ -78,6 +79,7 @@ impl Unpack {
 pub(super) struct Trail {
     /// Pairs of (decoded offset, the offset of the bytes that came after it), ascending.
     points: VecDeque<(u64, u64)>,
+    pub(super) start: u64,
     pub(super) read: u64,
     written: u64,
     /// Bytes before this have all their output written.
@@ -87,7 +89,7 @@ pub(super) struct Trail {
 
 impl Trail {
     pub(super) const fn new(start: u64) -> Self {
-        Self { points: VecDeque::new(), read: start, written: 0, settled: start, cleared: 0 }
+        Self { points: VecDeque::new(), start, read: start, written: 0, settled: start, cleared: 0 }
     }
 
     /// `read` bytes gave `wrote`.
@@ -108,7 +110,7 @@ impl Trail {
     }
 
     /// At the latest where a decoded byte's source begins.
-    pub(super) fn source(&self, decoded: u64) -> u64 {
+    fn source(&self, decoded: u64) -> u64 {
         let at = self.points.partition_point(|point| point.0 <= decoded);
         self.points.get(at.saturating_sub(1)).map_or(0, |point| point.1)
     }

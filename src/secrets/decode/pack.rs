@@ -105,9 +105,9 @@ impl Pack {
         let idle = step.read == 0 && self.out.is_empty();
         self.trail.step(step.read, self.out.len());
         if !self.out.is_empty() {
-            let trail = &self.trail;
+            let start = self.trail.start;
             scan.path.push("git-pack");
-            let cleared = self.child.feed(scan, &|at| origin(trail.source(at)), &self.out, false);
+            let cleared = self.child.feed(scan, &|_| origin(start), &self.out, false);
             scan.path.pop();
             self.trail.settle(cleared, self.trail.read);
         }

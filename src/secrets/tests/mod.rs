@@ -40,7 +40,7 @@ fn run(mut scan: BodyScan, chunks: &[&[u8]]) -> (Vec<Finding>, Vec<u8>, Option<S
     while let Some(bytes) = scan.released() {
         out.extend_from_slice(&bytes);
     }
-    findings.sort_by(|a, b| (a.offset, &a.rule).cmp(&(b.offset, &b.rule)));
+    findings.sort_by(|a, b| (a.offset, &a.rule, &a.decoded).cmp(&(b.offset, &b.rule, &b.decoded)));
     (findings, out, stopped)
 }
 

@@ -64,7 +64,7 @@ fn told(findings: &[Finding]) -> std::collections::BTreeSet<(&str, [u8; 8])> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn a_body_cut_anywhere_gives_the_same(
