@@ -9,6 +9,37 @@ pub(super) fn is_secret(before: &[u8], value: &[u8], after: &[u8], names: &[Box<
         && is_random(value)
 }
 
+/// Whether the value before which this stands is assigned to a name that says something else: an id, a digest.
+pub(super) fn is_named_otherwise(before: &[u8], words: &[Box<[u8]>]) -> bool {
+    const OTHERWISE: [&[u8]; 19] = [
+        b"id",
+        b"uuid",
+        b"guid",
+        b"hash",
+        b"sha",
+        b"sha1",
+        b"sha256",
+        b"digest",
+        b"checksum",
+        b"commit",
+        b"etag",
+        b"rev",
+        b"revision",
+        b"ref",
+        b"tree",
+        b"parent",
+        b"integrity",
+        b"version",
+        b"resolved",
+    ];
+    let Some(name) = assigned_name(before) else { return false };
+    let camel = [&b"Id"[..], b"Uuid", b"UUID", b"Hash", b"Sha"].iter().any(|end| name.ends_with(end));
+    let name = fold_context(name);
+    let last = name.rsplit(|byte| *byte == b'_').next().unwrap_or(&name);
+    (OTHERWISE.contains(&last) || camel)
+        && !words.iter().any(|word| memchr::memmem::find(&name, word.trim_ascii()).is_some())
+}
+
 /// The name that what follows is assigned to: `name = "`, `"name": "`, `name=`, `<name>`, `--name `.
 fn assigned_name(before: &[u8]) -> Option<&[u8]> {
     let quote = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b' ' | b'\t' | b'[' | b'(');
@@ -34,7 +65,7 @@ const fn is_name(byte: u8) -> bool {
 
 /// Names of things that are open, or that only hold the word.
 fn names_secret(name: &[u8], names: &[Box<[u8]>]) -> bool {
-    const OPEN: [&[u8]; 30] = [
+    const OPEN: [&[u8]; 33] = [
         b"public",
         b"publishable",
         b"page",
@@ -64,6 +95,9 @@ fn names_secret(name: &[u8], names: &[Box<[u8]>]) -> bool {
         b"resume",
         b"tokeniz",
         b"keyid",
+        b"size",
+        b"length",
+        b"buffer",
         b"key_id",
     ];
     let has = |word: &[u8]| memchr::memmem::find(name, word).is_some();
@@ -99,9 +133,12 @@ const PAIRS: &[u8] = b"thheineranreonatenndtiesorteofedisitalarsttontngsehaasoui
 fn is_wordy(value: &[u8]) -> bool {
     let letters = value.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
     let mut words = 0;
-    for segment in value.chunk_by(|a, b| a.is_ascii_alphabetic() && b.is_ascii_lowercase()) {
+    let joins = |a: &u8, b: &u8| {
+        (a.is_ascii_alphabetic() && b.is_ascii_lowercase()) || (a.is_ascii_uppercase() && b.is_ascii_uppercase())
+    };
+    for segment in value.chunk_by(joins) {
         let pairs = segment.len().saturating_sub(1);
-        if segment.len() < 4 || !segment.last().is_some_and(u8::is_ascii_alphabetic) {
+        if segment.len() < 3 || !segment.last().is_some_and(u8::is_ascii_alphabetic) {
             continue;
         }
         let lower = segment.to_ascii_lowercase();

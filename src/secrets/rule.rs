@@ -123,7 +123,9 @@ impl Rule {
         if self.aws_key_id && filter::is_credential_scope(after) {
             return false;
         }
-        if self.context.as_ref().is_some_and(|context| !context.stands_before(before)) {
+        if self.context.as_ref().is_some_and(|context| {
+            !context.stands_before(before) || generic::is_named_otherwise(before, &context.keywords)
+        }) {
             return false;
         }
         if self.names.as_ref().is_some_and(|names| !generic::is_secret(before, value, after, names)) {

@@ -316,6 +316,9 @@ impl Stream {
             }
             if Some(start) == first || Some(start) == second {
                 let before = self.before(start);
+                if is_fraction(before, self.buffer.get(start..run.end).unwrap_or_default()) {
+                    continue;
+                }
                 let makeup = Makeup::of(self.buffer.get(start..run.end).unwrap_or_default());
                 scan.scanner.loose.candidates(before, (run.end - start) as u32, makeup, &mut candidates);
                 for (shape, (least, most)) in candidates.drain(..) {
@@ -354,6 +357,11 @@ impl Stream {
         }
         Ok(())
     }
+}
+
+/// The digits behind a point.
+fn is_fraction(before: &[u8], run: &[u8]) -> bool {
+    matches!(before, [.., b'0'..=b'9', b'.']) && run.iter().all(u8::is_ascii_digit)
 }
 
 /// The line break at the front: its bytes, plain or escaped; the outer `None` if it may still become one.
@@ -399,8 +407,9 @@ pub(super) fn long_runs(
     const ALL: u64 = 0x0101_0101_0101_0101;
     out.clear();
     let mut mask = [0u8; BLOCK];
-    // Where the run begins that the last byte belongs to.
-    let mut start = from;
+    // The run that goes on over the end of the words that were looked at, and how many bytes of a run the last word
+    // ended in.
+    let (mut open, mut lead): (Option<usize>, usize) = (None, 0);
     let rest = buffer.get(from..).unwrap_or_default();
     for (number, block) in rest.chunks(BLOCK).enumerate() {
         for (flag, &byte) in mask.iter_mut().zip(block) {
@@ -409,21 +418,26 @@ pub(super) fn long_runs(
         if block.len() < BLOCK {
             mask.get_mut(block.len()..).unwrap_or_default().fill(0);
         }
+        let base = from + number * BLOCK;
         let (words, _) = mask.as_chunks::<8>();
+        let mut last = 0;
         for (at, word) in words.iter().enumerate().take(block.len().div_ceil(8)) {
-            let gaps = u64::from_le_bytes(*word) ^ ALL;
-            if gaps == 0 {
-                continue;
+            let word = u64::from_le_bytes(*word);
+            if word == ALL {
+                // A run of fifteen covers such a word.
+                let before = if at == 0 { lead } else { ((last ^ ALL).leading_zeros() / 8) as usize };
+                open = open.or(Some(base + at * 8 - before));
+            } else if let Some(start) = open.take() {
+                let end = base + at * 8 + ((word ^ ALL).trailing_zeros() / 8) as usize;
+                if end >= start + shortest {
+                    out.push((start as u32, end as u32));
+                }
             }
-            let base = from + number * BLOCK + at * 8;
-            let end = base + (gaps.trailing_zeros() / 8) as usize;
-            if end >= start + shortest {
-                out.push((start as u32, end as u32));
-            }
-            start = base + 8 - (gaps.leading_zeros() / 8) as usize;
+            last = word;
         }
+        lead = ((last ^ ALL).leading_zeros() / 8) as usize;
     }
-    if buffer.len() >= start + shortest {
+    if let Some(start) = open.filter(|start| buffer.len() >= start + shortest) {
         out.push((start as u32, buffer.len() as u32));
     }
 }

@@ -288,11 +288,12 @@ impl Stream {
     ) -> Result<(), usize> {
         let mut matches: Vec<(usize, usize, u32)> = Vec::new();
         let at = group.first().map_or(0, |sighting| sighting.at as usize);
-        let may_have_at = self.may_have_at(at, ended);
+        let mut may_have_at = None;
         for sighting in group {
             let anchors = if self.edges.is_some() { &scan.scanner.joined } else { &scan.scanner.anchors };
             for target in anchors.targets(sighting.entry) {
-                if !may_have_at && scan.scanner.shapes.get(target.shape as usize).is_some_and(|shape| shape.has_at) {
+                let has_at = scan.scanner.shapes.get(target.shape as usize).is_some_and(|shape| shape.has_at);
+                if has_at && !*may_have_at.get_or_insert_with(|| self.may_have_at(at, ended)) {
                     continue;
                 }
                 for back in target.nearest..=target.farthest {
@@ -318,12 +319,15 @@ impl Stream {
         Ok(())
     }
 
-    /// Whether an `@` follows within the longest user and password, or may still come.
+    /// Whether an `@` follows, as behind a user and a password, or may still come.
     fn may_have_at(&self, start: usize, ended: bool) -> bool {
         const USERINFO: usize = 512;
         let rest = self.buffer.get(start..).unwrap_or_default();
         let near = rest.get(..USERINFO).unwrap_or(rest);
-        memchr::memchr(b'@', near).is_some() || (near.len() < USERINFO && !ended)
+        match near.iter().find(|byte| **byte == b'@' || is_separator(**byte) || **byte == b'\\') {
+            Some(byte) => *byte == b'@',
+            None => near.len() < USERINFO && !ended,
+        }
     }
 
     /// Of all matches around one place, tells the longest that its rule accepts; gives where it lies.
