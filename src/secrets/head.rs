@@ -1,8 +1,9 @@
 //! Everything of a request but its body, scanned in one go: host labels, path, query, fields.
 
-use super::finding::{Disposition, Finding, Fingerprint, Severity, Surface};
-use super::guard::{Action, At, Guard};
+use super::finding::{Finding, Surface};
+use super::guard::{At, Guard};
 use super::home::Spot;
+use super::settings::special;
 use super::stream::{Hit, SEPARATOR, Scan, Stream, Work};
 use crate::net::Host;
 use std::borrow::Cow;
@@ -58,27 +59,10 @@ impl Guard {
         Stream::new(0).feed(&mut scan, &|at| at, &text, true);
         findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint && a.place == b.place);
         if work.is_exhausted() {
-            findings.push(self.unscanned(if head.trailers { Surface::Trailer } else { Surface::Header }));
+            let surface = if head.trailers { Surface::Trailer } else { Surface::Header };
+            findings.extend(self.inner.unscanned(special::BOMB, surface, head.host));
         }
         findings
-    }
-
-    /// What stands for a head whose scan was given up, a bomb's for instance: nobody knows what is in it.
-    fn unscanned(&self, surface: Surface) -> Finding {
-        Finding {
-            rule: "decode-limit".into(),
-            severity: Severity::Medium,
-            surface,
-            place: None,
-            offset: 0,
-            length: 0,
-            decoded: Vec::new(),
-            fingerprint: Fingerprint([0; 8]),
-            disposition: match self.inner.settings.action {
-                Action::Observe => Disposition::Observed,
-                Action::Mask | Action::Block => Disposition::Blocked,
-            },
-        }
     }
 
     /// The text with every secret in it replaced, for the journal.
