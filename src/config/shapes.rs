@@ -190,6 +190,8 @@ pub(super) struct AllowShape {
     pub(super) protocols: Option<Vec<ProtocolWord>>,
     /// Non-public ranges that this rule may dial; left out: none.
     pub(super) addresses: Option<Vec<Placed<Written<Range>>>>,
+    /// Whose credentials may go to their home by this rule; left out: any.
+    pub(super) credentials: Option<Placed<CredentialsWord>>,
 }
 
 /// An address or a range of them.
@@ -218,6 +220,16 @@ pub(super) enum TlsWord {
     Intercept,
     /// Relayed as it is: only the name is known.
     Tunnel,
+}
+
+/// Whose credentials may go to their home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum CredentialsWord {
+    /// Anybody's.
+    Any,
+    /// Those registered for the session or its policy; where several rules allow a request, this one counts.
+    Own,
 }
 
 /// What a relayed tunnel may carry.

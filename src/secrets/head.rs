@@ -1,6 +1,6 @@
 //! Everything of a request but its body, scanned in one go: host labels, path, query, fields.
 
-use super::finding::{Finding, Surface};
+use super::finding::{Disposition, Finding, Surface};
 use super::guard::{At, Guard};
 use super::home::Spot;
 use super::settings::special;
@@ -27,10 +27,10 @@ pub struct HeadView<'a> {
 }
 
 /// A part of the head in the text that is scanned.
-struct Part<'a> {
-    start: usize,
-    surface: Surface,
-    field: Option<&'a str>,
+pub(super) struct Part<'a> {
+    pub(super) start: usize,
+    pub(super) surface: Surface,
+    pub(super) field: Option<&'a str>,
 }
 
 impl Guard {
@@ -38,7 +38,7 @@ impl Guard {
     #[must_use]
     pub fn scan_head(&self, head: &HeadView<'_>) -> Vec<Finding> {
         let (text, parts) = compose(head);
-        let mut findings: Vec<Finding> = Vec::new();
+        let (mut findings, mut registered): (Vec<Finding>, Vec<(u64, u64)>) = Default::default();
         let mut work = Work::new();
         work.given = text.len() as u64;
         let mut report = |hit: &Hit<'_>| {
@@ -47,7 +47,11 @@ impl Guard {
             let (spot, place) = place(part, hit.candidate.before);
             let offset = hit.start - part.start as u64;
             let at = At { host: head.host, surface: part.surface, place, spot, offset, maskable: false };
-            findings.extend(self.inner.judge(hit, at));
+            let Some(finding) = self.inner.judge(hit, at) else { return };
+            if finding.disposition == Disposition::CredentialUsed {
+                registered.push((hit.start, hit.end));
+            }
+            findings.push(finding);
         };
         let mut scan = Scan {
             scanner: &self.inner.scanner,
@@ -57,6 +61,9 @@ impl Guard {
             path: Vec::new(),
         };
         Stream::new(0).feed(&mut scan, &|at| at, &text, true);
+        if self.inner.own {
+            findings.extend(self.not_own(head, &parts, &text, &registered));
+        }
         findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint && a.place == b.place);
         if work.is_exhausted() {
             let surface = if head.trailers { Surface::Trailer } else { Surface::Header };

@@ -22,6 +22,7 @@ pub mod known;
 mod lists;
 mod loose;
 mod memory;
+mod own;
 mod rule;
 mod runs;
 mod scanner;

@@ -114,3 +114,66 @@ fn mistakes_in_what_is_said_about_secrets_are_told_with_their_place() {
     assert_eq!(places, [(5, 15), (5, 38), (6, 16), (7, 22), (8, 23)], "{told:#}");
     assert!(told.to_string().contains("did you mean `github-pat"), "{told:#}");
 }
+
+/// A rule of `credentials: own`, and the one GitHub token that is registered.
+fn own(host: &str) -> (World, Origin, String) {
+    let (origin, token) = (Origin::tls().echo(), github_token());
+    let policy = policy_for(&[&format!("host: {host}, credentials: own")]) + "secrets: {known: [\"env:OWN_TOKEN\"]}\n";
+    let setup = Setup::under(&policy).origin(host, &origin).env("OWN_TOKEN", &token);
+    (World::start(setup), origin, token)
+}
+
+#[test]
+fn under_own_the_registered_credential_goes_home_and_another_one_does_not() {
+    let (world, origin, token) = own("api.github.com");
+    let other = github_token();
+    let basic = |token: &str| format!("Basic {}", data_encoding::BASE64.encode(format!("x:{token}").as_bytes()));
+    let ask = |value: &str| {
+        let field = format!("Authorization: {value}\r\n");
+        world.agent().https("api.github.com").ask("GET", "api.github.com", "/user", &field, b"")
+    };
+    assert_eq!(ask(&format!("Bearer {token}")).status, 200);
+    assert_eq!(ask(&basic(&token)).status, 200);
+    assert_eq!(world.agent().https("api.github.com").get("api.github.com", "/zen").status, 200);
+    for value in [format!("Bearer {other}"), basic(&other), "Bearer some-opaque-thing".to_owned()] {
+        let refusal = assert_refused(&ask(&value), "credential_not_own");
+        assert!(refusal["hint"].as_str().unwrap().contains("--known"), "{refusal}");
+    }
+    assert_eq!(origin.requests().len(), 3);
+    // The tunnels are told too.
+    let text = world.into_records().iter().map(|record| record.0.to_string()).collect::<String>();
+    assert!(!text.contains(&token[4..]) && !text.contains(&other[4..]) && !text.contains("opaque"), "{text}");
+    assert!(text.contains("known:OWN_TOKEN") && text.contains("credential_not_own"), "{text}");
+}
+
+#[test]
+fn under_own_queries_and_forms_take_registered_credentials_only() {
+    let (origin, token) = (Origin::tls().echo(), github_token());
+    let permits = "{rule: \"known:OWN_TOKEN\", hosts: [gitlab.exeat.test]}, {rule: github, hosts: [gitlab.exeat.test]}";
+    let policy = policy_for(&["host: gitlab.exeat.test, credentials: own"])
+        + &format!("secrets: {{known: [\"env:OWN_TOKEN\"], permit: [{permits}]}}\n");
+    let setup = Setup::under(&policy).origin("gitlab.exeat.test", &origin).env("OWN_TOKEN", &token);
+    let world = World::start(setup);
+    let host = "gitlab.exeat.test";
+    let query = |token: &str| world.agent().https(host).get(host, &format!("/api?private_token={token}"));
+    let form = |token: &str| {
+        let body = format!("grant_type=refresh_token&client_secret={token}");
+        let fields = format!("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n", body.len());
+        world.agent().https(host).ask("POST", host, "/oauth/token", &fields, body.as_bytes())
+    };
+    assert_eq!((query(&token).status, form(&token).status), (200, 200));
+    let other = github_token();
+    assert_refused(&query(&other), "credential_not_own");
+    assert_refused(&form(&other), "credential_not_own");
+    assert_eq!(origin.requests().len(), 2);
+}
+
+#[test]
+fn own_can_not_be_asked_of_a_tunnel_that_stays_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "policies:\n  a:\n    allow:\n      - {host: a.test, tls: tunnel, credentials: own}\n";
+    std::fs::write(folder.path().join("exeat.yaml"), text).unwrap();
+    let done = exeat(folder.path()).args(["check", "--config", "exeat.yaml"]).output().unwrap();
+    let told = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.code() == Some(2) && told.contains("exeat.yaml:4:"), "{told}");
+}
