@@ -150,7 +150,7 @@ impl Policy {
         let weighed = self.weigh(Scheme::Http, authority, |_| true);
         match (self.denied_by(authority, |rule| !rule.looks_inside()), weighed.allowed_by) {
             (None, Some(rule)) => {
-                let permit = permit(Scheme::Http, authority, rule, weighed.addresses);
+                let permit = permit(Scheme::Http, authority, rule, &weighed);
                 Ok(Permit { tls: TlsMode::Intercept, ..permit })
             }
             _ => tls,
