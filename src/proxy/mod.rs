@@ -5,6 +5,7 @@
 //! comes through a CONNECT and `relay`s or opens it. One gate, one `refusal`, one recorder, whatever the
 //! way in. It knows nothing of the control API, of files or of how it was configured.
 
+mod client;
 mod connection;
 mod download;
 mod error;
@@ -16,8 +17,12 @@ mod interrupt;
 mod leg;
 mod limits;
 mod listener;
+mod origin;
 mod refusal;
 mod relay;
+mod stream_body;
+mod streams;
+mod translate;
 mod tunnel;
 mod upload;
 

@@ -1,14 +1,17 @@
 //! What comes through a CONNECT: told apart by its first bytes, then relayed or opened.
 
 use super::error::Error;
+use super::forward::dial;
 use super::identify::Identity;
 use super::interrupt::Cause;
 use super::leg::{Inside, Leg};
 use super::{Shared, gate, relay};
 use crate::flow::{Mode, Phase, Recorder, UpstreamTls};
+use crate::http1::Version;
 use crate::net::{Authority, ClientHello, HelloError, Host};
 use crate::policy::{Mode as PolicyMode, Permit, Protocol, TlsMode};
 use crate::reason::{Denial, Reason};
+use crate::upstream::Link;
 use crate::wire::{Stream, Transport, Wire};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -71,7 +74,12 @@ pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Opened) -> Opti
             enter_relay(shared, &mut leg, &authority, &permit, &identity, origin, &mut recorder).await
         }
         None => match enter_intercept(&mut leg, &authority, &mut recorder).await {
-            Ok(()) => return accept(shared, leg, authority, identity, recorder).await,
+            Ok(hello) => {
+                let offers_http2 = hello.alpn.iter().any(|protocol| **protocol == *b"h2");
+                let http2 =
+                    offers_http2 && origin_speaks_http2(shared, &mut leg, &permit, &identity, &mut recorder).await;
+                return accept(shared, leg, authority, identity, recorder, http2).await;
+            }
             Err(error) => Err(error),
         },
     };
@@ -100,16 +108,39 @@ async fn enter_relay(
     relay::relay(shared, leg, identity, &mut origin, recorder).await
 }
 
-/// Reads the ClientHello of a tunnel that is opened; only its name matters, as ours goes up in its place.
-async fn enter_intercept(leg: &mut Leg, authority: &Authority, recorder: &mut Recorder) -> Result<(), Error> {
+/// Reads the ClientHello of a tunnel that is opened; only its name and the protocols that it offers matter, as ours
+/// goes up in its place.
+async fn enter_intercept(leg: &mut Leg, authority: &Authority, recorder: &mut Recorder) -> Result<ClientHello, Error> {
     recorder.mode(Mode::Intercept);
     match read_first(leg).await? {
-        First::Tls(hello) => match hello.sni {
-            Some(name) if name != authority.host => Err(Reason::SniMismatch.into()),
-            _ => Ok(()),
+        First::Tls(hello) => match &hello.sni {
+            Some(name) if *name != authority.host => Err(Reason::SniMismatch.into()),
+            _ => Ok(hello),
         },
         First::Ssh | First::Http => Err(Reason::TunnelNotTls.into()),
     }
+}
+
+/// Whether the client may be offered HTTP/2: it is offered what the origin speaks. An origin that this session has not
+/// seen is called now, and the connection is kept for the first request.
+async fn origin_speaks_http2(
+    shared: &Shared,
+    leg: &mut Leg,
+    permit: &Permit,
+    identity: &Identity,
+    recorder: &mut Recorder,
+) -> bool {
+    let session = &identity.live.session.id;
+    if let Some(known) = shared.pool.speaks_http2(session, permit) {
+        return known;
+    }
+    leg.interrupt.arm(shared.limits.connect_timeout * 3);
+    let call = Box::pin(dial(shared, session, permit, Version::Http2, recorder));
+    // An origin that can't be reached is told to the first request, which calls it again.
+    let Ok(Ok(upstream)) = leg.interrupt.during(call).await else { return false };
+    let speaks = matches!(upstream.link, Link::Http2(_));
+    shared.pool.put(session, permit, upstream);
+    speaks
 }
 
 /// Finishes the handshake with a minted leaf; the leg inside inherits session and authority.
@@ -119,6 +150,7 @@ async fn accept(
     authority: Authority,
     identity: Identity,
     mut recorder: Recorder,
+    http2: bool,
 ) -> Option<Leg> {
     let mut leg = leg;
     let slot = leg.take_slot();
@@ -126,7 +158,7 @@ async fn accept(
     let (Stream::Plain(socket), ahead) = wire.into_parts() else { return None };
     interrupt.arm(shared.limits.handshake_timeout);
     let handshake = async {
-        let config = shared.leaves.server_config(&authority.host, false).await.map_err(|error| error.to_string())?;
+        let config = shared.leaves.server_config(&authority.host, http2).await.map_err(|error| error.to_string())?;
         let transport = Transport::new(socket, ahead);
         TlsAcceptor::from(config).accept(transport).await.map_err(|error| error.to_string())
     };

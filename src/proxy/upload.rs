@@ -1,16 +1,15 @@
 //! A request's body on its way up: through the scanner and the budget, piece by piece.
 
-use super::Limits;
+use super::client::Client;
 use super::error::Error;
-use super::gate;
-use super::headers::passes_as_trailer;
 use super::identify::Identity;
-use crate::http1::{BodyReader, Fields, Frame, Framing, encode};
+use super::origin::Origin;
+use super::{Limits, gate};
+use crate::http1::{Fields, Frame, Framing};
 use crate::net::{Host, Target};
 use crate::reason::{Denial, Reason};
 use crate::secrets::{BodyContext, BodyScan, Finding, Stopped};
-use crate::wire::Wire;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 
@@ -20,8 +19,9 @@ const COPY_MAX: usize = 4 * 1024;
 
 /// The body of one request.
 pub(super) struct Upload {
-    reader: BodyReader,
     framing: Framing,
+    /// The client has sent all of it.
+    is_read: bool,
     scan: Option<BodyScan>,
     identity: Identity,
     host: Host,
@@ -74,8 +74,8 @@ impl Upload {
             scan.in_session(identity.live.memory.clone(), std::time::Instant::now())
         });
         Self {
-            reader: BodyReader::new(framing),
             framing,
+            is_read: framing == Framing::None,
             scan,
             identity: identity.clone(),
             host: target.authority.host.clone(),
@@ -97,7 +97,7 @@ impl Upload {
 
     /// Whether the client has sent all of it.
     pub(super) fn is_read(&self) -> bool {
-        self.is_empty() || self.reader.is_done()
+        self.is_read
     }
 
     /// Whether nothing more goes to the origin.
@@ -132,10 +132,10 @@ impl Upload {
             && self.received < Limits::BODY_RATE * time.as_secs()
     }
 
-    /// Takes what is in `input` of the body through budget and scanner. True: more must be read first.
-    pub(super) fn advance(&mut self, input: &mut BytesMut) -> Result<bool, Error> {
+    /// Takes what is here of the body through budget and scanner. True: more must be read first.
+    pub(super) fn advance(&mut self, client: &mut Client<'_>) -> Result<bool, Error> {
         while self.state == State::Reading {
-            match self.reader.next(input).map_err(Error::Body)? {
+            match client.next_frame()? {
                 None => return Ok(true),
                 Some(Frame::Data(data)) => self.take(data)?,
                 Some(Frame::End(trailers)) => self.end(trailers)?,
@@ -145,13 +145,18 @@ impl Upload {
     }
 
     /// Moves the body from the client to the origin as far as both go.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, down: &mut Wire, up: &mut Wire) -> Poll<Result<(), Error>> {
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Client<'_>,
+        origin: &mut Origin,
+    ) -> Poll<Result<(), Error>> {
         loop {
-            let wants_more = self.advance(&mut down.input)?;
-            self.queue(up);
+            let wants_more = self.advance(client)?;
+            self.queue(origin);
             // Written before more is read: what the origin doesn't take, the client may not send.
             self.waits_for = Side::Origin;
-            if let Err(error) = ready!(up.poll_flush(cx)) {
+            if let Err(error) = ready!(origin.poll_flush(cx)) {
                 // The origin may have answered early and closed; its answer decides.
                 tracing::debug!(%error, "the origin takes no more of the body");
                 self.state = State::Abandoned;
@@ -162,11 +167,7 @@ impl Upload {
                 return Poll::Ready(Ok(()));
             }
             self.waits_for = Side::Client;
-            match ready!(down.poll_fill(cx)) {
-                Ok(0) => return Poll::Ready(Err(Error::Cut)),
-                Ok(_) => {}
-                Err(error) => return Poll::Ready(Err(Error::ClientGone(Some(error)))),
-            }
+            ready!(client.poll_read(cx))?;
         }
     }
 
@@ -181,6 +182,7 @@ impl Upload {
     }
 
     fn end(&mut self, trailers: Fields) -> Result<(), Error> {
+        self.is_read = true;
         if let Some(scan) = &mut self.scan {
             let finished = scan.finish();
             self.settle(finished)?;
@@ -211,22 +213,13 @@ impl Upload {
         Err(named.unwrap_or_else(|| Denial::new(stopped.reason)).into())
     }
 
-    fn queue(&mut self, up: &mut Wire) {
+    fn queue(&mut self, origin: &mut Origin) {
         for bytes in self.cleared.drain(..) {
             self.sent += bytes.len() as u64;
-            if self.framing == Framing::Chunked {
-                encode::chunk_start(up.head_buffer(), bytes.len());
-                up.queue(bytes);
-                up.head_buffer().extend_from_slice(encode::CHUNK_END);
-            } else {
-                up.queue(bytes);
-            }
+            origin.queue(bytes);
         }
-        if let (Framing::Chunked, Some(trailers)) = (self.framing, self.trailers.take()) {
-            let out = up.head_buffer();
-            out.extend_from_slice(encode::LAST_CHUNK);
-            trailers.iter().filter(|field| passes_as_trailer(*field)).for_each(|field| encode::field(out, field));
-            encode::end_of_head(out);
+        if let Some(trailers) = self.trailers.take() {
+            origin.end(&trailers);
         }
     }
 }
