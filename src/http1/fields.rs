@@ -109,6 +109,12 @@ impl Fields {
         self.values(name).next()
     }
 
+    /// Bytes of all names and values, and of what a field line has besides.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.spans.iter().map(|span| (span.name.len() + span.value.len()) + 4).sum()
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

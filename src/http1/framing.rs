@@ -9,7 +9,7 @@ use http::Method;
 pub enum Framing {
     /// No body.
     None,
-    /// This many bytes; at least one.
+    /// This many bytes; none only where an answer's length goes without saying in HTTP/2.
     Length(u64),
     /// In chunks, with trailers perhaps.
     Chunked,

@@ -136,6 +136,9 @@ impl RequestHead {
         if target.len() > limits.target {
             return Err(HeadError::TargetTooLong);
         }
+        if fields.size() + target.len() >= limits.bytes {
+            return Err(HeadError::TooLarge);
+        }
         Ok(Self { method, version: Version::Http2, fields, target: 0..target.len(), bytes: target })
     }
 

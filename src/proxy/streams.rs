@@ -243,6 +243,13 @@ async fn handle(
     recorder: &mut Recorder,
     known: &mut Known,
 ) -> Result<(), Error> {
+    let mut identity = tunnel.identity.clone();
+    identity.refresh(shared)?;
+    recorder.session(identity.info.clone());
+    known.identity = Some(identity.clone());
+    if parts.method == Method::CONNECT {
+        return Err(Denial::new(Reason::MethodNotSupported).because("a CONNECT inside a tunnel").into());
+    }
     let limits = &shared.limits.head;
     let fields = fields_of(&parts.headers, limits.fields).map_err(|error| Error::Head(error.into()))?;
     let path = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
@@ -250,13 +257,6 @@ async fn handle(
     let head = RequestHead::assemble(parts.method, path, fields, limits).map_err(Error::Head)?;
     let framing = stream_framing(&head.fields, is_bodyless).map_err(Error::Framing)?;
     let asks = check_request(&head.fields, head.version)?;
-    let mut identity = tunnel.identity.clone();
-    identity.refresh(shared)?;
-    recorder.session(identity.info.clone());
-    known.identity = Some(identity.clone());
-    if head.method == Method::CONNECT {
-        return Err(Denial::new(Reason::MethodNotSupported).because("a CONNECT inside a tunnel").into());
-    }
     let target = target(&head, &parts.uri, &tunnel.authority).map_err(Error::Target)?;
     known.authority = Some(target.authority.clone());
     recorder.mode(Mode::Intercept);

@@ -209,7 +209,7 @@ fn a_secret_late_in_a_body_cuts_the_stream_before_the_origin_has_it() {
         let (answer, mut out) = agent.sender.clone().send_request(request, false).unwrap();
         send(&mut out, Bytes::from(vec![b'\n'; 200_000])).await.unwrap();
         let mut body = answer.await.unwrap().into_body();
-        let _ = send(&mut out, Bytes::from(format!("key {secret} end\n"))).await;
+        let _ = send(&mut out, Bytes::from(format!("key {secret} end\n{}", "\n".repeat(64)))).await;
         let mut back = Vec::new();
         loop {
             match body.data().await {
@@ -291,14 +291,15 @@ fn changing(first: std::net::SocketAddr, then: std::net::SocketAddr) -> std::net
 }
 
 /// Streams are promised, and then the origin turns out to speak HTTP/1.1: the downgrade that smuggling lives on.
-fn downgraded(old: &Origin) -> (World, Http2Agent) {
+fn downgraded<T>(old: &Origin, open: impl Fn(&World) -> T) -> (World, Http2Agent, T) {
     let new = echo();
     let world = World::start(Setup::new().connect(HOST, &changing(new.address, old.address).to_string()));
     let agent = Http2Agent::to(&world, HOST);
+    let opened = open(&world);
     drop(new);
     // A request without a body finds the old connection closed, and goes out on a new one.
     assert_eq!(agent.get("/first").status, 200);
-    (world, agent)
+    (world, agent, opened)
 }
 
 #[test]
@@ -310,7 +311,7 @@ fn a_stream_becomes_one_http1_request_with_one_framing() {
             .with("Connection", "keep-alive, x-hop")
             .with("x-hop", "1")
     });
-    let (_world, agent) = downgraded(&old);
+    let (_world, agent, ()) = downgraded(&old, |_| ());
     let crumbs = agent.request("POST", "/").header("cookie", "a=1").header("cookie", "b=2").header("te", "trailers");
     let mut trailers = HeaderMap::new();
     trailers.insert("x-up", HeaderValue::from_static("7"));
@@ -407,9 +408,7 @@ fn until(tls: &mut Wire<Tls>, wanted: impl Fn(u8, u32) -> bool) -> Option<(u8, V
 fn what_would_smuggle_a_request_into_http1_never_leaves() {
     use frames::*;
     let old = Origin::tls().echo();
-    let (world, _agent) = downgraded(&old);
-    let before = old.requests().len();
-    for (what, fields, body) in [
+    let cases = [
         ("a line break in a value", vec![("x-a", &b"b\r\nGET /evil HTTP/1.1"[..])], &b""[..]),
         ("a zero in a value", vec![("x-a", b"b\0c")], b""),
         ("a line break in a name", vec![("x-a\r\nx-b", b"c")], b""),
@@ -429,8 +428,10 @@ fn what_would_smuggle_a_request_into_http1_never_leaves() {
         ("a pseudo field after others", vec![("x-a", b"b"), (":path", b"/evil")], b""),
         ("two paths", vec![(":path", b"/evil")], b""),
         ("an unknown pseudo field", vec![(":evil", b"1")], b""),
-    ] {
-        let mut tls = raw(&world);
+    ];
+    let (_world, _agent, connections) = downgraded(&old, |world| cases.iter().map(|_| raw(world)).collect::<Vec<_>>());
+    let before = old.requests().len();
+    for ((what, fields, body), mut tls) in cases.into_iter().zip(connections) {
         let end = if body.is_empty() { END_STREAM } else { 0 };
         let mut bytes = frame(HEADERS, END_HEADERS | end, 1, &request("POST", &fields));
         if !body.is_empty() {

@@ -117,8 +117,13 @@ impl<'a> Http1Client<'a> {
         let out = self.wire.head_buffer();
         encode::status_line(out, head.status, head.reason());
         passed(head).for_each(|field| encode::field(out, field));
-        if framing == Framing::Chunked {
-            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        match framing {
+            Framing::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            // An HTTP/2 stream that ends with its head needs no length.
+            Framing::Length(0) if head.fields.first("content-length").is_none() => {
+                out.extend_from_slice(b"Content-Length: 0\r\n");
+            }
+            _ => {}
         }
         if self.close && head.status >= 200 {
             out.extend_from_slice(b"Connection: close\r\n");

@@ -140,7 +140,10 @@ impl Http2Origin {
             Framing::None
         } else {
             let framing = stream_framing(&fields, body.is_end_stream());
-            framing.map_err(|error| Error::BadResponse(error.to_string()))?
+            match framing.map_err(|error| Error::BadResponse(error.to_string()))? {
+                Framing::None => Framing::Length(0),
+                framing => framing,
+            }
         };
         self.state = State::Body(Incoming::new(body));
         Ok(Part::Head(ResponseHead::assemble(status, fields), framing))

@@ -29,12 +29,6 @@ pub struct Got {
     pub trailers: Option<HeaderMap>,
 }
 
-impl Got {
-    pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields.get(name).and_then(|value| value.to_str().ok())
-    }
-}
-
 /// An answer over HTTP/2.
 #[derive(Clone, Debug, Default)]
 pub struct Said {
