@@ -8,7 +8,7 @@ use super::{Limits, gate};
 use crate::http1::{Fields, Frame, Framing};
 use crate::net::{Host, Target};
 use crate::reason::{Denial, Reason};
-use crate::secrets::{BodyContext, BodyScan, Finding, Stopped};
+use crate::secrets::{BodyContext, BodyScan, Finding, Messages, Stopped};
 use bytes::Bytes;
 use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
@@ -22,7 +22,7 @@ pub(super) struct Upload {
     framing: Framing,
     /// The client has sent all of it.
     is_read: bool,
-    scan: Option<BodyScan>,
+    scan: Option<Scan>,
     identity: Identity,
     host: Host,
     /// Cleared by the scanner, not yet queued for the origin.
@@ -36,6 +36,28 @@ pub(super) struct Upload {
     /// Bytes of the body that went on to the origin.
     pub(super) sent: u64,
     started: Instant,
+}
+
+/// Whether a body is a stream of gRPC messages, in binary.
+fn is_grpc(content_type: &[u8]) -> bool {
+    let lower = content_type.to_ascii_lowercase();
+    lower.starts_with(b"application/grpc") && !lower.starts_with(b"application/grpc-web-text")
+}
+
+/// What looks into a body: all of it as one, or message by message, so that one can be answered before the next.
+enum Scan {
+    Body(BodyScan),
+    Messages(Messages),
+}
+
+/// Does the same with either.
+macro_rules! each {
+    ($scan:expr, $inner:ident => $call:expr) => {
+        match $scan {
+            Scan::Body($inner) => $call,
+            Scan::Messages($inner) => $call,
+        }
+    };
 }
 
 /// Whose turn it is while a body does not move.
@@ -70,8 +92,14 @@ impl Upload {
                 content_type: fields.first("content-type"),
                 content_encoding: Some(&coding),
             };
-            let scan = identity.ruleset.guard.body(&context);
-            scan.in_session(identity.live.memory.clone(), std::time::Instant::now())
+            let session = (identity.live.memory.clone(), std::time::Instant::now());
+            match fields.first("content-type") {
+                Some(kind) if is_grpc(kind) => {
+                    let coding = fields.first("grpc-encoding").unwrap_or_default();
+                    Scan::Messages(identity.ruleset.guard.messages(&target.authority.host, coding, session))
+                }
+                _ => Scan::Body(identity.ruleset.guard.body(&context).in_session(session.0, session.1)),
+            }
         });
         Self {
             framing,
@@ -118,7 +146,7 @@ impl Upload {
     /// What the scanner has found since it was last asked.
     pub(super) fn take_findings(&mut self) -> Vec<Finding> {
         if let Some(scan) = &mut self.scan {
-            self.findings.extend(scan.take_findings());
+            self.findings.extend(each!(scan, inner => inner.take_findings()));
         }
         std::mem::take(&mut self.findings)
     }
@@ -177,14 +205,14 @@ impl Upload {
         gate::spend_upload(&self.identity, length)?;
         let Some(scan) = &mut self.scan else { return Ok(()) };
         let data = if data.len() <= COPY_MAX { Bytes::copy_from_slice(&data) } else { data };
-        let pushed = scan.push(data);
+        let pushed = each!(scan, inner => inner.push(data));
         self.settle(pushed)
     }
 
     fn end(&mut self, trailers: Fields) -> Result<(), Error> {
         self.is_read = true;
         if let Some(scan) = &mut self.scan {
-            let finished = scan.finish();
+            let finished = each!(scan, inner => inner.finish());
             self.settle(finished)?;
         }
         if !trailers.is_empty() {
@@ -204,11 +232,11 @@ impl Upload {
     fn settle(&mut self, outcome: Result<(), Stopped>) -> Result<(), Error> {
         let Some(scan) = &mut self.scan else { return Ok(()) };
         let Err(stopped) = outcome else {
-            self.cleared.extend(std::iter::from_fn(|| scan.released()));
+            self.cleared.extend(std::iter::from_fn(|| each!(scan, inner => inner.released())));
             return Ok(());
         };
         // What was cleared before the finding could go on, but a body that is cut serves nobody.
-        self.findings.extend(scan.take_findings());
+        self.findings.extend(each!(scan, inner => inner.take_findings()));
         let named = (stopped.reason == Reason::SecretInRequest).then(|| gate::blocking(&self.findings)).flatten();
         Err(named.unwrap_or_else(|| Denial::new(stopped.reason)).into())
     }

@@ -104,7 +104,7 @@ fn both_directions_of_a_stream_flow_at_once() {
     agent.run(async {
         let (answer, mut out) = agent.sender.clone().send_request(request, false).unwrap();
         // Larger than what is held of a body that may be small.
-        let first = Bytes::from(vec![b'\n'; 8192]);
+        let first = Bytes::from("a line of text\n".repeat(600));
         send(&mut out, first.clone()).await.unwrap();
         let mut body = answer.await.unwrap().into_body();
         for round in 0..5 {
