@@ -275,12 +275,11 @@ fn rulesets(
 }
 
 fn secret_settings(ruleset: &config::Ruleset) -> secrets::Settings {
-    let action = match ruleset.policy.mode() {
+    match ruleset.policy.mode() {
         // A policy that observes stops nothing but addresses inside the network.
-        Mode::Observe => secrets::Action::Observe,
-        Mode::Enforce => ruleset.secrets.action,
-    };
-    secrets::Settings { action, ..ruleset.secrets.clone() }
+        Mode::Observe => ruleset.secrets.clone().observed(),
+        Mode::Enforce => ruleset.secrets.clone(),
+    }
 }
 
 /// The key of the findings' fingerprints. A service keeps it, so that a secret has one fingerprint over

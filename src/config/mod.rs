@@ -20,6 +20,7 @@ mod rules;
 mod run;
 mod schema;
 mod secret;
+mod secrets;
 mod sessions;
 mod shapes;
 mod similar;

@@ -47,7 +47,7 @@ pub(super) async fn forward(
     admitted: &Admitted,
 ) -> Result<(), Error> {
     let mut exchange = Exchange {
-        upload: Upload::new(admitted.framing, &admitted.target, &admitted.head.fields, &admitted.identity),
+        upload: Upload::new(admitted),
         download: Download::default(),
         awaits_continue: admitted.asks.expects_continue,
         client_closed: false,

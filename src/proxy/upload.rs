@@ -2,13 +2,14 @@
 
 use super::client::Client;
 use super::error::Error;
+use super::forward::Admitted;
 use super::identify::Identity;
 use super::origin::Origin;
 use super::{Limits, gate};
-use crate::http1::{Fields, Frame, Framing};
-use crate::net::{Host, Target};
+use crate::http1::{Fields, Frame, Framing, RequestHead};
+use crate::net::Host;
 use crate::reason::{Denial, Reason};
-use crate::secrets::{BodyContext, BodyScan, Finding, Messages, Stopped};
+use crate::secrets::{BodyContext, BodyScan, Finding, Guard, Messages, Stopped};
 use bytes::Bytes;
 use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
@@ -24,6 +25,7 @@ pub(super) struct Upload {
     is_read: bool,
     scan: Option<Scan>,
     identity: Identity,
+    guard: Guard,
     host: Host,
     /// Cleared by the scanner, not yet queued for the origin.
     cleared: Vec<Bytes>,
@@ -80,8 +82,11 @@ enum State {
 }
 
 impl Upload {
-    /// The body of the request to `target` with these header fields.
-    pub(super) fn new(framing: Framing, target: &Target, fields: &Fields, identity: &Identity) -> Self {
+    /// The body of an admitted request.
+    pub(super) fn new(admitted: &Admitted) -> Self {
+        let Admitted { target, identity, framing, head: RequestHead { fields, .. }, .. } = admitted;
+        let framing = *framing;
+        let guard = gate::guard(identity, &admitted.permit);
         // Lines of one name are one list (RFC 9110 §5.3): a coding on the second is a coding too.
         let coding = fields.values("content-encoding").collect::<Vec<_>>().join(&b", "[..]);
         let scan = (framing != Framing::None).then(|| {
@@ -96,9 +101,9 @@ impl Upload {
             match fields.first("content-type") {
                 Some(kind) if is_grpc(kind) => {
                     let coding = fields.first("grpc-encoding").unwrap_or_default();
-                    Scan::Messages(identity.ruleset.guard.messages(&target.authority.host, coding, session))
+                    Scan::Messages(guard.messages(&target.authority.host, coding, session))
                 }
-                _ => Scan::Body(identity.ruleset.guard.body(&context).in_session(session.0, session.1)),
+                _ => Scan::Body(guard.body(&context).in_session(session.0, session.1)),
             }
         });
         Self {
@@ -106,6 +111,7 @@ impl Upload {
             is_read: framing == Framing::None,
             scan,
             identity: identity.clone(),
+            guard,
             host: target.authority.host.clone(),
             cleared: Vec::new(),
             trailers: None,
@@ -218,7 +224,7 @@ impl Upload {
         if !trailers.is_empty() {
             let length: usize = trailers.iter().map(|field| field.name.len() + field.value.len()).sum();
             gate::spend_upload(&self.identity, length as u64)?;
-            let findings = gate::scan_trailers(&self.identity, &self.host, &trailers);
+            let findings = gate::scan_trailers(&self.guard, &self.host, &trailers);
             let denial = gate::blocking(&findings);
             self.findings.extend(findings);
             denial.map_or(Ok(()), |denial| Err(Error::Refused(denial)))?;

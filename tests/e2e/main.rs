@@ -45,6 +45,8 @@ mod oracle;
 mod policy;
 /// One command behind a gateway of its own.
 mod run;
+/// What an operator says about secrets.
+mod secret_settings;
 /// What must not leave.
 mod secrets;
 /// Peers that stall, and descriptors that run out.

@@ -88,7 +88,7 @@ fn a_bomb_in_a_head_is_stopped_too() {
     let fields = [(&b"x-data"[..], bomb.as_bytes())];
     let view = HeadView { host: &host, method: "GET", path: "/", query: None, fields: &fields, trailers: false };
     let findings = guard(Settings::default()).scan_head(&view);
-    assert_eq!(findings.iter().map(|finding| &*finding.rule).collect::<Vec<_>>(), ["decode-limit"]);
+    assert_eq!(findings.iter().map(|finding| &*finding.rule).collect::<Vec<_>>(), ["decode-bomb"]);
 }
 
 #[test]
