@@ -10,7 +10,7 @@ use super::leg::{Inside, Leg};
 use super::refusal::{self, Answer};
 use super::translate::fields_of;
 use super::{Limits, Shared, gate};
-use crate::flow::{FlowId, Mode, Recorder};
+use crate::flow::{Downstream, FlowId, Mode, Recorder};
 use crate::http1::{RequestHead, stream_framing};
 use crate::net::{Authority, HostFields, Target, TargetError};
 use crate::reason::{Denial, Reason};
@@ -23,7 +23,6 @@ use http::uri::PathAndQuery;
 use http::{Method, Request, Uri};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::task::JoinSet;
@@ -48,13 +47,13 @@ struct Tunnel {
     identity: Identity,
     authority: Authority,
     flow: FlowId,
-    peer: SocketAddr,
+    peer: Downstream,
 }
 
 /// Serves the connection to its end.
 pub(super) async fn serve(shared: &Arc<Shared>, leg: Leg) {
     let Leg { wire, peer, mut interrupt, inside: Some(inside), .. } = leg else { return };
-    let Inside { identity, authority, flow, mut recorder, _slot } = inside;
+    let Inside { identity, authority, flow, mut recorder, _slot, .. } = inside;
     interrupt.watch_session(&identity.live.ended);
     interrupt.arm(shared.limits.handshake_timeout);
     let (stream, _) = wire.into_parts();

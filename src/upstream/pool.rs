@@ -14,7 +14,6 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 
 /// How long a connection is kept idle. Shorter than origins commonly wait (60 s and more), so that few
 /// requests meet a connection that is just being closed; and no longer than DNS answers are trusted.
@@ -158,17 +157,17 @@ impl Pool {
         session: &SessionId,
         permit: &Permit,
         version: Version,
-        socket: TcpStream,
+        stream: impl Into<Stream>,
         address: SocketAddr,
         deadline: Duration,
     ) -> Result<Upstream, Error> {
         if permit.scheme() == Scheme::Http {
             // The session is taken in, so that its connections are kept.
             self.config(session, permit, version);
-            return Ok(Upstream { link: Link::Http1(Wire::new(Stream::Plain(socket))), address, tls: None });
+            return Ok(Upstream { link: Link::Http1(Wire::new(stream.into())), address, tls: None });
         }
         let (config, offers_http2) = self.config(session, permit, version);
-        let transport = Transport::new(socket, BytesMut::new());
+        let transport = Transport::new(stream, BytesMut::new());
         let handshake = tls::handshake(config, &permit.authority().host, transport, deadline).await;
         if !offers_http2 && matches!(&handshake, Err(Error::NoCommonProtocol)) {
             self.note(session, permit, Speaks::OnlyHttp2);

@@ -4,7 +4,6 @@ use crate::support::clients::{Client, Done, Way, python};
 use crate::support::http2::{Http2Origin, Said, send};
 use crate::support::secrets::github_token;
 use crate::support::*;
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
 
 fn world(origin: &Http2Origin) -> World {

@@ -7,6 +7,8 @@ mod http2;
 mod node;
 mod npm;
 mod python;
+mod socks;
+mod tls_listener;
 
 use crate::support::clients::Way;
 use crate::support::*;
