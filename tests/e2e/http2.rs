@@ -104,22 +104,25 @@ fn both_directions_of_a_stream_flow_at_once() {
     agent.run(async {
         let (answer, mut out) = agent.sender.clone().send_request(request, false).unwrap();
         // Larger than what is held of a body that may be small.
-        let first = Bytes::from("a line of text\n".repeat(600));
-        send(&mut out, first.clone()).await.unwrap();
+        let line = Bytes::from("a line of text\n".repeat(600));
+        send(&mut out, line.clone()).await.unwrap();
         let mut body = answer.await.unwrap().into_body();
-        for round in 0..5 {
-            let mut back = if round == 0 { 0 } else { first.len() - 6 };
-            if round > 0 {
-                send(&mut out, Bytes::from_static(b"again\n")).await.unwrap();
-            }
-            while back < first.len() {
+        let (mut sent, mut back) = (line.len(), 0);
+        for _ in 0..5 {
+            // The scanner may hold the last few bytes.
+            while back + 64 < sent {
                 let data = body.data().await.unwrap().unwrap();
                 back += data.len();
                 body.flow_control().release_capacity(data.len()).unwrap();
             }
+            send(&mut out, line.clone()).await.unwrap();
+            sent += line.len();
         }
         out.send_data(Bytes::new(), true).unwrap();
-        assert!(body.data().await.is_none());
+        while let Some(data) = body.data().await {
+            back += data.unwrap().len();
+        }
+        assert_eq!(back, sent);
     });
 }
 

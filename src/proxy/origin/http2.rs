@@ -34,6 +34,8 @@ enum State {
     Failed(h2::Error),
     Head(ResponseFuture),
     Body(Incoming),
+    /// The stream ended with the head: so must the answer, for gRPC tells by it what is a trailer.
+    Bodyless,
     Ended,
 }
 
@@ -94,8 +96,11 @@ impl Http2Origin {
         if let Some(part) = self.part.take() {
             return Ok(Some(part));
         }
-        let State::Body(body) = &mut self.state else { return Ok(None) };
-        let frame = body.take_frame();
+        let frame = match &mut self.state {
+            State::Body(body) => body.take_frame(),
+            State::Bodyless => Some(Frame::End(Fields::default())),
+            _ => return Ok(None),
+        };
         if matches!(frame, Some(Frame::End(_))) {
             self.state = State::Ended;
         }
@@ -126,7 +131,7 @@ impl Http2Origin {
                 return Poll::Ready(Err(gone(error)));
             }
             // Nothing was asked yet, or all was answered.
-            State::Idle | State::Ended => return Poll::Pending,
+            State::Idle | State::Bodyless | State::Ended => return Poll::Pending,
         };
         self.part = Some(part);
         Poll::Ready(Ok(()))
@@ -145,7 +150,7 @@ impl Http2Origin {
                 framing => framing,
             }
         };
-        self.state = State::Body(Incoming::new(body));
+        self.state = if body.is_end_stream() { State::Bodyless } else { State::Body(Incoming::new(body)) };
         Ok(Part::Head(ResponseHead::assemble(status, fields), framing))
     }
 
