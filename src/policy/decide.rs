@@ -136,6 +136,27 @@ impl Policy {
         }
     }
 
+    /// Judges a tunnel that may carry TLS or plain HTTP, as its first bytes will tell: one that SOCKS or the
+    /// network opens. A permit for `http` is for a place that is listed for plain HTTP only; whatever its
+    /// rule says of TLS, the requests inside are judged one by one.
+    ///
+    /// # Errors
+    /// As [`decide_tunnel`](Self::decide_tunnel).
+    pub fn decide_either(&self, authority: &Authority) -> Result<Permit, Denial> {
+        let tls = self.decide_tunnel(authority);
+        if matches!(&tls, Ok(permit) if permit.observed.is_none()) {
+            return tls;
+        }
+        let weighed = self.weigh(Scheme::Http, authority, |_| true);
+        match (self.denied_by(authority, |rule| !rule.looks_inside()), weighed.allowed_by) {
+            (None, Some(rule)) => {
+                let permit = permit(Scheme::Http, authority, rule, &weighed);
+                Ok(Permit { tls: TlsMode::Intercept, ..permit })
+            }
+            _ => tls,
+        }
+    }
+
     fn denied_by(&self, authority: &Authority, inside: impl Fn(&Rule) -> bool) -> Option<&Rule> {
         self.deny_index
             .matching(&authority.host)

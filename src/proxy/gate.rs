@@ -49,6 +49,28 @@ pub(super) fn admit_tunnel(
     recorder.tunnel(authority, |text| identity.ruleset.guard.redact(text));
     spend_request(identity)?;
     let permit = identity.ruleset.policy.decide_tunnel(authority)?;
+    admit_host(identity, authority, permit, recorder)
+}
+
+/// The same for a tunnel that SOCKS or the network opens, and that may carry TLS or plain HTTP.
+pub(super) fn admit_either(
+    identity: &Identity,
+    authority: &Authority,
+    recorder: &mut Recorder,
+) -> Result<Permit, Error> {
+    recorder.tunnel(authority, |text| identity.ruleset.guard.redact(text));
+    spend_request(identity)?;
+    let permit = identity.ruleset.policy.decide_either(authority)?;
+    admit_host(identity, authority, permit, recorder)
+}
+
+/// The scan of a tunnel's host name, which is all that goes out for it.
+fn admit_host(
+    identity: &Identity,
+    authority: &Authority,
+    permit: Permit,
+    recorder: &mut Recorder,
+) -> Result<Permit, Error> {
     note_permit(&permit, recorder);
     let view =
         HeadView { host: &authority.host, method: "CONNECT", path: "", query: None, fields: &[], trailers: false };

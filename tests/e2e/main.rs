@@ -51,5 +51,9 @@ mod secrets;
 mod slow;
 /// One stream, one reading.
 mod smuggling;
+/// SOCKS5: the same gate by another door.
+mod socks;
+/// The HTTP proxy over TLS, and sessions known by their certificates.
+mod tls_listener;
 /// Origins that are broken or hostile.
 mod upstream_faults;
