@@ -89,8 +89,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn catalogue(files: &[PathBuf]) -> anyhow::Result<Catalogue> {
-    let mut catalogue = Catalogue::builtin()?;
+fn with_files(mut catalogue: Catalogue, files: &[PathBuf]) -> anyhow::Result<Catalogue> {
     for file in files {
         let text = std::fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
         catalogue.add(&file.display().to_string(), &text)?;
@@ -99,7 +98,7 @@ fn catalogue(files: &[PathBuf]) -> anyhow::Result<Catalogue> {
 }
 
 fn rules(json: bool, files: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    let catalogue = catalogue(files)?;
+    let catalogue = with_files(Catalogue::annotated()?, files)?;
     let mut out = io::stdout().lock();
     if json {
         serde_json::to_writer_pretty(&mut out, catalogue.rules())?;
@@ -125,7 +124,7 @@ struct Found {
 impl Scan {
     fn run(&self) -> anyhow::Result<ExitCode> {
         let Ok(host) = Host::parse(self.host.as_bytes()) else { bail!("--host: `{}` is no host", self.host) };
-        let scanner = Arc::new(Scanner::new(catalogue(&self.catalogue)?)?);
+        let scanner = Arc::new(Scanner::new(with_files(Catalogue::builtin()?, &self.catalogue)?)?);
         let mut key = [0; 32];
         aws_lc_rs::rand::fill(&mut key).context("no random bytes")?;
         let settings = Settings { action: Action::Observe, ..Settings::default() };

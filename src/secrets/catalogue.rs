@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
 include!(concat!(env!("OUT_DIR"), "/catalogue.rs"));
+/// The same files as one JSON list, without what only people and tests read.
+static BARE: &str = include_str!(concat!(env!("OUT_DIR"), "/catalogue.json"));
 
 /// Every rule there is, as written; [`Scanner`](super::Scanner) compiles it.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +25,9 @@ pub enum CatalogueError {
         /// What is wrong, with line and column.
         source: serde_yaml::Error,
     },
+    /// Not what the build wrote into the binary.
+    #[error("the binary's own catalogue is no catalogue")]
+    Compiled(#[source] serde_json::Error),
     /// Two rules of one id.
     #[error("{file}: the rule id `{id}` is taken")]
     DoubleId {
@@ -56,6 +61,12 @@ struct File {
     homes: Vec<String>,
     #[serde(default)]
     rules: Vec<RuleSpec>,
+}
+
+impl File {
+    fn parse(name: &str, text: &str) -> Result<Self, CatalogueError> {
+        serde_yaml::from_str(text).map_err(|source| CatalogueError::Syntax { file: name.to_owned(), source })
+    }
 }
 
 /// A rule as it is written.
@@ -182,25 +193,40 @@ pub enum Edge {
 }
 
 impl Catalogue {
-    /// The catalogue that is compiled into the binary.
+    /// The catalogue that is compiled into the binary, without references and examples.
     pub fn builtin() -> Result<Self, CatalogueError> {
+        let files: Vec<File> = serde_json::from_str(BARE).map_err(CatalogueError::Compiled)?;
         let mut catalogue = Self::default();
-        for (file, text) in FILES {
-            catalogue.add(file, text)?;
+        let mut seen = HashSet::new();
+        for file in files {
+            let name = file.provider.clone();
+            catalogue.take(&name, file, &mut seen)?;
+        }
+        Ok(catalogue)
+    }
+
+    /// The same with references and examples, as the files are written.
+    pub fn annotated() -> Result<Self, CatalogueError> {
+        let mut catalogue = Self::default();
+        let mut seen = HashSet::new();
+        for (name, text) in FILES {
+            catalogue.take(name, File::parse(name, text)?, &mut seen)?;
         }
         Ok(catalogue)
     }
 
     /// Adds the rules of one file: the user's own, beside the built-in ones.
     pub fn add(&mut self, file: &str, text: &str) -> Result<(), CatalogueError> {
-        let parsed: File =
-            serde_yaml::from_str(text).map_err(|source| CatalogueError::Syntax { file: file.to_owned(), source })?;
-        let mut seen: HashSet<String> = self.rules.iter().map(|rule| rule.id.clone()).collect();
-        for mut rule in parsed.rules {
+        let mut seen = self.rules.iter().map(|rule| rule.id.clone()).collect();
+        self.take(file, File::parse(file, text)?, &mut seen)
+    }
+
+    fn take(&mut self, name: &str, file: File, seen: &mut HashSet<String>) -> Result<(), CatalogueError> {
+        for mut rule in file.rules {
             if !seen.insert(rule.id.clone()) {
-                return Err(CatalogueError::DoubleId { file: file.to_owned(), id: rule.id });
+                return Err(CatalogueError::DoubleId { file: name.to_owned(), id: rule.id });
             }
-            rule.provider.clone_from(&parsed.provider);
+            rule.provider.clone_from(&file.provider);
             self.rules.push(rule);
         }
         Ok(())

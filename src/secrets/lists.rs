@@ -1,7 +1,6 @@
 //! Lists of numbers that are the bytes of a text.
 
 use super::decode::numbers;
-use super::runs::rare_runs;
 use super::stream::{DEEPEST, Origin, Scan, Stream};
 
 /// Shorter lists hold no token.
@@ -16,6 +15,7 @@ pub(super) struct Lists {
     /// Where it goes on.
     at: u64,
     found: Vec<(u32, u32)>,
+    masks: Vec<u64>,
     child: Option<Box<Stream>>,
 }
 
@@ -32,7 +32,7 @@ impl Lists {
         }
         let mut at = (self.at - level.base) as usize;
         let mut found = std::mem::take(&mut self.found);
-        rare_runs(buffer, at, SHORTEST, numbers::is_part, &mut found);
+        numbers::PARTS.runs(buffer, at, SHORTEST, &mut self.masks, &mut found);
         let mut open = None;
         'lists: for &(start, end) in &found {
             let (mut start, end) = ((start as usize).max(at), end as usize);
@@ -50,7 +50,7 @@ impl Lists {
         }
         self.found = found;
         let rest = buffer.get(at..).unwrap_or_default();
-        let tail = || rest.iter().rposition(|byte| !numbers::is_part(*byte)).map_or(at, |last| at + last + 1);
+        let tail = || rest.iter().rposition(|byte| !numbers::PARTS.has(*byte)).map_or(at, |last| at + last + 1);
         self.at = level.base + if ended { buffer.len() } else { open.unwrap_or_else(tail) } as u64;
         self.at
     }

@@ -8,6 +8,7 @@ mod body;
 pub mod canary;
 mod catalogue;
 mod checksum;
+mod classes;
 mod decode;
 mod embedded;
 mod escapes;

@@ -1,5 +1,6 @@
 //! Runs of value characters: values without a prefix of their own, and whatever is encoded in them.
 
+use super::classes::Class;
 use super::decode::{base32, base64, hex};
 use super::loose::Makeup;
 use super::shape::{ByteSet, Outcome};
@@ -13,13 +14,19 @@ const PIECE: usize = 4096;
 const OVERLAP: usize = 768;
 
 /// The characters that a run is made of: base64 of both alphabets.
-///
-/// Without branches, so that it is computed for many bytes at once: `-` is 0x2d, then `.`, `/` and the digits.
-#[inline(always)]
+const VALUE: Class = Class::new({
+    let mut has = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        has[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
+        byte += 1;
+    }
+    has
+});
+
+#[inline]
 const fn is_value(byte: u8) -> bool {
-    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-    let low = byte.wrapping_sub(b'-') < 13 && byte != b'.';
-    letter | low | (byte == b'+') | (byte == b'_')
+    VALUE.has(byte)
 }
 
 pub(super) fn value_set() -> ByteSet {
@@ -34,6 +41,7 @@ pub(super) struct Runs {
     /// Whether that is inside a run of which pieces were decoded already.
     inside: bool,
     found: Vec<(u32, u32)>,
+    masks: Vec<u64>,
     text: Vec<u8>,
     child: Option<Box<Stream>>,
     /// Characters at a piece's front that the piece before had too.
@@ -104,7 +112,7 @@ impl Runs {
         let floor = from.saturating_sub(BEFORE);
         let head = buffer.get(floor..from).unwrap_or_default();
         let run = floor + head.iter().rposition(|byte| !is_value(*byte)).map_or(0, |at| at + 1);
-        collect(buffer, run.min((self.at - base) as usize), &mut self.found);
+        VALUE.runs(buffer, run.min((self.at - base) as usize), SHORTEST, &mut self.masks, &mut self.found);
     }
 
     pub(super) fn found(&self) -> &[(u32, u32)] {
@@ -383,100 +391,11 @@ fn at_or_open_run(buffer: &[u8], at: usize, ended: bool) -> usize {
     rest.iter().rposition(|&byte| !is_value(byte)).map_or(at, |last| at + last + 1)
 }
 
-/// All runs from `from` on, at least [`SHORTEST`] long, as (start, end).
-#[inline(never)]
-fn collect(buffer: &[u8], from: usize, out: &mut Vec<(u32, u32)>) {
-    long_runs(buffer, from, SHORTEST, is_value, out);
-}
-
-/// Runs of bytes of a class, at least `shortest` long, as (start, end): where most stretches of that length hold a
-/// byte of no such kind near their end.
-#[inline(always)]
-pub(super) fn rare_runs(
-    buffer: &[u8],
-    from: usize,
-    shortest: usize,
-    class: impl Fn(u8) -> bool,
-    out: &mut Vec<(u32, u32)>,
-) {
-    out.clear();
-    let mut start = from;
-    while let Some(stretch) = buffer.get(start..start + shortest) {
-        if let Some(last) = stretch.iter().rposition(|byte| !class(*byte)) {
-            start += last + 1;
-            continue;
-        }
-        let rest = buffer.get(start + shortest..).unwrap_or_default();
-        let end = start + shortest + rest.iter().position(|byte| !class(*byte)).unwrap_or(rest.len());
-        out.push((start as u32, end as u32));
-        start = end + 1;
-    }
-}
-
-/// Runs of bytes of a class, at least `shortest` long (15 or more), as (start, end).
-#[inline(always)]
-fn long_runs(buffer: &[u8], from: usize, shortest: usize, class: impl Fn(u8) -> bool, out: &mut Vec<(u32, u32)>) {
-    const BLOCK: usize = 512;
-    const ALL: u64 = 0x0101_0101_0101_0101;
-    out.clear();
-    let mut mask = [0u8; BLOCK];
-    // The run that goes on over the end of the words that were looked at, and how many bytes of a run the last word
-    // ended in.
-    let (mut open, mut lead): (Option<usize>, usize) = (None, 0);
-    let rest = buffer.get(from..).unwrap_or_default();
-    for (number, block) in rest.chunks(BLOCK).enumerate() {
-        for (flag, &byte) in mask.iter_mut().zip(block) {
-            *flag = u8::from(class(byte));
-        }
-        if block.len() < BLOCK {
-            mask.get_mut(block.len()..).unwrap_or_default().fill(0);
-        }
-        let base = from + number * BLOCK;
-        let (words, _) = mask.as_chunks::<8>();
-        let mut last = 0;
-        for (at, word) in words.iter().enumerate().take(block.len().div_ceil(8)) {
-            let word = u64::from_le_bytes(*word);
-            if word == ALL {
-                // A run of fifteen covers such a word.
-                let before = if at == 0 { lead } else { ((last ^ ALL).leading_zeros() / 8) as usize };
-                open = open.or(Some(base + at * 8 - before));
-            } else if let Some(start) = open.take() {
-                let end = base + at * 8 + ((word ^ ALL).trailing_zeros() / 8) as usize;
-                if end >= start + shortest {
-                    out.push((start as u32, end as u32));
-                }
-            }
-            last = word;
-        }
-        lead = ((last ^ ALL).leading_zeros() / 8) as usize;
-    }
-    if let Some(start) = open.filter(|start| buffer.len() >= start + shortest) {
-        out.push((start as u32, buffer.len() as u32));
-    }
-}
-
 const _: () = assert!(BEFORE >= SHORTEST);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_run_of_fifteen_is_found() {
-        for offset in 0..40 {
-            for length in [14, 15, 16, 17, 23, 24, 600] {
-                let text = format!("{}{} {}", " ".repeat(offset), "a".repeat(length), "b".repeat(20));
-                let mut found = Vec::new();
-                collect(text.as_bytes(), 0, &mut found);
-                let mut expected = Vec::new();
-                if length >= SHORTEST {
-                    expected.push((offset as u32, (offset + length) as u32));
-                }
-                expected.push(((offset + length + 1) as u32, (offset + length + 21) as u32));
-                assert_eq!(found, expected, "{offset} {length}");
-            }
-        }
-    }
 
     #[test]
     fn a_line_break_may_be_escaped_and_may_be_cut() {

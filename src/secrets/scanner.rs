@@ -47,6 +47,21 @@ pub struct Error {
 impl Scanner {
     /// Compiles a catalogue.
     pub fn new(catalogue: Catalogue) -> Result<Self, Error> {
+        let scanner = Self::compile(catalogue)?;
+        scanner.build()?;
+        Ok(scanner)
+    }
+
+    /// Builds every shape, so that a wrong one is told now.
+    fn build(&self) -> Result<(), Error> {
+        for RuleShape { shape, rule, .. } in &self.shapes {
+            let id = || self.rules.get(*rule as usize).map(|rule| rule.id.to_string()).unwrap_or_default();
+            shape.build().map_err(|error| Error { rule: id(), source: error.into() })?;
+        }
+        Ok(())
+    }
+
+    fn compile(catalogue: Catalogue) -> Result<Self, Error> {
         let mut this = Self {
             rules: Vec::new(),
             shapes: Vec::new(),
@@ -126,9 +141,9 @@ impl Scanner {
         self.reversed.get([a, b, c]).iter().any(|literal| word.ends_with(literal))
     }
 
-    /// The catalogue of the binary, compiled.
+    /// The catalogue of the binary, compiled. Its DFAs are built when they are needed: a test builds all of them.
     pub fn builtin() -> Result<Arc<Self>, BuiltinError> {
-        Ok(Arc::new(Self::new(Catalogue::builtin()?)?))
+        Ok(Arc::new(Self::compile(Catalogue::builtin()?)?))
     }
 
     /// How many rules there are.
@@ -220,4 +235,14 @@ pub(super) fn run_length(steps: &[Step]) -> (u32, u32) {
     let (least, most) =
         inside.fold((0u32, 0u32), |(least, most), step| (least + step.min, most.saturating_add(step.max)));
     (least, most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shape_of_the_binarys_catalogue_can_be_built() {
+        Scanner::builtin().unwrap().build().unwrap();
+    }
 }

@@ -5,6 +5,7 @@ use regex_automata::util::primitives::StateID;
 use regex_automata::util::start;
 use regex_automata::{Anchored, MatchKind};
 use regex_syntax::hir::{Class, Hir, HirKind};
+use std::sync::OnceLock;
 
 /// The longest value that is followed; an open tail is cut here.
 pub(super) const LONGEST: usize = 16 * 1024;
@@ -68,7 +69,15 @@ impl ByteSet {
     }
 
     pub(super) fn bytes(&self) -> impl Iterator<Item = u8> + '_ {
-        (0..=255).filter(|&byte| self.has(byte))
+        let ones = |(number, word): (usize, &u64)| {
+            let mut left = *word;
+            std::iter::from_fn(move || {
+                let bit = (left != 0).then(|| left.trailing_zeros())?;
+                left &= left - 1;
+                Some(number as u8 * 64 + bit as u8)
+            })
+        };
+        self.0.iter().enumerate().flat_map(ones)
     }
 }
 
@@ -101,7 +110,14 @@ pub(super) enum Outcome {
 pub(super) enum Shape {
     /// Greedy counting is exact: no step can take what the next one needs.
     Steps(Vec<Step>),
-    Dfa(Box<dense::DFA<Vec<u32>>>, StateID),
+    Dfa(LazyDfa),
+}
+
+/// A DFA that is built when a literal of it is first seen: most are never, and building takes longer than parsing.
+#[derive(Debug)]
+pub(super) struct LazyDfa {
+    hir: Hir,
+    built: OnceLock<Option<(Box<dense::DFA<Vec<u32>>>, StateID)>>,
 }
 
 /// A pattern taken apart: alternatives that run on their own, or one DFA for all of them.
@@ -125,17 +141,24 @@ impl Parts {
         }
         let alternatives = expand(&hir).unwrap_or_default();
         let exact = !alternatives.is_empty() && alternatives.iter().all(|steps| is_exact(steps));
-        let shapes =
-            if exact { alternatives.iter().cloned().map(Shape::Steps).collect() } else { vec![Shape::dfa(&hir)?] };
+        let shapes = if exact {
+            alternatives.iter().cloned().map(Shape::Steps).collect()
+        } else {
+            vec![Shape::Dfa(LazyDfa::new(hir))]
+        };
         Ok(Self { alternatives, shapes })
     }
 }
 
-impl Shape {
-    fn dfa(hir: &Hir) -> Result<Self, ShapeError> {
+impl LazyDfa {
+    const fn new(hir: Hir) -> Self {
+        Self { hir, built: OnceLock::new() }
+    }
+
+    fn build(&self) -> Result<(Box<dense::DFA<Vec<u32>>>, StateID), ShapeError> {
         let nfa = regex_automata::nfa::thompson::Compiler::new()
             .configure(regex_automata::nfa::thompson::Config::new().utf8(false).shrink(false))
-            .build_from_hir(hir)
+            .build_from_hir(&self.hir)
             .map_err(|_| ShapeError::Empty)?;
         let dfa = dense::Builder::new()
             .configure(
@@ -148,7 +171,21 @@ impl Shape {
             .build_from_nfa(&nfa)
             .map_err(Box::new)?;
         let start = dfa.start_state(&start::Config::new().anchored(Anchored::Yes)).map_err(|_| ShapeError::Empty)?;
-        Ok(Shape::Dfa(Box::new(dfa), start))
+        Ok((Box::new(dfa), start))
+    }
+
+    fn get(&self) -> Option<&(Box<dense::DFA<Vec<u32>>>, StateID)> {
+        self.built.get_or_init(|| self.build().ok()).as_ref()
+    }
+}
+
+impl Shape {
+    /// Builds what would else be built when it is first needed; says why that can't be done.
+    pub(super) fn build(&self) -> Result<(), ShapeError> {
+        let Shape::Dfa(lazy) = self else { return Ok(()) };
+        let built = lazy.build()?;
+        lazy.built.get_or_init(|| Some(built));
+        Ok(())
     }
 
     /// Runs from the first byte of `hay`; `ended` says that nothing follows.
@@ -160,7 +197,7 @@ impl Shape {
         };
         match self {
             Shape::Steps(steps) => run_steps(steps, hay, ended, work),
-            Shape::Dfa(dfa, start) => run_dfa(dfa, *start, hay, ended, work),
+            Shape::Dfa(lazy) => lazy.get().map_or(Outcome::No, |(dfa, start)| run_dfa(dfa, *start, hay, ended, work)),
         }
     }
 }

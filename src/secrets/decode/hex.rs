@@ -1,6 +1,6 @@
 //! Hexadecimal, of either case and at both alignments.
 
-use crate::secrets::runs::rare_runs;
+use crate::secrets::classes::rare_runs;
 
 /// Bytes of text in a row that make a streak.
 const STREAK: usize = 16;
@@ -22,7 +22,7 @@ pub(in crate::secrets) fn pair(high: u8, low: u8) -> Option<u8> {
 #[inline(never)]
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
     let mut runs = Vec::new();
-    rare_runs(text, 0, STREAK * 2, is_hex, &mut runs);
+    rare_runs(text, STREAK * 2, is_hex, &mut runs);
     for (start, end) in runs {
         let (start, end) = (start as usize, end as usize);
         pairs(text.get(start..end).unwrap_or_default(), start, each);

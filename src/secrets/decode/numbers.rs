@@ -1,19 +1,22 @@
 //! Bytes written as numbers: `67 68 70`, `67:68:70`, `0x67, 0x68`, `[103, 104, 112]`.
 
 use super::hex;
+use crate::secrets::classes::Class;
 
 /// Bytes of text in a row that make a streak.
 const STREAK: usize = 16;
 
 /// The characters of such a list.
-///
-/// Without branches, so that it is computed for many bytes at once: `,`, `-`, `.` and the digits, `:`, `;` stand in a row.
-#[inline(always)]
-pub(in crate::secrets) const fn is_part(byte: u8) -> bool {
-    let letter = (byte | 0x20).wrapping_sub(b'a') < 6;
-    let row = byte.wrapping_sub(b',') < 16 && byte != b'/';
-    letter | row | (byte == b'x') | (byte == b' ') | (byte.wrapping_sub(b'\t') < 5) | (byte == b'|')
-}
+pub(in crate::secrets) const PARTS: Class = Class::new({
+    let mut has = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        has[byte as usize] = byte.is_ascii_hexdigit()
+            || matches!(byte, b',' | b'-' | b'.' | b':' | b';' | b'x' | b' ' | b'\t'..=b'\r' | b'|');
+        byte += 1;
+    }
+    has
+});
 
 /// Finds text written as numbers; `each` gets where it starts and its bytes.
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {

@@ -51,8 +51,20 @@ fn observed(text: &[u8]) -> Vec<Finding> {
 }
 
 #[test]
+fn the_binary_holds_every_rule_as_it_is_written() {
+    let bare = |mut rule: RuleSpec| {
+        (rule.reference, rule.examples, rule.counterexamples) = (None, Vec::new(), Vec::new());
+        serde_json::to_value(rule).unwrap()
+    };
+    let written: Vec<_> = Catalogue::annotated().unwrap().rules().iter().cloned().map(bare).collect();
+    let compiled: Vec<_> =
+        Catalogue::builtin().unwrap().rules().iter().map(|rule| serde_json::to_value(rule).unwrap()).collect();
+    assert_eq!(compiled, written);
+}
+
+#[test]
 fn every_rule_is_held_to_its_own_examples() {
-    let catalogue = Catalogue::builtin().unwrap();
+    let catalogue = Catalogue::annotated().unwrap();
     let mut wrong = Vec::new();
     for rule in catalogue.rules() {
         let mut own = Catalogue::default();
