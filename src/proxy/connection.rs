@@ -1,13 +1,13 @@
 //! One downstream connection: its requests one after another, and the tunnel that it may become.
 
 use super::error::Error;
-use super::forward::{Admitted, forward};
+use super::forward::{Admitted, Forwarded, forward};
 use super::headers::{check_request, host_fields};
 use super::identify::Identity;
 use super::interrupt::Cause;
 use super::leg::Leg;
 use super::tunnel::{self, Opened};
-use super::{Limits, Shared, gate, refusal};
+use super::{Limits, Shared, gate, refusal, websocket};
 use crate::flow::{Mode, Recorder, Unavailable};
 use crate::http1::{Framing, HeadScan, RequestHead, request_framing};
 use crate::net::{Authority, Target};
@@ -132,6 +132,7 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
     let framing = request_framing(&head).map_err(Error::Framing)?;
     let asks = check_request(&head.fields, head.version)?;
     request.is_read = framing == Framing::None && !asks.close;
+    let handshake = if asks.websocket { Some(websocket::asked_for(&head, framing, asks)?) } else { None };
     let identity = identify(shared, leg, &head)?;
     recorder.session(identity.info.clone());
     request.identity = Some(identity.clone());
@@ -154,12 +155,21 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
         }
     }
     let permit = gate::admit(&identity, &target, &head.fields, recorder)?;
-    let admitted = Admitted { head, target, permit, framing, asks, identity };
+    if handshake.is_some() && !leg.wire.input.is_empty() {
+        return Err(Denial::new(Reason::BadWebSocket)
+            .because("frames were sent before the handshake was answered")
+            .into());
+    }
+    let admitted = Admitted { head, target, permit, framing, asks, identity, handshake };
     request.is_read = false;
     match forward(shared, leg, recorder, &admitted).await {
-        Ok(true) => Ok(Next::Request),
-        Ok(false) if framing == Framing::None => Ok(Next::Close),
-        Ok(false) => Ok(Next::Linger),
+        Ok(Forwarded::Answered(true)) => Ok(Next::Request),
+        Ok(Forwarded::Answered(false)) if framing == Framing::None => Ok(Next::Close),
+        Ok(Forwarded::Answered(false)) => Ok(Next::Linger),
+        Ok(Forwarded::Switched(upstream, deflate)) => {
+            let serving = websocket::serve(shared, leg, *upstream, &admitted, deflate, recorder);
+            Box::pin(serving).await.map(|()| Next::Linger)
+        }
         Err(error) => {
             request.is_read = framing == Framing::None && !admitted.asks.close;
             Err(error)
@@ -233,12 +243,15 @@ async fn refuse(shared: &Shared, leg: &mut Leg, mut recorder: Recorder, request:
         recorder.error(cause);
     }
     // Half an answer is on its way, or nobody is there to read one.
-    let is_silent = !leg.take_back_answer() || matches!(error, Error::ClientGone(_));
+    let is_silent = leg.says_goodbye || !leg.take_back_answer() || matches!(error, Error::ClientGone(_));
     if !is_silent {
         recorder.status(denial.reason.status());
     }
     let flow = recorder.id();
     let recorded = recorder.finish_durable().await;
+    if leg.says_goodbye {
+        return Next::Linger;
+    }
     if is_silent {
         leg.wire.discard_queued();
         // All that is left is to cut it where the client can see it: no last chunk, no clean end.

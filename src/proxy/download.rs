@@ -5,6 +5,7 @@ use super::headers::{Nominated, closes, passes_as_trailer};
 use crate::http1::{
     BodyReader, Fields, Frame, Framing, HeadLimits, HeadScan, ResponseHead, Version, encode, response_framing,
 };
+use crate::websocket::{Deflate, Handshake};
 use crate::wire::Wire;
 use bytes::Bytes;
 use http::Method;
@@ -33,6 +34,10 @@ pub(super) struct Download {
     pub(super) received: u64,
     /// Whether the origin keeps its connection open after this answer.
     pub(super) upstream_persists: bool,
+    /// What a 101 must fit.
+    handshake: Option<Handshake>,
+    /// The connection is a WebSocket now; what was agreed on.
+    pub(super) switched: Option<Option<Deflate>>,
 }
 
 enum State {
@@ -55,7 +60,14 @@ impl Download {
             answer_from: None,
             received: 0,
             upstream_persists: false,
+            handshake: None,
+            switched: None,
         }
+    }
+
+    /// The same where the request asks for a WebSocket.
+    pub(super) fn expecting(self, handshake: Option<Handshake>) -> Self {
+        Self { handshake, ..self }
     }
 
     /// Whether nothing of an answer has come, not even an interim one.
@@ -105,7 +117,7 @@ impl Download {
         let head = ResponseHead::take(&mut up.input, length, &HEAD).map_err(|error| bad(&error))?;
         let framing = response_framing(&head, &self.method).map_err(|error| bad(&error))?;
         match head.status {
-            101 => Err(Error::BadResponse("the origin switches protocols unasked".to_owned())),
+            101 => self.switch(&head, down),
             100..=199 => {
                 self.interim += 1;
                 if self.interim > INTERIM_MAX {
@@ -128,6 +140,19 @@ impl Download {
                 Ok(false)
             }
         }
+    }
+
+    /// A 101 that fits what was asked for; any other is none (T13).
+    fn switch(&mut self, head: &ResponseHead, down: &mut Wire) -> Result<bool, Error> {
+        let Some(handshake) = &self.handshake else {
+            return Err(Error::BadResponse("the origin switches protocols unasked".to_owned()));
+        };
+        self.switched = Some(handshake.check_answer(&head.fields).map_err(Error::UpstreamHandshake)?);
+        self.status = Some(101);
+        self.answer_from = Some(down.written() + down.queued() as u64);
+        self.write_head(head, Framing::None, down);
+        self.state = State::Ended;
+        Ok(false)
     }
 
     /// A body without a length is sent in chunks, so that its end can be told from a cut; HTTP/1.0 has
@@ -158,6 +183,9 @@ impl Download {
         }
         if framing == Framing::Chunked {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        if head.status == 101 {
+            out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
         }
         if self.close && head.status >= 200 {
             out.extend_from_slice(b"Connection: close\r\n");

@@ -10,10 +10,12 @@ use super::leg::Leg;
 use super::upload::Upload;
 use super::{Limits, Shared};
 use crate::flow::{Phase, Recorder};
-use crate::http1::{Framing, RequestHead, encode};
+use crate::http1::{Field, Framing, RequestHead, encode};
 use crate::net::{Authority, Host, Scheme, Target};
 use crate::policy::Permit;
+use crate::reason::{Denial, Reason};
 use crate::upstream::Upstream;
+use crate::websocket::{Deflate, Handshake};
 use crate::wire::Wire;
 use bytes::BytesMut;
 use std::future::poll_fn;
@@ -38,20 +40,30 @@ pub(super) struct Admitted {
     pub(super) framing: Framing,
     pub(super) asks: Asks,
     pub(super) identity: Identity,
+    /// The request asks for a WebSocket.
+    pub(super) handshake: Option<Handshake>,
 }
 
-/// Sends the request up and its answer down, all but the last flush of the answer. True: the client's
-/// connection stays open.
+/// What became of a request.
+pub(super) enum Forwarded {
+    /// It was answered. True: the client's connection stays open.
+    Answered(bool),
+    /// The connection is a WebSocket, and this is its other end; the 101 is queued.
+    Switched(Box<Upstream>, Option<Deflate>),
+}
+
+/// Sends the request up and its answer down, all but the last flush of the answer.
 pub(super) async fn forward(
     shared: &Shared,
     leg: &mut Leg,
     recorder: &mut Recorder,
     admitted: &Admitted,
-) -> Result<bool, Error> {
+) -> Result<Forwarded, Error> {
     let close = admitted.asks.close || leg.interrupt.is_draining();
     let mut exchange = Exchange {
         upload: Upload::new(admitted.framing, &admitted.target, &admitted.head.fields, &admitted.identity),
-        download: Download::new(admitted.target.method.clone(), admitted.head.version, close),
+        download: Download::new(admitted.target.method.clone(), admitted.head.version, close)
+            .expecting(admitted.handshake.clone()),
         awaits_continue: admitted.asks.expects_continue,
         client_closed: false,
         sent_at: None,
@@ -61,7 +73,10 @@ pub(super) async fn forward(
     recorder.add_up(exchange.upload.sent);
     recorder.add_down(exchange.download.received);
     leg.answer_from = exchange.download.answer_from;
-    outcome.map(|()| !exchange.download.closes() && exchange.upload.is_read())
+    outcome.map(|switched| match (switched, exchange.download.switched) {
+        (Some(upstream), Some(deflate)) => Forwarded::Switched(Box::new(upstream), deflate),
+        _ => Forwarded::Answered(!exchange.download.closes() && exchange.upload.is_read()),
+    })
 }
 
 async fn send(
@@ -70,7 +85,7 @@ async fn send(
     recorder: &mut Recorder,
     admitted: &Admitted,
     exchange: &mut Exchange,
-) -> Result<(), Error> {
+) -> Result<Option<Upstream>, Error> {
     if !exchange.awaits_continue {
         look_ahead(leg, &mut exchange.upload).await?;
     }
@@ -83,14 +98,34 @@ async fn send(
                 tracing::debug!("a pooled connection was stale; the request goes out on another one");
             }
             Err(error) => return Err(error),
+            Ok(()) if exchange.download.switched.is_some() => {
+                refuse_early_frames(leg).await?;
+                return Ok(Some(upstream));
+            }
             Ok(()) => {
+                // Who overlooks an upgrade may have done half of it.
+                let persists = exchange.download.upstream_persists && admitted.handshake.is_none();
                 let whole = exchange.upload.is_written() && upstream.wire.input.is_empty();
-                if whole && exchange.download.upstream_persists {
+                if whole && persists {
                     shared.pool.put(&admitted.identity.live.session.id, &admitted.permit, upstream);
                 }
-                return Ok(());
+                return Ok(None);
             }
         }
+    }
+}
+
+/// Frames may not be sent before the 101 is seen (RFC 6455 §4.1), and it has not been sent.
+async fn refuse_early_frames(leg: &mut Leg) -> Result<(), Error> {
+    let read = poll_fn(|cx| Poll::Ready(leg.wire.poll_fill(cx))).await;
+    if !leg.wire.input.is_empty() {
+        return Err(Denial::new(Reason::BadWebSocket)
+            .because("frames were sent before the handshake was answered")
+            .into());
+    }
+    match read {
+        Poll::Pending => Ok(()),
+        Poll::Ready(read) => Err(Error::ClientGone(read.err())),
     }
 }
 
@@ -152,20 +187,27 @@ fn note_upstream(upstream: &Upstream, recorder: &mut Recorder) {
 
 /// The request as it goes up: origin form, one `Host`, one framing, nothing that was for this hop.
 fn write_head(out: &mut BytesMut, admitted: &Admitted) {
-    let Admitted { head, target, framing, asks, .. } = admitted;
+    let Admitted { head, target, framing, asks, handshake, .. } = admitted;
     encode::request_line(out, target.method.as_str(), target.path.sent());
     out.extend_from_slice(b"Host: ");
     out.extend_from_slice(host_value(&target.authority, target.scheme).as_bytes());
     out.extend_from_slice(b"\r\n");
     let nominated = Nominated::of(&head.fields);
     for field in head.fields.iter() {
-        let ours = field.is("host") || nominated.is_for_this_hop(field);
+        let is_rewritten = handshake.is_some() && field.is("sec-websocket-extensions");
+        let ours = field.is("host") || is_rewritten || nominated.is_for_this_hop(field);
         if !ours && (asks.expects_continue || !field.is("expect")) {
             encode::field(out, field);
         }
     }
     if head.fields.values("te").any(|value| value.eq_ignore_ascii_case(b"trailers")) {
         out.extend_from_slice(b"TE: trailers\r\n");
+    }
+    if let Some(handshake) = handshake {
+        out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+        if let Some(extensions) = handshake.extensions() {
+            encode::field(out, Field { name: b"Sec-WebSocket-Extensions", value: extensions.as_bytes() });
+        }
     }
     if *framing == Framing::Chunked {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

@@ -20,6 +20,7 @@ mod refusal;
 mod relay;
 mod tunnel;
 mod upload;
+mod websocket;
 
 pub use limits::Limits;
 pub use listener::listen;

@@ -51,3 +51,5 @@ mod slow;
 mod smuggling;
 /// Origins that are broken or hostile.
 mod upstream_faults;
+/// WebSockets: handshakes, frames, what is in them, how they end, real clients.
+mod websocket;
