@@ -107,6 +107,7 @@ reasons! {
 
     // What is in it
     SecretInRequest "secret_in_request" 403 "http_request_denied" Denied "The request holds something that looks like a credential." "A retry will not help. Remove the credential; it may only go to its own service.";
+    CredentialNotOwn "credential_not_own" 403 "http_request_denied" Denied "The request carries a credential that is not registered for this session." "A retry will not help. Use the session's own credential. The operator can register one: exeat session new --known env:NAME, or secrets.known in the policy.";
     BodyNotInspectable "body_not_inspectable" 403 "http_request_denied" Denied "The request's body can't be looked into." "Send it without a content coding, or with gzip, deflate, br or zstd.";
     InflateLimit "inflate_limit" 413 "http_request_denied" Denied "The request's body grows too much when decoded." "Send it uncompressed.";
     ScannerUnavailable "scanner_unavailable" 503 "proxy_internal_error" Failed "The secret scanner failed, so nothing goes out." "Report it to the operator.";

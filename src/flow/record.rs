@@ -1,7 +1,7 @@
 //! One flow's record: what it holds and how it becomes a line.
 
 use super::redact::{FIELD, LIST, SHORT_FIELD, cut};
-use super::{FlowId, json};
+use super::{Downstream, FlowId, json};
 use crate::reason::Reason;
 use crate::secrets::Finding;
 use crate::telemetry::{Direction, Metrics};
@@ -132,7 +132,7 @@ pub(super) struct Record {
     pub(super) phases: [Option<u64>; 5],
     pub(super) parent: Option<FlowId>,
     pub(super) session: Option<Arc<SessionInfo>>,
-    pub(super) downstream: SocketAddr,
+    pub(super) downstream: Downstream,
     pub(super) target: Option<ShownTarget>,
     pub(super) upstream: Option<SocketAddr>,
     pub(super) tls: Option<UpstreamTls>,
@@ -172,7 +172,7 @@ impl Record {
         }
     }
 
-    pub(super) fn new(downstream: SocketAddr, opened: Instant) -> Self {
+    pub(super) fn new(downstream: Downstream, opened: Instant) -> Self {
         let (ts, now) = (Timestamp::now(), Instant::now());
         Self {
             id: FlowId::at(ts),
@@ -261,7 +261,7 @@ impl Record {
                 flow: self.id,
                 parent: self.parent,
                 session: self.session.as_deref(),
-                downstream: Downstream { address: self.downstream },
+                downstream: self.downstream,
                 target: self.target.as_ref(),
                 upstream: Upstream::of(self),
                 mode: self.mode,
@@ -327,11 +327,6 @@ struct Shape<'a> {
     error: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
-}
-
-#[derive(Serialize)]
-struct Downstream {
-    address: SocketAddr,
 }
 
 #[derive(Serialize)]

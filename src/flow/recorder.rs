@@ -2,7 +2,7 @@
 
 use super::record::{Messages, Mode, Outcome, Phase, Record, SessionInfo, ShownTarget, UpstreamTls, Verdict, micros};
 use super::redact::{FIELD, cut, strike_values};
-use super::{FlowId, Journal, Unavailable};
+use super::{Downstream, FlowId, Journal, Unavailable};
 use crate::net::{Authority, Host, Target};
 use crate::reason::{Denial, Kind, Reason};
 use crate::secrets::Finding;
@@ -28,7 +28,7 @@ pub struct Recorder {
 
 impl Recorder {
     /// Begins a flow. An error: it can't be recorded and must be refused ([`Reason::LogUnavailable`]).
-    pub fn open(journal: &Journal, downstream: SocketAddr) -> Result<Self, Unavailable> {
+    pub fn open(journal: &Journal, downstream: Downstream) -> Result<Self, Unavailable> {
         journal.check()?;
         let record = Box::new(Record::new(downstream, journal.shared().health.opened()));
         Ok(Self { journal: journal.clone(), record, is_handed_over: false })

@@ -9,14 +9,10 @@ use super::leg::Leg;
 use super::tunnel::{self, Opened};
 use super::{Limits, Shared, gate, refusal, websocket};
 use crate::flow::{Mode, Recorder, Unavailable};
-use crate::http1::{Framing, HeadScan, RequestHead, request_framing};
-use crate::net::{Authority, Target};
+use crate::http1::{Framing, HeadError, HeadScan, RequestHead, request_framing};
+use crate::net::{Authority, Scheme, Target};
 use crate::reason::{Denial, Reason};
-use crate::wire::{Stream, Wire};
 use http::Method;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// What comes after a request.
@@ -37,12 +33,10 @@ enum Next {
 
 /// Serves one connection to its end: the proxy's own leg first, then the inside of the tunnel that it
 /// may open. One loop, no recursion.
-pub(super) async fn serve(shared: Arc<Shared>, socket: TcpStream, peer: SocketAddr) {
-    let interrupt = shared.interrupt();
-    let mut leg = Leg::new(Wire::new(Stream::Plain(socket)), peer, interrupt);
+pub(super) async fn serve(shared: &Shared, mut leg: Leg) {
     loop {
-        match serve_requests(&shared, &mut leg).await {
-            Next::Tunnel(opened) => match Box::pin(tunnel::enter(&shared, leg, *opened)).await {
+        match serve_requests(shared, &mut leg).await {
+            Next::Tunnel(opened) => match Box::pin(tunnel::enter(shared, leg, *opened)).await {
                 Some(inner) => leg = inner,
                 None => return,
             },
@@ -143,14 +137,17 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
     let host = host_fields(&head.fields, head.version);
     let target = match &leg.inside {
         None => Target::absolute(head.method.clone(), head.target(), host),
-        Some(inside) => Target::inside(head.method.clone(), head.target(), host, &inside.authority),
+        Some(inside) => {
+            let parse = if inside.scheme == Scheme::Http { Target::inside_plain } else { Target::inside };
+            parse(head.method.clone(), head.target(), host, &inside.authority)
+        }
     };
     let target = target.map_err(Error::Target)?;
     request.authority = Some(target.authority.clone());
     match &leg.inside {
         None => recorder.mode(Mode::Forward),
         Some(inside) => {
-            recorder.mode(Mode::Intercept);
+            recorder.mode(if inside.scheme == Scheme::Http { Mode::Forward } else { Mode::Intercept });
             recorder.parent(inside.flow);
         }
     }
@@ -183,6 +180,10 @@ async fn read_head(shared: &Shared, leg: &mut Leg) -> Result<RequestHead, Error>
     let limits = &shared.limits.head;
     let mut scan = HeadScan::default();
     loop {
+        // SOCKS, TLS and the PROXY protocol have no line whose end could be waited for (T48).
+        if leg.wire.input.first().is_some_and(|&first| !first.is_ascii_graphic() && first != b'\n') {
+            return Err(Error::Head(HeadError::BadRequestLine));
+        }
         if let Some(length) = scan.find_end(&leg.wire.input, limits).map_err(Error::Head)? {
             return RequestHead::take(&mut leg.wire.input, length, limits).map_err(Error::Head);
         }
@@ -223,7 +224,7 @@ async fn connect(
     if framing != Framing::None {
         return Err(Denial::new(Reason::BadFraming).because("a CONNECT has no body").into());
     }
-    let own = leg.wire.stream().socket().local_addr().ok();
+    let own = leg.wire.stream().socket().local_address();
     let own = own.map(|own| Authority { host: own.ip().into(), port: own.port() });
     let host = host_fields(&head.fields, head.version);
     let authority = Target::connect(head.target(), host, own.as_ref()).map_err(Error::Target)?;
@@ -232,7 +233,8 @@ async fn connect(
     leg.interrupt.arm(shared.limits.connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
     let upstream = leg.interrupt.during(dial).await.map_err(Error::Interrupted)??;
-    Ok(Next::Tunnel(Box::new(Opened { authority, permit, identity, upstream, recorder: None })))
+    let answer = b"HTTP/1.1 200 OK\r\n\r\n";
+    Ok(Next::Tunnel(Box::new(Opened { authority, permit, identity, upstream, recorder: None, answer, plain: false })))
 }
 
 /// Records and answers a request that ends short of its answer.

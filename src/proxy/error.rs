@@ -2,6 +2,7 @@
 
 use super::interrupt::Cause;
 use crate::http1::{ChunkError, FramingError, HeadError};
+use crate::net::socks::SocksError;
 use crate::net::{AuthorityError, TargetError};
 use crate::reason::{Denial, Kind, Reason};
 use crate::websocket::{HandshakeError, Violation};
@@ -27,6 +28,9 @@ pub(super) enum Error {
     /// Its target is refused.
     #[error("the request's target is refused")]
     Target(#[source] TargetError),
+    /// A SOCKS message is refused.
+    #[error("the SOCKS message is refused")]
+    Socks(#[source] SocksError),
     /// The client closed its side in the middle of its request.
     #[error("the request is cut short")]
     Cut,
@@ -81,6 +85,9 @@ impl Error {
             Error::Head(_) => Reason::BadRequest,
             Error::Framing(FramingError::OtherCoding) => Reason::CodingNotSupported,
             Error::Framing(_) | Error::Body(_) => Reason::BadFraming,
+            Error::Socks(SocksError::Host(_) | SocksError::Port) => Reason::BadAuthority,
+            Error::Socks(SocksError::Command) => Reason::MethodNotSupported,
+            Error::Socks(_) => Reason::BadRequest,
             Error::Cut => Reason::RequestCut,
             Error::Target(error) => target_reason(*error),
             Error::ClientGone(_) => Reason::ClientClosed,
@@ -108,7 +115,9 @@ impl Error {
         }
         let denial = Denial::new(self.reason());
         match self {
-            Error::Head(_) | Error::Framing(_) | Error::Body(_) | Error::Target(_) => denial.because(self.innermost()),
+            Error::Head(_) | Error::Framing(_) | Error::Body(_) | Error::Target(_) | Error::Socks(_) => {
+                denial.because(self.innermost())
+            }
             Error::Handshake(_) | Error::UpstreamHandshake(_) | Error::Frames(_) | Error::UpstreamFrames(_) => {
                 denial.because(self.innermost())
             }

@@ -61,7 +61,7 @@ pub(super) async fn forward(
 ) -> Result<Forwarded, Error> {
     let close = admitted.asks.close || leg.interrupt.is_draining();
     let mut exchange = Exchange {
-        upload: Upload::new(admitted.framing, &admitted.target, &admitted.head.fields, &admitted.identity),
+        upload: Upload::new(admitted),
         download: Download::new(admitted.target.method.clone(), admitted.head.version, close)
             .expecting(admitted.handshake.clone()),
         awaits_continue: admitted.asks.expects_continue,

@@ -2,16 +2,15 @@
 
 use super::identify::{Identity, Remembered};
 use super::interrupt::Interrupt;
-use crate::flow::{FlowId, Recorder};
-use crate::net::Authority;
+use crate::flow::{Downstream, FlowId, Recorder};
+use crate::net::{Authority, Scheme};
 use crate::session::ConnectionSlot;
 use crate::wire::Wire;
-use std::net::SocketAddr;
 
 /// One end of a flow towards the agent: a connection to the proxy, or the inside of a tunnel.
 pub(super) struct Leg {
     pub(super) wire: Wire,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Downstream,
     pub(super) interrupt: Interrupt,
     /// Where in what is written the present request's final answer begins, once its head is queued.
     pub(super) answer_from: Option<u64>,
@@ -25,6 +24,8 @@ pub(super) struct Leg {
 pub(super) struct Inside {
     pub(super) identity: Identity,
     pub(super) authority: Authority,
+    /// `https` where TLS was opened, `http` where the tunnel carries plain HTTP.
+    pub(super) scheme: Scheme,
     pub(super) flow: FlowId,
     /// The tunnel's own flow ends with the leg.
     pub(super) recorder: Recorder,
@@ -33,7 +34,7 @@ pub(super) struct Inside {
 }
 
 impl Leg {
-    pub(super) fn new(wire: Wire, peer: SocketAddr, interrupt: Interrupt) -> Self {
+    pub(super) fn new(wire: Wire, peer: Downstream, interrupt: Interrupt) -> Self {
         Self {
             wire,
             peer,
@@ -45,8 +46,8 @@ impl Leg {
         }
     }
 
-    /// The inside of a tunnel, over TLS that ends here.
-    pub(super) fn inside(wire: Wire, peer: SocketAddr, interrupt: Interrupt, inside: Inside) -> Self {
+    /// The inside of a tunnel.
+    pub(super) fn inside(wire: Wire, peer: Downstream, interrupt: Interrupt, inside: Inside) -> Self {
         Self { inside: Some(inside), ..Self::new(wire, peer, interrupt) }
     }
 

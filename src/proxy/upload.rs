@@ -2,13 +2,14 @@
 
 use super::Limits;
 use super::error::Error;
+use super::forward::Admitted;
 use super::gate;
 use super::headers::passes_as_trailer;
 use super::identify::Identity;
-use crate::http1::{BodyReader, Fields, Frame, Framing, encode};
-use crate::net::{Host, Target};
+use crate::http1::{BodyReader, Fields, Frame, Framing, RequestHead, encode};
+use crate::net::Host;
 use crate::reason::{Denial, Reason};
-use crate::secrets::{BodyContext, BodyScan, Finding, Stopped};
+use crate::secrets::{BodyContext, BodyScan, Finding, Guard, Stopped};
 use crate::wire::Wire;
 use bytes::{Bytes, BytesMut};
 use std::task::{Context, Poll, ready};
@@ -24,6 +25,7 @@ pub(super) struct Upload {
     framing: Framing,
     scan: Option<BodyScan>,
     identity: Identity,
+    guard: Guard,
     host: Host,
     /// Cleared by the scanner, not yet queued for the origin.
     cleared: Vec<Bytes>,
@@ -58,8 +60,11 @@ enum State {
 }
 
 impl Upload {
-    /// The body of the request to `target` with these header fields.
-    pub(super) fn new(framing: Framing, target: &Target, fields: &Fields, identity: &Identity) -> Self {
+    /// The body of an admitted request.
+    pub(super) fn new(admitted: &Admitted) -> Self {
+        let Admitted { target, identity, framing, head: RequestHead { fields, .. }, .. } = admitted;
+        let framing = *framing;
+        let guard = gate::guard(identity, &admitted.permit);
         // Lines of one name are one list (RFC 9110 §5.3): a coding on the second is a coding too.
         let coding = fields.values("content-encoding").collect::<Vec<_>>().join(&b", "[..]);
         let scan = (framing != Framing::None).then(|| {
@@ -70,7 +75,7 @@ impl Upload {
                 content_type: fields.first("content-type"),
                 content_encoding: Some(&coding),
             };
-            let scan = identity.ruleset.guard.body(&context);
+            let scan = guard.body(&context);
             scan.in_session(identity.live.memory.clone(), std::time::Instant::now())
         });
         Self {
@@ -78,6 +83,7 @@ impl Upload {
             framing,
             scan,
             identity: identity.clone(),
+            guard,
             host: target.authority.host.clone(),
             cleared: Vec::new(),
             trailers: None,
@@ -188,7 +194,7 @@ impl Upload {
         if !trailers.is_empty() {
             let length: usize = trailers.iter().map(|field| field.name.len() + field.value.len()).sum();
             gate::spend_upload(&self.identity, length as u64)?;
-            let findings = gate::scan_trailers(&self.identity, &self.host, &trailers);
+            let findings = gate::scan_trailers(&self.guard, &self.host, &trailers);
             let denial = gate::blocking(&findings);
             self.findings.extend(findings);
             denial.map_or(Ok(()), |denial| Err(Error::Refused(denial)))?;

@@ -13,7 +13,6 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 
 /// How long a connection is kept idle. Shorter than origins commonly wait (60 s and more), so that few
 /// requests meet a connection that is just being closed; and no longer than DNS answers are trusted.
@@ -89,15 +88,15 @@ impl Pool {
         &self,
         session: &SessionId,
         permit: &Permit,
-        socket: TcpStream,
+        stream: impl Into<Stream>,
         address: SocketAddr,
         deadline: Duration,
     ) -> Result<Upstream, Error> {
         let config = self.config(session);
         if permit.scheme() == Scheme::Http {
-            return Ok(Upstream { wire: Wire::new(Stream::Plain(socket)), address, tls: None });
+            return Ok(Upstream { wire: Wire::new(stream.into()), address, tls: None });
         }
-        let transport = Transport::new(socket, BytesMut::new());
+        let transport = Transport::new(stream, BytesMut::new());
         let stream = tls::handshake(config, &permit.authority().host, transport, deadline).await?;
         let tls = Some(tls::agreed(stream.get_ref().1, &permit.authority().host));
         Ok(Upstream { wire: Wire::new(Stream::Upstream(Box::new(stream))), address, tls })

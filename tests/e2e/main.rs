@@ -43,12 +43,18 @@ mod oracle;
 mod policy;
 /// One command behind a gateway of its own.
 mod run;
+/// What an operator says about secrets.
+mod secret_settings;
 /// What must not leave.
 mod secrets;
 /// Peers that stall, and descriptors that run out.
 mod slow;
 /// One stream, one reading.
 mod smuggling;
+/// SOCKS5: the same gate by another door.
+mod socks;
+/// The HTTP proxy over TLS, and sessions known by their certificates.
+mod tls_listener;
 /// Origins that are broken or hostile.
 mod upstream_faults;
 /// WebSockets: handshakes, frames, what is in them, how they end, real clients.

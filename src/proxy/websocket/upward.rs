@@ -120,7 +120,8 @@ impl<'a> Upward<'a> {
 
     fn begin(&mut self, message: Message) {
         self.out.begin(message);
-        self.scan = Some(self.new_scan());
+        // What is compressed can't be written over.
+        self.scan = Some(if message.is_compressed { self.new_scan().fixed() } else { self.new_scan() });
         self.packed =
             message.is_compressed.then(|| Packed { text: message.is_text.then(Utf8::default), ..Packed::default() });
         if message.is_compressed {
@@ -186,7 +187,7 @@ impl<'a> Upward<'a> {
         self.flood.spend(Instant::now())?;
         let text = if opcode == Opcode::Close { payload.get(2..).unwrap_or_default() } else { payload };
         if !text.is_empty() {
-            let mut scan = self.new_scan();
+            let mut scan = self.new_scan().fixed();
             let pushed = scan.push(Bytes::copy_from_slice(text)).and_then(|()| scan.finish());
             settle(pushed, &mut scan, &mut self.findings)?;
             self.findings.extend(scan.take_findings());

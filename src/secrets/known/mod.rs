@@ -62,6 +62,19 @@ impl KnownSecret {
         &self.value
     }
 
+    /// Whether a credential in a request is this one, a part of it (the password of a user and a password), or an
+    /// address that shows it between signs (`https://user:VALUE@host`).
+    pub(super) fn is_or_holds(&self, credential: &[u8]) -> bool {
+        let shown = || {
+            let at = memchr::memmem::find(credential, &self.value)?;
+            let sign = |byte: Option<&u8>| byte.is_some_and(|byte| matches!(byte, b':' | b'@' | b'/'));
+            let before = at.checked_sub(1).and_then(|before| credential.get(before));
+            Some(sign(before) && sign(credential.get(at + self.value.len())))
+        };
+        (credential.len() >= SHORTEST && memchr::memmem::find(&self.value, credential).is_some())
+            || shown().unwrap_or(false)
+    }
+
     pub(super) fn homes(&self) -> &[HostPattern] {
         &self.homes
     }

@@ -6,6 +6,8 @@ mod git;
 mod node;
 mod npm;
 mod python;
+mod socks;
+mod tls_listener;
 
 use crate::support::clients::Way;
 use crate::support::*;

@@ -262,6 +262,19 @@ fn a_masked_secret_arrives_masked() {
 }
 
 #[test]
+fn what_cannot_be_masked_is_stopped() {
+    let policy = setup::policy_for(&["host: ws.exeat.test"]) + "secrets: {action: mask}";
+    let secret = github_token();
+    let packed = Packer::new().pack(format!("say {secret} now").as_bytes());
+    for frames in [client(FIN | RSV1 | TEXT, &packed), client(FIN | PING, secret.as_bytes())] {
+        let origin = Origin::plain().websocket(DEFLATE, |peer| peer.rest().map(|_| ()));
+        let world = World::start(Setup::under(&policy).origin(HOST, &origin));
+        let told = open_with(&world.agent(), DEFLATE).closed_by(&frames);
+        assert_stopped(&origin, world, told, &secret);
+    }
+}
+
+#[test]
 fn a_credential_that_is_at_home_passes() {
     let origin = Origin::plain().websocket_echo("");
     let policy = setup::policy_for(&["host: ws.exeat.test"])
