@@ -132,7 +132,7 @@ fn a_flood_of_pings_ends_the_connection() {
 }
 
 #[test]
-fn a_gibibyte_message_takes_no_more_memory_than_a_small_one() {
+fn a_message_of_64_mib_takes_no_more_memory_than_a_small_one() {
     let origin = Origin::plain().websocket("", |peer| {
         let mut all = 0;
         loop {

@@ -162,7 +162,8 @@ fn compressed_messages_are_looked_into_and_arrive_as_they_were_sent() {
         push(&mut wire, &client(FIN | RSV1 | TEXT, &packed));
         assert_eq!(wire.message().unwrap(), (FIN | RSV1 | TEXT, packed));
     }
-    let (one, two) = (packer.pack(b"in fragments "), packer.pack(&b"of which the first says it ".repeat(9_000)));
+    let (mut one, two) = (packer.pack(b"in fragments "), packer.pack(&b"of which the first says it ".repeat(9_000)));
+    one.extend_from_slice(&[0, 0, 0xff, 0xff]);
     push(&mut wire, &[client(RSV1 | BINARY, &one), client(0, &two[..9]), client(FIN, &two[9..])].concat());
     assert_eq!(wire.message().unwrap(), (RSV1 | BINARY, [one, two].concat()));
     push(&mut wire, &client(FIN | TEXT, b"and one that is not"));
