@@ -10,7 +10,7 @@ mod upward;
 
 use super::Shared;
 use super::error::Error;
-use super::forward::Admitted;
+use super::forward::{Admitted, Switched};
 use super::headers::Asks;
 use super::identify::Identity;
 use super::interrupt::{Cause, Interrupt};
@@ -19,7 +19,6 @@ use crate::flow::{Mode, Recorder};
 use crate::http1::{Framing, RequestHead, Version, list_tokens};
 use crate::net::Target;
 use crate::reason::{Denial, Reason};
-use crate::upstream::Upstream;
 use crate::websocket::{CloseCode, Deflate, Handshake};
 use crate::wire::Duplex;
 use bytes::BytesMut;
@@ -32,6 +31,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 use upward::Upward;
 
+/// What is wrong with bytes that come before the 101 (Envoy CVE-2024-23326, Pingora CVE-2026-2833).
+pub(super) const EARLY: &str = "frames were sent before the handshake was answered";
 /// Payload is taken in pieces of at most this.
 const PIECE: usize = 64 * 1024;
 /// Bytes queued for one side beyond which the other is not read.
@@ -66,14 +67,13 @@ pub(super) fn asked_for(head: &RequestHead, framing: Framing, asks: Asks) -> Res
 pub(super) async fn serve(
     shared: &Shared,
     leg: &mut Leg,
-    mut upstream: Upstream,
+    mut switched: Switched,
     admitted: &Admitted,
-    deflate: Option<Deflate>,
     recorder: &mut Recorder,
 ) -> Result<(), Error> {
     recorder.mode(Mode::Websocket);
-    let ends = Ends { down: &mut leg.wire, up: &mut upstream.wire };
-    let agreed = Agreed { target: &admitted.target, identity: admitted.identity.clone(), deflate };
+    let ends = Ends { down: &mut leg.wire, up: &mut switched.origin };
+    let agreed = Agreed { target: &admitted.target, identity: admitted.identity.clone(), deflate: switched.deflate };
     let ended = relay(shared, &mut leg.interrupt, ends, agreed, recorder).await;
     leg.says_goodbye = ended.is_err();
     ended
