@@ -51,18 +51,13 @@ impl Incoming {
             let _ = self.stream.flow_control().release_capacity(self.taken);
             self.taken = 0;
         }
-        loop {
-            match ready!(self.stream.poll_data(cx)) {
-                // Empty frames say nothing; the library bounds how many come.
-                Some(data) => match data? {
-                    data if data.is_empty() => {}
-                    data => {
-                        self.taken += data.len();
-                        self.frame = Some(Frame::Data(data));
-                        return Poll::Ready(Ok(()));
-                    }
-                },
-                None => break,
+        while let Some(data) = ready!(self.stream.poll_data(cx)) {
+            let data = data?;
+            // Empty frames say nothing; the library bounds how many come.
+            if !data.is_empty() {
+                self.taken += data.len();
+                self.frame = Some(Frame::Data(data));
+                return Poll::Ready(Ok(()));
             }
         }
         let trailers = match ready!(self.stream.poll_trailers(cx))? {

@@ -275,10 +275,7 @@ fn target(head: &RequestHead, uri: &Uri, tunnel: &Authority) -> Result<Target, T
         return Err(TargetError::AuthorityMismatch);
     }
     let inside = |host| Target::inside(head.method.clone(), head.target(), host, tunnel);
-    let host = match head.fields.first("host") {
-        Some(_) => Some(host_fields(&head.fields, head.version)),
-        None => None,
-    };
+    let host = head.fields.first("host").map(|_| host_fields(&head.fields, head.version));
     match (uri.authority(), host) {
         (Some(authority), None) => inside(HostFields::One(authority.as_str().as_bytes())),
         (Some(authority), Some(host)) => {

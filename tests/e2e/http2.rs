@@ -476,7 +476,8 @@ fn floods_of_frames_end_their_connection_and_nothing_else() {
         let head = if number == 0 { frame(HEADERS, END_HEADERS, 1, &request("POST", &[])) } else { Vec::new() };
         [head, frame(DATA, 0, 1, b"")].concat()
     };
-    let floods: [(&str, &dyn Fn(u32) -> Vec<u8>, u32); 6] = [
+    type Flood<'a> = (&'a str, &'a dyn Fn(u32) -> Vec<u8>, u32);
+    let floods: [Flood<'_>; 6] = [
         ("rapid reset", &rapid_reset, 20_000),
         ("CONTINUATION", &continuations, 20_000),
         ("empty CONTINUATION", &empty_continuations, 100_000),

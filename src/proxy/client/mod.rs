@@ -111,8 +111,8 @@ fn passed(head: &ResponseHead) -> impl Iterator<Item = Field<'_>> {
     // A length where there is no body by definition (1xx, 204) is a second framing.
     let has_no_length = matches!(head.status, 100..=199 | 204);
     head.fields.iter().filter(move |field| {
+        let stray = has_no_length && field.is("content-length");
         // HTTP/3 would leave the gateway (RFC 7838).
-        let dropped = nominated.is_for_this_hop(*field) || field.is("alt-svc");
-        !dropped && !(has_no_length && field.is("content-length"))
+        !(stray || nominated.is_for_this_hop(*field) || field.is("alt-svc"))
     })
 }

@@ -27,7 +27,7 @@ const HEAD: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 500, target: 0 }
 /// The origin's end of one request.
 pub(super) enum Origin {
     /// On a connection that has it for itself.
-    Http1(Http1Origin),
+    Http1(Box<Http1Origin>),
     /// A stream among others of the session.
     Http2(Box<Http2Origin>),
 }
@@ -58,7 +58,7 @@ impl Origin {
     /// The origin at the end of a connection, for a request of that method.
     pub(super) fn new(link: Link, method: Method) -> Self {
         match link {
-            Link::Http1(wire) => Origin::Http1(Http1Origin::new(wire, method)),
+            Link::Http1(wire) => Origin::Http1(Box::new(Http1Origin::new(wire, method))),
             Link::Http2(streams) => Origin::Http2(Box::new(Http2Origin::new(streams, method))),
         }
     }
