@@ -28,6 +28,7 @@ mod streams;
 mod translate;
 mod tunnel;
 mod upload;
+mod websocket;
 
 pub use entrance::{Door, Entrance, Speaks};
 pub use limits::Limits;

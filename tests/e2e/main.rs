@@ -59,3 +59,5 @@ mod socks;
 mod tls_listener;
 /// Origins that are broken or hostile.
 mod upstream_faults;
+/// WebSockets: handshakes, frames, what is in them, how they end, real clients.
+mod websocket;
