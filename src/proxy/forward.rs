@@ -126,9 +126,9 @@ async fn reach(
     let permit = &admitted.permit;
     // On the heap, and only while it runs: a connection's task would carry its size all its life.
     let connect = Box::pin(async {
-        let vetted = gate::resolve(shared, permit, recorder).await?;
-        let (socket, address) =
-            crate::upstream::connect(&vetted, shared.limits.connect_timeout).await.map_err(Error::Connect)?;
+        let route = gate::resolve(shared, permit, recorder).await?;
+        let dialled = shared.dialler.connect(&route, shared.limits.connect_timeout).await;
+        let (socket, address) = dialled.map_err(Error::Connect)?;
         recorder.upstream(address);
         recorder.mark(Phase::Connect);
         let upstream = shared.pool.secure(session, permit, socket, address, shared.limits.connect_timeout).await;

@@ -21,10 +21,11 @@ mod recognition;
 mod refusal;
 mod relay;
 mod socks;
+mod transparent;
 mod tunnel;
 mod upload;
 
-pub use entrance::{Door, Entrance, Speaks};
+pub use entrance::{Door, Entrance, Original, Speaks, UnixDoor};
 pub use limits::Limits;
 pub use listener::listen;
 pub use recognition::Recognition;
@@ -36,7 +37,7 @@ use crate::net::{Authority, Host};
 use crate::session::Ruleset;
 use crate::store::Sessions;
 use crate::telemetry::Metrics;
-use crate::upstream::Pool;
+use crate::upstream::{Dialler, Pool};
 use arc_swap::ArcSwap;
 use interrupt::Interrupt;
 use std::collections::HashMap;
@@ -56,6 +57,8 @@ pub struct Shared {
     pub rulesets: ArcSwap<Rulesets>,
     /// Names to vetted addresses.
     pub resolver: Resolver,
+    /// The ways out.
+    pub dialler: Dialler,
     /// Connections to origins.
     pub pool: Pool,
     /// Certificates for intercepted hosts.
