@@ -86,6 +86,7 @@ reasons! {
     // Who asks
     AuthRequired "proxy_auth_required" 407 "http_request_denied" Denied "No live session showed its token." "Use the proxy URL of a session: http://SESSION:TOKEN@HOST:PORT (exeat session new).";
     SessionEnded "session_ended" 403 "connection_terminated" Denied "The session has expired or was revoked." "Ask the operator for a new session.";
+    KnownSecretsLost "known_secrets_lost" 403 "http_request_denied" Denied "The gateway was restarted and no longer holds the session's known secrets." "A retry will not help. The operator gives them again (exeat session known SESSION --known ...) or makes a new session.";
     QuotaExceeded "quota_exceeded" 429 "connection_limit_reached" Denied "The session has used up its budget." "Wait, then send fewer or smaller requests.";
     TooManyConnections "too_many_connections" 503 "connection_limit_reached" Denied "The gateway holds as many connections as it may." "Try again in a second.";
 

@@ -37,7 +37,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 venv=$PWD/target/test-venv
-python_works() { "$venv/bin/python" -c 'import requests, httpx, pip, socks, socksio' 2>/dev/null; }
+python_works() { "$venv/bin/python" -c 'import requests, httpx, h2, grpc, pip, socks, socksio' 2>/dev/null; }
 if ! python_works; then
     if ! python3 -m venv --clear "$venv" >/dev/null 2>&1; then
         as_root=()
@@ -46,7 +46,8 @@ if ! python_works; then
         DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends python3-venv
         python3 -m venv --clear "$venv"
     fi
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'requests[socks]' 'httpx[socks]'
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+        'requests[socks]' 'httpx[http2,socks]' grpcio
     python_works
 fi
 export EXEAT_TEST_PYTHON=$venv/bin/python

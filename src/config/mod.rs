@@ -33,6 +33,7 @@ mod words;
 
 pub use crate::secrets::{Action, Permitted};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use known::{KnownError, read_known};
 pub use listen::{Listen, TlsListen, TransparentListen, UnixListen};
 pub use load::{load, load_places, load_policy};
 pub use run::{RUN_POLICY, RunOptions};

@@ -71,6 +71,11 @@ impl Interrupt {
         self.draining.token.is_cancelled()
     }
 
+    /// Whether the gateway takes no more requests; if not, the task is woken when it does.
+    pub(super) fn poll_draining(&mut self, cx: &mut Context<'_>) -> bool {
+        self.draining.poll(cx)
+    }
+
     /// Ready with what ends the work at hand; a drain lets it go on.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Cause> {
         if self.killed.poll(cx) {

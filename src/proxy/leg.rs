@@ -62,6 +62,11 @@ impl Leg {
         }
     }
 
+    /// Whether HTTP/2 was agreed on inside the tunnel.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.wire.stream().alpn() == Some(b"h2")
+    }
+
     pub(super) fn take_slot(&mut self) -> Option<ConnectionSlot> {
         self.remembered.take_slot()
     }

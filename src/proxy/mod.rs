@@ -5,6 +5,7 @@
 //! comes through a CONNECT and `relay`s or opens it. One gate, one `refusal`, one recorder, whatever the
 //! way in. It knows nothing of the control API, of files or of how it was configured.
 
+mod client;
 mod connection;
 mod download;
 mod entrance;
@@ -17,10 +18,14 @@ mod interrupt;
 mod leg;
 mod limits;
 mod listener;
+mod origin;
 mod recognition;
 mod refusal;
 mod relay;
 mod socks;
+mod stream_body;
+mod streams;
+mod translate;
 mod transparent;
 mod tunnel;
 mod upload;

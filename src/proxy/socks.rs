@@ -13,6 +13,7 @@ use crate::net::socks::{self, Parsed, Reply, SocksError};
 use crate::reason::{Denial, Kind, Reason};
 use crate::session::Credentials;
 use bytes::Buf;
+use std::sync::Arc;
 use tokio::time::timeout;
 
 /// [`Reply::Succeeded`] as it is sent.
@@ -39,7 +40,7 @@ enum Answer {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(shared: &Shared, mut leg: Leg) {
+pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg) {
     if !leg.begins(shared.limits.keep_alive_timeout).await {
         return;
     }

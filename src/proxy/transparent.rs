@@ -17,6 +17,7 @@ use crate::net::{Authority, Host};
 use crate::reason::{Denial, Reason};
 use crate::session::SessionId;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::time::timeout;
 
 /// A fatal `access_denied` alert (RFC 8446 §6.2).
@@ -32,7 +33,7 @@ enum Understands {
 }
 
 /// Serves one connection to its end. `default` is whose it is where its source is no session's.
-pub(super) async fn serve(shared: &Shared, mut leg: Leg, default: Option<&SessionId>) {
+pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg, default: Option<&SessionId>) {
     if !leg.begins(shared.limits.handshake_timeout).await {
         return;
     }

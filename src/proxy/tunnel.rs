@@ -1,14 +1,17 @@
 //! What comes through a tunnel, be it of CONNECT, of SOCKS or of the network: told apart by its first bytes, then relayed or opened.
 
 use super::error::Error;
+use super::forward::dial;
 use super::identify::Identity;
 use super::interrupt::Cause;
 use super::leg::{Inside, Leg};
 use super::{Shared, gate, relay};
 use crate::flow::{Mode, Phase, Recorder, UpstreamTls};
+use crate::http1::Version;
 use crate::net::{Authority, ClientHello, HelloError, Host, Scheme};
 use crate::policy::{Hidden, Mode as PolicyMode, Permit, Protocol, TlsMode};
 use crate::reason::{Denial, Reason};
+use crate::upstream::Link;
 use crate::wire::{Stream, Transport, Wire};
 use tokio_rustls::TlsAcceptor;
 
@@ -75,15 +78,18 @@ pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Opened) -> Opti
             enter_relay(shared, &mut leg, &authority, &permit, &identity, origin, &mut recorder).await
         }
         None => match enter_intercept(&mut leg, &authority, &mut recorder).await {
-            Ok(Scheme::Https) if permit.scheme() == Scheme::Https => {
-                return accept(shared, leg, authority, identity, recorder).await;
+            Ok(Opening::Tls(hello)) if permit.scheme() == Scheme::Https => {
+                let offers_http2 = hello.alpn.iter().any(|protocol| **protocol == *b"h2");
+                let http2 =
+                    offers_http2 && origin_speaks_http2(shared, &mut leg, &permit, &identity, &mut recorder).await;
+                return accept(shared, leg, authority, identity, recorder, http2).await;
             }
-            Ok(Scheme::Https) => {
+            Ok(Opening::Tls(_)) => {
                 let denial = Denial::new(Reason::DestinationNotListed);
                 Err(denial.because("the policy lists this port for plain HTTP, and TLS came").into())
             }
-            Ok(Scheme::Http) if plain => return Some(inside_plain(leg, authority, identity, recorder)),
-            Ok(Scheme::Http) => Err(Reason::TunnelNotTls.into()),
+            Ok(Opening::Http) if plain => return Some(inside_plain(leg, authority, identity, recorder)),
+            Ok(Opening::Http) => Err(Reason::TunnelNotTls.into()),
             Err(error) => Err(error),
         },
     };
@@ -112,18 +118,46 @@ async fn enter_relay(
     relay::relay(shared, leg, identity, &mut origin, recorder).await
 }
 
-/// Tells what comes through a tunnel that is opened. Of a ClientHello only the name matters, as ours goes up
-/// in its place.
-async fn enter_intercept(leg: &mut Leg, authority: &Authority, recorder: &mut Recorder) -> Result<Scheme, Error> {
+/// How a tunnel that is opened begins.
+enum Opening {
+    Tls(ClientHello),
+    Http,
+}
+
+/// Tells what comes through a tunnel that is opened. Of a ClientHello only the name and the protocols that it offers
+/// matter, as ours goes up in its place.
+async fn enter_intercept(leg: &mut Leg, authority: &Authority, recorder: &mut Recorder) -> Result<Opening, Error> {
     recorder.mode(Mode::Intercept);
     match read_first(leg).await? {
-        First::Tls(hello) => match hello.sni {
-            Some(name) if name != authority.host => Err(Reason::SniMismatch.into()),
-            _ => Ok(Scheme::Https),
+        First::Tls(hello) => match &hello.sni {
+            Some(name) if *name != authority.host => Err(Reason::SniMismatch.into()),
+            _ => Ok(Opening::Tls(hello)),
         },
-        First::Http => Ok(Scheme::Http),
+        First::Http => Ok(Opening::Http),
         First::Ssh => Err(Reason::TunnelNotTls.into()),
     }
+}
+
+/// Whether the client may be offered HTTP/2: it is offered what the origin speaks. An origin that this session has not
+/// seen is called now, and the connection is kept for the first request.
+async fn origin_speaks_http2(
+    shared: &Shared,
+    leg: &mut Leg,
+    permit: &Permit,
+    identity: &Identity,
+    recorder: &mut Recorder,
+) -> bool {
+    let session = &identity.live.session.id;
+    if let Some(known) = shared.pool.speaks_http2(session, permit) {
+        return known;
+    }
+    leg.interrupt.arm(shared.limits.connect_timeout * 3);
+    let call = Box::pin(dial(shared, session, permit, Version::Http2, recorder));
+    // An origin that can't be reached is told to the first request, which calls it again.
+    let Ok(Ok(upstream)) = leg.interrupt.during(call).await else { return false };
+    let speaks = matches!(upstream.link, Link::Http2(_));
+    shared.pool.put(session, permit, upstream);
+    speaks
 }
 
 /// The leg inside a tunnel of plain HTTP: every request is judged, and is for the tunnel's authority.
@@ -141,6 +175,7 @@ async fn accept(
     authority: Authority,
     identity: Identity,
     mut recorder: Recorder,
+    http2: bool,
 ) -> Option<Leg> {
     let mut leg = leg;
     let slot = leg.take_slot();
@@ -148,7 +183,7 @@ async fn accept(
     let (stream, ahead) = wire.into_parts();
     interrupt.arm(shared.limits.handshake_timeout);
     let handshake = async {
-        let config = shared.leaves.server_config(&authority.host, false).await.map_err(|error| error.to_string())?;
+        let config = shared.leaves.server_config(&authority.host, http2).await.map_err(|error| error.to_string())?;
         let transport = Transport::new(stream, ahead);
         TlsAcceptor::from(config).accept(transport).await.map_err(|error| error.to_string())
     };

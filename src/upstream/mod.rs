@@ -9,6 +9,7 @@ mod dialler;
 mod error;
 mod parent;
 mod pool;
+mod streams;
 mod tls;
 
 #[cfg(test)]
@@ -17,4 +18,5 @@ mod tests;
 pub use dialler::{Beyond, Dialler, Route};
 pub use error::Error;
 pub use parent::{Parent, ParentCredentials, ParentError, ParentKind};
-pub use pool::{Pool, Upstream};
+pub use pool::{Link, Pool, Upstream};
+pub use streams::Streams;

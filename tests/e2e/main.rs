@@ -27,6 +27,8 @@ mod dns;
 mod evasion;
 /// Plain HTTP in absolute form.
 mod forward;
+/// Streams inside an opened tunnel, and origins that speak HTTP/2.
+mod http2;
 /// Who asks: credentials, sessions, their end.
 mod identity;
 /// TLS opened with a minted leaf.

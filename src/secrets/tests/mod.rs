@@ -1,6 +1,7 @@
 //! The whole engine: the catalogue's own examples, evasions, splits.
 
 mod coded;
+mod grpc;
 mod joins;
 mod splits;
 

@@ -3,6 +3,7 @@
 mod cargo;
 mod curl;
 mod git;
+mod http2;
 mod node;
 mod npm;
 mod python;

@@ -5,6 +5,7 @@ pub mod certs;
 pub mod check;
 pub mod clients;
 pub mod hello;
+pub mod http2;
 pub mod journal;
 pub mod message;
 pub mod nameserver;
@@ -15,6 +16,7 @@ pub mod world;
 
 pub use agent::{Agent, Hello, Tls};
 pub use check::{assert_failed, assert_refused, assert_refused_with, problem};
+pub use http2::{Http2Agent, Http2Origin, Said};
 pub use journal::{Record, Records};
 pub use message::{Fault, Request, Response, Wire};
 pub use nameserver::{Answer, Nameserver};
