@@ -97,7 +97,8 @@ reasons! {
     AddressForbidden "dest_address_forbidden" 403 "destination_ip_prohibited" Denied "The name leads to an address inside the network." "A retry will not help. The operator can name the range under the rule's addresses.";
     SelfConnection "self_connection" 403 "destination_ip_prohibited" Denied "The destination is the gateway itself." "The gateway is no destination.";
     LoopDetected "loop_detected" 508 "proxy_loop_detected" Denied "The request went through this gateway before." "A retry will not help. The operator must keep the gateway's own traffic out of it.";
-    UpgradeNotAllowed "upgrade_not_allowed" 403 "http_upgrade_failed" Denied "The request asks for another protocol on this connection." "Leave out the Upgrade field.";
+    UpgradeNotAllowed "upgrade_not_allowed" 403 "http_upgrade_failed" Denied "The request asks for another protocol on this connection." "WebSocket is all that a connection can become here. Leave out the Upgrade field.";
+    BadWebSocket "bad_websocket" 400 "http_protocol_error" Denied "The WebSocket handshake or its frames are not well-formed." "Speak RFC 6455, version 13; a retry of the same bytes will not help.";
 
     // Tunnels
     TunnelNotTls "tunnel_not_tls" 403 "http_request_denied" Denied "What came through the tunnel is not TLS." "Speak TLS inside CONNECT; plain HTTP goes to the proxy in absolute form.";

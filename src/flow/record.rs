@@ -145,6 +145,7 @@ pub(super) struct Record {
     pub(super) status: Option<u16>,
     pub(super) up: u64,
     pub(super) down: u64,
+    pub(super) messages: Option<Messages>,
     pub(super) error: Option<String>,
     pub(super) truncated: bool,
 }
@@ -196,6 +197,7 @@ impl Record {
             status: None,
             up: 0,
             down: 0,
+            messages: None,
             error: None,
             truncated: false,
         }
@@ -272,6 +274,7 @@ impl Record {
                 findings: &self.findings,
                 status: self.status,
                 bytes: Bytes { up: self.up, down: self.down },
+                messages: self.messages,
                 timing: Timing { decide, dns, connect, tls, first_byte, total: micros(self.started.elapsed()) },
                 error: self.error.as_deref(),
                 truncated: self.truncated,
@@ -320,6 +323,8 @@ struct Shape<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     bytes: Bytes,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Messages>,
     timing: Timing,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
@@ -349,6 +354,13 @@ impl<'a> Upstream<'a> {
 struct Bytes {
     up: u64,
     down: u64,
+}
+
+/// WebSocket messages.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Messages {
+    pub(super) up: u64,
+    pub(super) down: u64,
 }
 
 /// Microseconds.

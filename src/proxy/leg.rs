@@ -15,6 +15,8 @@ pub(super) struct Leg {
     pub(super) interrupt: Interrupt,
     /// Where in what is written the present request's final answer begins, once its head is queued.
     pub(super) answer_from: Option<u64>,
+    /// What is queued is the last that the client is to get, whatever else went wrong: a close frame.
+    pub(super) says_goodbye: bool,
     pub(super) remembered: Remembered,
     pub(super) inside: Option<Inside>,
 }
@@ -34,7 +36,15 @@ pub(super) struct Inside {
 
 impl Leg {
     pub(super) fn new(wire: Wire, peer: Downstream, interrupt: Interrupt) -> Self {
-        Self { wire, peer, interrupt, answer_from: None, remembered: Remembered::default(), inside: None }
+        Self {
+            wire,
+            peer,
+            interrupt,
+            answer_from: None,
+            says_goodbye: false,
+            remembered: Remembered::default(),
+            inside: None,
+        }
     }
 
     /// The inside of a tunnel.

@@ -29,6 +29,7 @@ mod translate;
 mod transparent;
 mod tunnel;
 mod upload;
+mod websocket;
 
 pub use entrance::{Door, Entrance, Original, Speaks, UnixDoor};
 pub use limits::Limits;

@@ -65,3 +65,5 @@ mod tls_listener;
 mod transparent;
 /// Origins that are broken or hostile.
 mod upstream_faults;
+/// WebSockets: handshakes, frames, what is in them, how they end, real clients.
+mod websocket;
