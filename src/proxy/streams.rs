@@ -256,13 +256,17 @@ async fn handle(
     let head = RequestHead::assemble(parts.method, path, fields, limits).map_err(Error::Head)?;
     let framing = stream_framing(&head.fields, is_bodyless).map_err(Error::Framing)?;
     let asks = check_request(&head.fields, head.version)?;
+    if asks.websocket {
+        // HTTP/2 has no upgrades (RFC 9113 §8.6).
+        return Err(Reason::UpgradeNotAllowed.into());
+    }
     let target = target(&head, &parts.uri, &tunnel.authority).map_err(Error::Target)?;
     known.authority = Some(target.authority.clone());
     recorder.mode(Mode::Intercept);
     recorder.parent(tunnel.flow);
     let permit = gate::admit(&identity, &target, &head.fields, recorder)?;
-    let admitted = Admitted { head, target, permit, framing, asks, identity };
-    forward(shared, &mut Client::Http2(client), interrupt, recorder, &admitted).await
+    let admitted = Admitted { head, target, permit, framing, asks, identity, handshake: None };
+    forward(shared, &mut Client::Http2(client), interrupt, recorder, &admitted).await.map(drop)
 }
 
 /// `:scheme` and `:authority` are the tunnel's, and so is `Host` where it came besides (RFC 9113 §8.3.1).
