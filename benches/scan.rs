@@ -4,9 +4,10 @@
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use exeat::net::Host;
-use exeat::secrets::{Action, BodyContext, FingerprintKey, Guard, HeadView, Scanner, Settings};
+use exeat::secrets::{Action, BodyContext, FingerprintKey, Guard, HeadView, Scanner, SessionMemory, Settings};
 use std::hint::black_box;
 use std::io::Write as _;
+use std::time::Instant;
 
 const SIZE: usize = 4 << 20;
 const CHUNK: usize = 16 * 1024;
@@ -55,10 +56,45 @@ fn json(numbers: &mut Numbers) -> Vec<u8> {
     out
 }
 
+/// Rust, YAML and lock files of this repository.
 fn source() -> Vec<u8> {
-    let own =
-        concat!(include_str!("scan.rs"), include_str!("../src/secrets/stream.rs"), include_str!("../src/net/host.rs"));
-    own.bytes().cycle().take(SIZE).collect()
+    let own = [
+        include_str!("scan.rs"),
+        include_str!("../src/secrets/stream.rs"),
+        include_str!("../src/secrets/decode/fold.rs"),
+        include_str!("../src/net/host.rs"),
+        include_str!("../src/net/address.rs"),
+        include_str!("../src/http1/head.rs"),
+        include_str!("../src/policy/decide.rs"),
+        include_str!("../src/ca/mod.rs"),
+        include_str!("../src/config/mod.rs"),
+        include_str!("../src/cli/mod.rs"),
+        include_str!("../src/app.rs"),
+        include_str!("../config/exeat.yaml"),
+        include_str!("../config/presets/npm.yaml"),
+    ];
+    own.concat().into_bytes().into_iter().cycle().take(SIZE).collect()
+}
+
+/// A chat with a model about source code, as agents send it.
+fn chat() -> Vec<u8> {
+    let file = String::from_utf8(source()).unwrap();
+    let messages: Vec<_> = file
+        .lines()
+        .collect::<Vec<_>>()
+        .chunks(300)
+        .map(|lines| serde_json::json!({"role": "user", "content": [{"type": "text", "text": lines.join("\n")}]}))
+        .collect();
+    serde_json::to_vec(&serde_json::json!({"model": "m", "max_tokens": 4096, "messages": messages})).unwrap()
+}
+
+/// An upload: a field and a binary file.
+fn multipart(numbers: &mut Numbers) -> Vec<u8> {
+    let mut out = b"--b\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nhello\r\n--b\r\n".to_vec();
+    out.extend_from_slice(b"Content-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\n\r\n");
+    out.extend_from_slice(&numbers.bytes(SIZE));
+    out.extend_from_slice(b"\r\n--b--\r\n");
+    out
 }
 
 fn minified(numbers: &mut Numbers) -> Vec<u8> {
@@ -86,8 +122,9 @@ fn guard() -> Guard {
     Guard::new(scanner, settings, FingerprintKey::new(&[7; 32])).unwrap()
 }
 
-fn scan(guard: &Guard, host: &Host, body: &Bytes, coding: Option<&[u8]>) -> usize {
-    let context = BodyContext { host, method: "POST", path: "/", content_type: None, content_encoding: coding };
+fn scan(guard: &Guard, host: &Host, body: &Bytes, content_type: &[u8], coding: Option<&[u8]>) -> usize {
+    let content_type = Some(content_type);
+    let context = BodyContext { host, method: "POST", path: "/", content_type, content_encoding: coding };
     let mut scan = guard.body(&context);
     let mut released = 0;
     for start in (0..body.len()).step_by(CHUNK) {
@@ -106,16 +143,20 @@ fn bodies(criterion: &mut Criterion) {
     let mut numbers = Numbers(88_172_645_463_325_252);
     let mut group = criterion.benchmark_group("body");
     group.sample_size(20);
-    for (name, body) in [
-        ("clean json", json(&mut numbers)),
-        ("source code", source()),
-        ("minified js", minified(&mut numbers)),
-        ("base64", base64(&mut numbers)),
-        ("random", numbers.bytes(SIZE)),
+    let json_type = &b"application/json"[..];
+    for (name, content_type, body) in [
+        ("clean json", json_type, json(&mut numbers)),
+        ("chat with source", json_type, chat()),
+        ("source code", b"text/plain", source()),
+        ("minified js", b"text/javascript", minified(&mut numbers)),
+        ("base64", json_type, base64(&mut numbers)),
+        ("random", b"application/octet-stream", numbers.bytes(SIZE)),
+        ("multipart", b"multipart/form-data; boundary=b", multipart(&mut numbers)),
     ] {
         let body = Bytes::from(body);
         group.throughput(Throughput::Bytes(body.len() as u64));
-        group.bench_function(name, |bencher| bencher.iter(|| scan(&guard, &host, black_box(&body), None)));
+        group
+            .bench_function(name, |bencher| bencher.iter(|| scan(&guard, &host, black_box(&body), content_type, None)));
     }
     let plain = json(&mut numbers);
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -123,7 +164,7 @@ fn bodies(criterion: &mut Criterion) {
     let packed = Bytes::from(packed.finish().unwrap());
     group.throughput(Throughput::Bytes(plain.len() as u64));
     group.bench_function("gzip of json", |bencher| {
-        bencher.iter(|| scan(&guard, &host, black_box(&packed), Some(b"gzip")))
+        bencher.iter(|| scan(&guard, &host, black_box(&packed), json_type, Some(b"gzip")))
     });
     group.finish();
 }
@@ -148,15 +189,23 @@ fn head(criterion: &mut Criterion) {
         (b"x-request-id", b"7f9c2ba4-e88f-4271-9f5d-3c6e1a2b4d50"),
         (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ];
-    let view = HeadView {
-        host: &host,
-        method: "GET",
-        path: "/repos/acme/widgets/pulls/1234/files",
-        query: Some("per_page=100&page=2&sort=updated&direction=desc"),
-        fields: &fields,
-        trailers: false,
-    };
-    criterion.bench_function("head of 1 KiB", |bencher| bencher.iter(|| guard.scan_head(black_box(&view))));
+    let plain: Vec<_> = fields.iter().copied().filter(|(name, _)| *name != b"authorization").collect();
+    let mut group = criterion.benchmark_group("head of 1 KiB");
+    for (name, fields) in [("authorised", &fields[..]), ("plain", &plain)] {
+        let view = HeadView {
+            host: &host,
+            method: "GET",
+            path: "/repos/acme/widgets/pulls/1234/files",
+            query: Some("per_page=100&page=2&sort=updated&direction=desc"),
+            fields,
+            trailers: false,
+        };
+        group.bench_function(name, |bencher| bencher.iter(|| guard.scan_head(black_box(&view))));
+        let (memory, now) = (SessionMemory::new(), Instant::now());
+        let name = format!("{name}, remembered");
+        group.bench_function(name, |bencher| bencher.iter(|| guard.recall_head(black_box(&view), &memory, now)));
+    }
+    group.finish();
 }
 
 fn start(criterion: &mut Criterion) {

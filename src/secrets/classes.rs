@@ -50,12 +50,24 @@ impl Class {
     fn masks(&self, bytes: &[u8], out: &mut Vec<u64>) {
         out.clear();
         let (blocks, rest) = bytes.as_chunks::<64>();
-        out.reserve(blocks.len() + 1);
-        if !wide::masks(self, blocks, out) {
-            out.extend(blocks.iter().map(|block| self.mask(block)));
+        out.resize(bytes.len().div_ceil(64), 0);
+        self.masks_of(blocks, out);
+        if let (Some(last), false) = (out.last_mut(), rest.is_empty()) {
+            *last = self.short_mask(rest);
         }
-        if !rest.is_empty() {
-            out.push(self.mask(rest));
+    }
+
+    /// The same for less than 64 bytes.
+    fn short_mask(&self, bytes: &[u8]) -> u64 {
+        let (mut block, mut mask) = ([[0; 64]], [0]);
+        block.as_flattened_mut().iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        self.masks_of(&block, &mut mask);
+        mask[0] & ((1 << bytes.len()) - 1)
+    }
+
+    fn masks_of(&self, blocks: &[[u8; 64]], out: &mut [u64]) {
+        if !wide::masks(self, blocks, out) {
+            out.iter_mut().zip(blocks).for_each(|(mask, block)| *mask = self.mask(block));
         }
     }
 
@@ -73,14 +85,27 @@ impl Class {
         out: &mut Vec<(u32, u32)>,
     ) {
         out.clear();
-        self.masks(buffer.get(from..).unwrap_or_default(), masks);
-        // The run that goes on over the end of the last word, as soon as it is long enough.
+        let rest = buffer.get(from..).unwrap_or_default();
+        if rest.len() < 64 {
+            runs_of(0, self.short_mask(rest), from, shortest, out);
+            return;
+        }
+        self.masks(rest, masks);
+        // The run that goes on over the end of the last word, as soon as it is long enough; and the last word's end.
         let (mut open, mut last): (Option<usize>, u64) = (None, 0);
+        let ends = !(u64::MAX >> (shortest - 1).min(63));
         for (&mask, number) in masks.iter().zip(0..) {
             let base = from + number * 64;
-            if open.is_some() || has_run(last, mask, shortest) {
-                open = runs_of(mask, base, open.or_else(|| lead(last, base)), shortest, out);
+            let mut fresh = mask;
+            if let Some(start) = open {
+                let ones = mask.trailing_ones();
+                if ones == 64 {
+                    continue;
+                }
+                out.push((start as u32, base as u32 + ones));
+                (last, fresh) = (0, mask >> ones << ones);
             }
+            open = runs_of(last & ends, fresh, base, shortest, out);
             last = mask;
         }
         if let Some(start) = open {
@@ -89,67 +114,28 @@ impl Class {
     }
 }
 
-/// The same for classes of which few such runs are made: most stretches of that length hold another byte near their
-/// end.
+/// The runs that end in a word, which may begin in the one before it; gives where a long enough one begins that may
+/// go on.
 #[inline(always)]
-pub(super) fn rare_runs(text: &[u8], shortest: usize, class: impl Fn(u8) -> bool, out: &mut Vec<(u32, u32)>) {
-    out.clear();
-    let mut start = 0;
-    while let Some(stretch) = text.get(start..start + shortest) {
-        if let Some(last) = stretch.iter().rposition(|byte| !class(*byte)) {
-            start += last + 1;
-            continue;
-        }
-        let rest = text.get(start + shortest..).unwrap_or_default();
-        let end = start + shortest + rest.iter().position(|byte| !class(*byte)).unwrap_or(rest.len());
-        out.push((start as u32, end as u32));
-        start = end + 1;
-    }
-}
-
-/// Whether two words hold a run.
-#[inline(always)]
-fn has_run(last: u64, mask: u64, shortest: usize) -> bool {
-    let mut ones = u128::from(mask) << 64 | u128::from(last);
-    let mut length = 1;
+fn runs_of(last: u64, mask: u64, base: usize, shortest: usize, out: &mut Vec<(u32, u32)>) -> Option<usize> {
+    let ones = u128::from(mask) << 64 | u128::from(last);
+    // Bits from which on there are enough of them.
+    let (mut starts, mut length) = (ones, 1);
     while length < shortest {
         let step = length.min(shortest - length);
-        ones &= ones >> step;
+        starts &= starts >> step;
         length += step;
     }
-    ones != 0
-}
-
-/// Where the run begins that the word before `base` ends in.
-fn lead(last: u64, base: usize) -> Option<usize> {
-    let ones = last.leading_ones() as usize;
-    (ones > 0).then(|| base - ones)
-}
-
-/// The runs that end in a word; gives where the last one begins if it goes on and is long enough.
-fn runs_of(mask: u64, base: usize, open: Option<usize>, shortest: usize, out: &mut Vec<(u32, u32)>) -> Option<usize> {
-    let (mut at, mut open) = (0, open);
-    loop {
-        let rest = mask.checked_shr(at).unwrap_or(0);
-        // A run that was open begins with no gap.
-        if open.is_none() {
-            at += rest.trailing_zeros();
-            if at >= 64 {
-                return None;
-            }
+    while starts != 0 {
+        let start = starts.trailing_zeros();
+        let end = start + (ones >> start).trailing_ones();
+        if end == 128 {
+            return Some(base + start as usize - 64);
         }
-        let ones = mask.checked_shr(at).unwrap_or(0).trailing_ones();
-        let start = open.take().unwrap_or(base + at as usize);
-        at += ones;
-        let end = base + at as usize;
-        let long = end >= start + shortest;
-        if at >= 64 {
-            return long.then_some(start);
-        }
-        if long {
-            out.push((start as u32, end as u32));
-        }
+        out.push(((base + start as usize - 64) as u32, (base + end as usize - 64) as u32));
+        starts = starts >> end << end;
     }
+    None
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -163,7 +149,7 @@ mod wide {
     static SIMD: LazyLock<Option<V3>> = LazyLock::new(V3::try_new);
 
     /// False where the machine has no AVX2.
-    pub(super) fn masks(class: &Class, blocks: &[[u8; 64]], out: &mut Vec<u64>) -> bool {
+    pub(super) fn masks(class: &Class, blocks: &[[u8; 64]], out: &mut [u64]) -> bool {
         let Some(simd) = *SIMD else { return false };
         simd.vectorize(Masks { simd, class, blocks, out });
         true
@@ -173,37 +159,40 @@ mod wide {
         simd: V3,
         class: &'a Class,
         blocks: &'a [[u8; 64]],
-        out: &'a mut Vec<u64>,
+        out: &'a mut [u64],
     }
 
     impl NullaryFnOnce for Masks<'_> {
         type Output = ();
 
+        // Whatever isn't inlined here is compiled for the least machine: plain loops and no closures.
         #[inline(always)]
         fn call(self) {
             let Self { simd, class, blocks, out } = self;
-            let avx2 = simd.avx2;
-            let low: __m256i = cast([class.low, class.low]);
-            let high: __m256i = cast([class.high, class.high]);
-            let (half, zero): (__m256i, __m256i) = (cast([0x0fu8; 32]), cast([0u8; 32]));
-            let mask = |bytes: [u8; 32]| {
-                let bytes: __m256i = cast(bytes);
-                let lows = avx2._mm256_shuffle_epi8(low, avx2._mm256_and_si256(bytes, half));
-                let highs = avx2._mm256_and_si256(avx2._mm256_srli_epi16::<4>(bytes), half);
-                let kinds = avx2._mm256_and_si256(lows, avx2._mm256_shuffle_epi8(high, highs));
-                !(avx2._mm256_movemask_epi8(avx2._mm256_cmpeq_epi8(kinds, zero)) as u32)
-            };
-            out.extend(blocks.iter().map(|block| {
+            let (low, high) = (cast([class.low, class.low]), cast([class.high, class.high]));
+            for (mask, block) in out.iter_mut().zip(blocks) {
                 let [front, back]: [[u8; 32]; 2] = cast(*block);
-                u64::from(mask(front)) | u64::from(mask(back)) << 32
-            }));
+                *mask = mask_of(simd, low, high, front) | mask_of(simd, low, high, back) << 32;
+            }
         }
+    }
+
+    #[inline(always)]
+    fn mask_of(simd: V3, low: __m256i, high: __m256i, bytes: [u8; 32]) -> u64 {
+        let avx2 = simd.avx2;
+        let bytes: __m256i = cast(bytes);
+        let half: __m256i = cast([0x0fu8; 32]);
+        let lows = avx2._mm256_shuffle_epi8(low, avx2._mm256_and_si256(bytes, half));
+        let highs = avx2._mm256_and_si256(avx2._mm256_srli_epi16::<4>(bytes), half);
+        let kinds = avx2._mm256_and_si256(lows, avx2._mm256_shuffle_epi8(high, highs));
+        let outside = avx2._mm256_cmpeq_epi8(kinds, cast([0u8; 32]));
+        u64::from(!(avx2._mm256_movemask_epi8(outside) as u32))
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 mod wide {
-    pub(super) fn masks(_: &super::Class, _: &[[u8; 64]], _: &mut Vec<u64>) -> bool {
+    pub(super) fn masks(_: &super::Class, _: &[[u8; 64]], _: &mut [u64]) -> bool {
         false
     }
 }

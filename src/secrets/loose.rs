@@ -340,7 +340,10 @@ impl Loose {
         for (number, eight) in eights.iter().enumerate() {
             let mut left = u64::from_le_bytes(*eight);
             while left != 0 {
-                word_at(number * 8 + left.trailing_zeros() as usize / 8);
+                let at = number * 8 + left.trailing_zeros() as usize / 8;
+                if self.heads.may_have([folded[at], folded[at + 1], folded[at + 2]]) {
+                    word_at(at);
+                }
                 left &= left - 1;
             }
         }

@@ -117,7 +117,14 @@ pub(super) enum Shape {
 #[derive(Debug)]
 pub(super) struct LazyDfa {
     hir: Hir,
-    built: OnceLock<Option<(Box<dense::DFA<Vec<u32>>>, StateID)>>,
+    built: OnceLock<Option<Built>>,
+}
+
+/// A DFA and the state that it begins in.
+#[derive(Debug)]
+struct Built {
+    dfa: dense::DFA<Vec<u32>>,
+    start: StateID,
 }
 
 /// A pattern taken apart: alternatives that run on their own, or one DFA for all of them.
@@ -155,7 +162,7 @@ impl LazyDfa {
         Self { hir, built: OnceLock::new() }
     }
 
-    fn build(&self) -> Result<(Box<dense::DFA<Vec<u32>>>, StateID), ShapeError> {
+    fn build(&self) -> Result<Built, ShapeError> {
         let nfa = regex_automata::nfa::thompson::Compiler::new()
             .configure(regex_automata::nfa::thompson::Config::new().utf8(false).shrink(false))
             .build_from_hir(&self.hir)
@@ -171,10 +178,10 @@ impl LazyDfa {
             .build_from_nfa(&nfa)
             .map_err(Box::new)?;
         let start = dfa.start_state(&start::Config::new().anchored(Anchored::Yes)).map_err(|_| ShapeError::Empty)?;
-        Ok((Box::new(dfa), start))
+        Ok(Built { dfa, start })
     }
 
-    fn get(&self) -> Option<&(Box<dense::DFA<Vec<u32>>>, StateID)> {
+    fn get(&self) -> Option<&Built> {
         self.built.get_or_init(|| self.build().ok()).as_ref()
     }
 }
@@ -197,7 +204,9 @@ impl Shape {
         };
         match self {
             Shape::Steps(steps) => run_steps(steps, hay, ended, work),
-            Shape::Dfa(lazy) => lazy.get().map_or(Outcome::No, |(dfa, start)| run_dfa(dfa, *start, hay, ended, work)),
+            Shape::Dfa(lazy) => {
+                lazy.get().map_or(Outcome::No, |built| run_dfa(&built.dfa, built.start, hay, ended, work))
+            }
         }
     }
 }

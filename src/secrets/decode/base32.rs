@@ -1,6 +1,6 @@
 //! Base32 (RFC 4648), of either case, at every alignment.
 
-use crate::secrets::classes::rare_runs;
+use crate::secrets::classes::Class;
 
 /// Bytes of text in a row that make a streak.
 const STREAK: usize = 14;
@@ -14,15 +14,26 @@ const fn value(byte: u8) -> Option<u8> {
     }
 }
 
+const UPPER: Class = characters(b'A');
+const LOWER: Class = characters(b'a');
+
+/// The alphabet of one case.
+const fn characters(first: u8) -> Class {
+    let mut has = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        has[byte as usize] = byte.wrapping_sub(first) < 26 || matches!(byte, b'2'..=b'7');
+        byte += 1;
+    }
+    Class::new(has)
+}
+
 /// Finds stretches of base32 that are text; `each` gets where one starts and its bytes.
 #[inline(never)]
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
-    let mut runs = Vec::new();
-    let upper = |byte: u8| (byte.wrapping_sub(b'A') < 26) | (byte.wrapping_sub(b'2') < 6);
-    let lower = |byte: u8| (byte.wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'2') < 6);
-    rare_runs(text, STREAK * 8 / 5 + 1, upper, &mut runs);
-    let mut others = Vec::new();
-    rare_runs(text, STREAK * 8 / 5 + 1, lower, &mut others);
+    let (mut masks, mut runs, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    UPPER.runs(text, 0, STREAK * 8 / 5 + 1, &mut masks, &mut runs);
+    LOWER.runs(text, 0, STREAK * 8 / 5 + 1, &mut masks, &mut others);
     for (start, end) in runs.into_iter().chain(others) {
         let (start, end) = (start as usize, end as usize);
         for alignment in 0..8 {

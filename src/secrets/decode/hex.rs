@@ -1,6 +1,6 @@
 //! Hexadecimal, of either case and at both alignments.
 
-use crate::secrets::classes::rare_runs;
+use crate::secrets::classes::Class;
 
 /// Bytes of text in a row that make a streak.
 const STREAK: usize = 16;
@@ -22,17 +22,22 @@ pub(in crate::secrets) fn pair(high: u8, low: u8) -> Option<u8> {
 #[inline(never)]
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
     let mut runs = Vec::new();
-    rare_runs(text, STREAK * 2, is_hex, &mut runs);
+    DIGITS.runs(text, 0, STREAK * 2, &mut Vec::new(), &mut runs);
     for (start, end) in runs {
         let (start, end) = (start as usize, end as usize);
         pairs(text.get(start..end).unwrap_or_default(), start, each);
     }
 }
 
-#[inline(always)]
-const fn is_hex(byte: u8) -> bool {
-    ((byte | 0x20).wrapping_sub(b'a') < 6) | (byte.wrapping_sub(b'0') < 10)
-}
+const DIGITS: Class = Class::new({
+    let mut has = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        has[byte as usize] = byte.is_ascii_hexdigit();
+        byte += 1;
+    }
+    has
+});
 
 fn pairs(text: &[u8], base: usize, each: &mut dyn FnMut(usize, &[u8])) {
     let mut bytes = Vec::new();
