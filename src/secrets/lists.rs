@@ -13,15 +13,16 @@ const OVERLAP: usize = 1024;
 /// The pass over lists.
 #[derive(Default)]
 pub(super) struct Lists {
-    /// Where it goes on.
+    /// Where it goes on, and how far the list there was seen to go on.
     at: u64,
+    seen: u64,
     found: Vec<(u32, u32)>,
     child: Option<Box<Stream>>,
 }
 
 impl Lists {
     pub(super) fn reset(&mut self) {
-        self.at = 0;
+        (self.at, self.seen) = (0, 0);
     }
 
     #[inline(never)]
@@ -31,6 +32,13 @@ impl Lists {
             return level.base + buffer.len() as u64;
         }
         let mut at = (self.at - level.base) as usize;
+        // A list that comes in small pieces is not looked at from its start each time.
+        let seen = self.seen.checked_sub(level.base).and_then(|seen| buffer.get(seen as usize..));
+        self.seen = level.base + buffer.len() as u64;
+        let short = !ended && buffer.len() - at < PIECE;
+        if short && seen.is_some_and(|fresh| fresh.iter().all(|byte| numbers::is_part(*byte))) {
+            return self.at;
+        }
         let mut found = std::mem::take(&mut self.found);
         long_runs(buffer, at, SHORTEST, numbers::is_part, &mut found);
         let mut open = None;
@@ -59,12 +67,12 @@ impl Lists {
         let text = level.buffer.get(start..end).unwrap_or_default();
         let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
         scan.work.spent += text.len() as u64 * 2;
-        numbers::streaks(text, &mut |at, bytes| {
+        numbers::streaks(text, &mut |places, bytes| {
             scan.work.spent += bytes.len() as u64 * 4;
             scan.path.push("numbers");
             child.reset();
-            // A number takes three to six characters: the list's start is what is sure.
-            child.feed(scan, &|_| origin(level.base + (start + at) as u64), bytes, true);
+            let place = |at: u64| places.get(at as usize).or(places.last()).copied().unwrap_or(0) as usize;
+            child.feed(scan, &|at| origin(level.base + (start + place(at)) as u64), bytes, true);
             scan.path.pop();
         });
     }

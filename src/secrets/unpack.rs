@@ -1,6 +1,6 @@
 //! A compressed stream and the level that it inflates to.
 
-use super::decode::inflate::{Broken, Coding, Inflate};
+use super::decode::inflate::{Broken, Coding, Inflate, Step};
 use super::stream::{BEFORE, Origin, Scan, Stream};
 use std::collections::VecDeque;
 
@@ -39,11 +39,13 @@ impl Unpack {
         while !self.ended {
             self.out.clear();
             let before = self.trail.read;
-            let step = self.inflate.step(bytes.get(taken..).unwrap_or_default(), &mut self.out)?;
-            taken += step.read;
-            self.ended = step.ended;
+            let step = self.inflate.step(bytes.get(taken..).unwrap_or_default(), &mut self.out);
+            // What came before the break is there for whoever receives it.
+            let Step { read, ended } = step.unwrap_or_default();
+            taken += read;
+            self.ended = ended;
             scan.work.inflated += self.out.len() as u64;
-            self.trail.step(step.read, self.out.len());
+            self.trail.step(read, self.out.len());
             if !self.out.is_empty() || self.ended {
                 // Where in the compressed bytes a match lies depends on how they came: its stream's start doesn't.
                 let start = self.trail.start;
@@ -52,11 +54,22 @@ impl Unpack {
                 scan.path.pop();
                 self.trail.settle(cleared, if self.inflate.lags() && !self.ended { before } else { self.trail.read });
             }
-            if scan.work.is_exhausted() || (step.read == 0 && self.out.is_empty()) {
+            step?;
+            if scan.work.is_exhausted() || (read == 0 && self.out.is_empty()) {
                 break;
             }
         }
         Ok(Fed { read: taken, ended: self.ended })
+    }
+
+    /// No more comes: what was cut off is judged as it is.
+    pub(super) fn finish(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>) {
+        if !self.ended {
+            let start = self.trail.start;
+            scan.path.push(self.inflate.coding().name());
+            self.child.feed(scan, &|_| origin(start), &[], true);
+            scan.path.pop();
+        }
     }
 
     /// The compressed offset before which everything is decided.

@@ -1,6 +1,6 @@
 //! Git packs: what `git push` sends. Every object is a zlib stream; of deltas the inserted bytes are read.
 
-use super::inflate::{Broken, Coding, Inflate};
+use super::inflate::{Broken, Coding, Inflate, Step};
 use crate::secrets::stream::{Origin, SEPARATOR, Scan, Stream};
 use crate::secrets::unpack::{Fed, Trail};
 
@@ -91,19 +91,20 @@ impl Pack {
         let State::Body(inflate, delta) = &mut self.state else { return Err(Broken) };
         self.inflated.clear();
         self.out.clear();
-        let step = inflate.step(rest, &mut self.inflated)?;
+        let step = inflate.step(rest, &mut self.inflated);
+        let Step { read, ended } = step.unwrap_or_default();
         scan.work.inflated += self.inflated.len() as u64;
         match delta {
             Some(delta) => delta.read(&self.inflated, &mut self.out),
             None => std::mem::swap(&mut self.out, &mut self.inflated),
         }
-        if step.ended {
+        if ended {
             self.out.extend_from_slice(&[SEPARATOR; 16]);
             self.left -= 1;
             self.state = State::Object;
         }
-        let idle = step.read == 0 && self.out.is_empty();
-        self.trail.step(step.read, self.out.len());
+        let idle = read == 0 && self.out.is_empty();
+        self.trail.step(read, self.out.len());
         if !self.out.is_empty() {
             let start = self.trail.start;
             scan.path.push("git-pack");
@@ -111,7 +112,16 @@ impl Pack {
             scan.path.pop();
             self.trail.settle(cleared, self.trail.read);
         }
-        Ok((step.read, !idle))
+        step?;
+        Ok((read, !idle))
+    }
+
+    /// No more comes: what was cut off is judged as it is.
+    pub(in crate::secrets) fn finish(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>) {
+        let start = self.trail.start;
+        scan.path.push("git-pack");
+        self.child.feed(scan, &|_| origin(start), &[], true);
+        scan.path.pop();
     }
 
     /// The offset before which everything is decided.

@@ -1,6 +1,8 @@
 //! The whole engine: the catalogue's own examples, evasions, splits.
 
+mod bodies;
 mod coded;
+mod floods;
 mod joins;
 mod splits;
 

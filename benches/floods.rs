@@ -1,0 +1,58 @@
+//! What the worst bodies cost: CPU time of one core for each, the dearest first. Run it by hand.
+#![allow(clippy::unwrap_used)] // what a bench writes itself is right, or the bench is wrong
+
+#[path = "../src/secrets/tests/bodies.rs"]
+mod bodies;
+
+use bytes::Bytes;
+use exeat::net::Host;
+use exeat::secrets::{Action, BodyContext, Catalogue, FingerprintKey, Guard, Scanner, Settings};
+use std::time::Instant;
+
+fn main() {
+    let size = if std::env::args().any(|argument| argument == "--test") { 1 << 14 } else { 1 << 20 };
+    let settings = Settings { action: Action::Observe, ..Settings::default() };
+    let guard = Guard::new(Scanner::builtin().unwrap(), settings, FingerprintKey::new(&[7; 32])).unwrap();
+    let prefixes: Vec<Vec<u8>> = Catalogue::builtin()
+        .unwrap()
+        .rules()
+        .iter()
+        .flat_map(|rule| rule.examples.first())
+        .map(|example| example.bytes().take(12).collect())
+        .collect();
+    for (title, all) in [("dull", bodies::dull(size)), ("floods", bodies::floods(&prefixes, size))] {
+        let mut rows: Vec<_> = all
+            .iter()
+            .map(|(name, body)| {
+                let (whole, stopped) = measure(&guard, body, 16 * 1024);
+                let (small, _) = measure(&guard, body, 64);
+                (whole, small, stopped, name, body.len())
+            })
+            .collect();
+        rows.sort_by(|a, b| b.0.max(b.1).total_cmp(&a.0.max(a.1)));
+        println!("{title}: ms in chunks of 16 KiB, of 64 bytes, bytes, outcome");
+        for (whole, small, stopped, name, length) in rows {
+            println!("{whole:8.1} {small:8.1} {length:9} {stopped:?} {name}");
+        }
+    }
+}
+
+fn measure(guard: &Guard, body: &[u8], chunk: usize) -> (f64, Option<&'static str>) {
+    let host = Host::parse(b"evil.example").unwrap();
+    let context =
+        BodyContext { host: &host, method: "POST", path: "/", content_type: None, content_encoding: None };
+    let start = Instant::now();
+    let mut scan = guard.body(&context);
+    let mut stopped = None;
+    for chunk in body.chunks(chunk) {
+        if scan.push(Bytes::copy_from_slice(chunk)).is_err() {
+            stopped = Some("stopped");
+            break;
+        }
+        while scan.released().is_some() {}
+    }
+    if stopped.is_none() && scan.finish().is_err() {
+        stopped = Some("stopped at the end");
+    }
+    (start.elapsed().as_secs_f64() * 1000.0, stopped)
+}
