@@ -7,7 +7,6 @@ mod bodies;
 use bytes::Bytes;
 use exeat::net::Host;
 use exeat::secrets::{Action, BodyContext, Catalogue, FingerprintKey, Guard, Scanner, Settings};
-use std::time::Instant;
 
 fn main() {
     let size = if std::env::args().any(|argument| argument == "--test") { 1 << 14 } else { 1 << 20 };
@@ -25,12 +24,12 @@ fn main() {
             .iter()
             .map(|(name, body)| {
                 let (whole, stopped) = measure(&guard, body, 16 * 1024);
-                let (small, _) = measure(&guard, body, 64);
+                let (small, _) = measure(&guard, &body[..body.len().min(size / 8)], 16);
                 (whole, small, stopped, name, body.len())
             })
             .collect();
         rows.sort_by(|a, b| b.0.max(b.1).total_cmp(&a.0.max(a.1)));
-        println!("{title}: ms in chunks of 16 KiB, of 64 bytes, bytes, outcome");
+        println!("{title}: ms in chunks of 16 KiB, of an eighth in chunks of 16 bytes, bytes, outcome");
         for (whole, small, stopped, name, length) in rows {
             println!("{whole:8.1} {small:8.1} {length:9} {stopped:?} {name}");
         }
@@ -39,9 +38,8 @@ fn main() {
 
 fn measure(guard: &Guard, body: &[u8], chunk: usize) -> (f64, Option<&'static str>) {
     let host = Host::parse(b"evil.example").unwrap();
-    let context =
-        BodyContext { host: &host, method: "POST", path: "/", content_type: None, content_encoding: None };
-    let start = Instant::now();
+    let context = BodyContext { host: &host, method: "POST", path: "/", content_type: None, content_encoding: None };
+    let start = cpu();
     let mut scan = guard.body(&context);
     let mut stopped = None;
     for chunk in body.chunks(chunk) {
@@ -54,5 +52,11 @@ fn measure(guard: &Guard, body: &[u8], chunk: usize) -> (f64, Option<&'static st
     if stopped.is_none() && scan.finish().is_err() {
         stopped = Some("stopped at the end");
     }
-    (start.elapsed().as_secs_f64() * 1000.0, stopped)
+    (cpu() - start, stopped)
+}
+
+/// Milliseconds that this thread ran, whoever else wanted the core.
+fn cpu() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e6
 }

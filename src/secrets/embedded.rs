@@ -13,7 +13,7 @@ const ZIP_NAMES: usize = 4096;
 /// one is followed beside it, so that a file's head that is none hides nothing behind it.
 const MOST_OPEN: usize = 2;
 /// What it costs to open one.
-const OPENING: u64 = 4096;
+const OPENING: u64 = 2048;
 
 /// The pass over embedded files.
 #[derive(Default)]

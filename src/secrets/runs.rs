@@ -169,7 +169,7 @@ impl Runs {
                     },
                     None => false,
                 };
-                if !decided_here {
+                if !decided_here || scan.work.is_exhausted() {
                     (at, decided) = (start, false);
                     break 'runs;
                 }
@@ -235,7 +235,7 @@ impl Runs {
 
     #[inline(never)]
     fn decode(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, piece: &Piece) {
-        if level.depth >= DEEPEST || self.text.len() < 24 {
+        if level.depth >= DEEPEST || self.text.len() < 24 || is_filler(&self.text) {
             return;
         }
         let text = std::mem::take(&mut self.text);
@@ -331,7 +331,7 @@ impl Runs {
         let second = (!self.inside && escaped).then_some(run.start + 1);
         for start in first.into_iter().chain(second).chain(inner) {
             // A match of the literals' pass may have it as a part.
-            if level.base + start as u64 >= limit {
+            if level.base + start as u64 >= limit || scan.work.is_exhausted() {
                 return Err(None);
             }
             if level.covers(level.base + start as u64) {
@@ -367,6 +367,15 @@ impl Stream {
     fn head(&self, start: usize) -> [u8; 3] {
         self.buffer.get(start..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
     }
+}
+
+/// Whether a long text says the same few characters over and over: zeroes in base64, rows of dashes. What it decodes
+/// to is shorter than any secret.
+fn is_filler(text: &[u8]) -> bool {
+    const LONG: usize = 256;
+    const PERIOD: usize = 8;
+    let repeats = |period: usize| text.get(period..) == text.get(..text.len() - period);
+    text.len() >= LONG && (1..=PERIOD).any(repeats)
 }
 
 /// The digits behind a point.

@@ -184,12 +184,13 @@ impl Shape {
 fn run_steps(steps: &[Step], hay: &[u8], ended: bool, work: &mut u64, progress: &mut Progress) -> Outcome {
     let mut at = progress.at;
     let mut before = progress.taken;
+    *work += 1;
     for (number, step) in steps.iter().enumerate().skip(progress.step) {
         let rest = hay.get(at + before..).unwrap_or_default();
         let most = rest.len().min(step.max as usize - before);
         let fresh = rest.iter().take(most).position(|&byte| !step.set.has(byte)).unwrap_or(most);
         let taken = before + fresh;
-        *work += fresh as u64 + 1;
+        *work += fresh as u64;
         let short = fresh == rest.len() && taken < step.max as usize && !ended;
         if short {
             *progress = Progress { at, taken, step: number, state: None, last: None };

@@ -22,6 +22,8 @@ pub(super) const BEFORE: usize = 512;
 pub(super) const AFTER: usize = 16;
 /// A literal may stand this far behind its match's start.
 const FARTHEST: usize = 256;
+/// A row of one character, half of it.
+const ROW: usize = 32;
 /// Bytes taken at once: a level's buffer holds this, what is held, and what stands before.
 const SLICE: usize = 16 * 1024;
 /// How deep decodings nest.
@@ -49,8 +51,10 @@ pub(super) struct Work {
 impl Work {
     const FREE: u64 = 16 << 20;
     const PER_BYTE: u64 = 48;
+    const PER_INFLATED_BYTE: u64 = 16;
+    const FREE_INFLATED: u64 = 8 << 20;
     /// Deflate comes to a thousand at most; what people send to thirty.
-    const RATIO: u64 = 200;
+    const RATIO: u64 = 128;
 
     pub(super) const fn new() -> Self {
         Self { given: 0, spent: 0, inflated: 0 }
@@ -58,14 +62,13 @@ impl Work {
 
     /// Nothing of this kind is sent in earnest.
     pub(super) const fn give_up(&mut self) {
-        self.inflated = u64::MAX / 256;
-        self.given = 0;
+        self.spent = u64::MAX / 2;
     }
 
     /// A flood of near-misses, a bomb, or decodings within decodings.
     pub(super) const fn is_exhausted(&self) -> bool {
-        self.spent > Self::FREE + (self.given + self.inflated) * Self::PER_BYTE
-            || self.inflated > Self::FREE + self.given * Self::RATIO
+        self.spent > Self::FREE + self.given * Self::PER_BYTE + self.inflated * Self::PER_INFLATED_BYTE
+            || self.inflated > Self::FREE_INFLATED + self.given * Self::RATIO
     }
 }
 
@@ -326,6 +329,14 @@ impl Stream {
             if at >= tail {
                 break;
             }
+            // A flood is given up within a slice too.
+            if scan.work.is_exhausted() {
+                next = at;
+                break;
+            }
+            if self.is_filler(at) {
+                continue;
+            }
             if let Err(pending) = self.verify(scan, origin, group, ended) {
                 (hold, next) = (hold.min((pending.start - self.base) as usize), at);
                 self.pending = Some(pending);
@@ -335,6 +346,13 @@ impl Stream {
         self.sightings = sightings;
         self.literals = self.base + next as u64;
         self.base + hold as u64
+    }
+
+    /// Whether a place is deep inside a row of one character: literals such as `----` and `AAAA` are found all along
+    /// it, and what may begin there begins nearer to its end.
+    fn is_filler(&self, at: usize) -> bool {
+        let row = at.checked_sub(ROW).and_then(|from| self.buffer.get(from..at + ROW)).unwrap_or_default();
+        row.first().is_some_and(|first| row.iter().all(|byte| byte == first))
     }
 
     /// Holds every shape to one literal's place; an error is where a match may start that isn't known yet.

@@ -36,15 +36,14 @@ pub(in crate::secrets) const SPECIAL: [bool; 256] = {
 /// The first escape at `from` or later that may hide a token's character, and its kind; an error is how far there
 /// is none for sure.
 #[inline(never)]
-pub(in crate::secrets) fn next_gate(
-    buffer: &[u8],
-    from: usize,
-    ended: bool,
-) -> Result<(usize, &'static str), usize> {
+pub(in crate::secrets) fn next_gate(buffer: &[u8], from: usize, ended: bool) -> Result<(usize, &'static str), usize> {
     // In blocks: what one search comes to far ahead is not searched again behind every gate before it.
     const BLOCK: usize = 2048;
     let limit = if ended { buffer.len() } else { buffer.len().saturating_sub(LONGEST).max(from) };
-    (from..limit).step_by(BLOCK).find_map(|start| gate_within(buffer, start, limit.min(start + BLOCK), ended)).ok_or(limit)
+    (from..limit)
+        .step_by(BLOCK)
+        .find_map(|start| gate_within(buffer, start, limit.min(start + BLOCK), ended))
+        .ok_or(limit)
 }
 
 fn gate_within(buffer: &[u8], from: usize, to: usize, ended: bool) -> Option<(usize, &'static str)> {

@@ -41,14 +41,99 @@ pub(super) fn dull(size: usize) -> Vec<Named> {
         }
     }
     for unit in [
-        "AB", "ab", "=-", "--\n", "-=", "0x00,", "0, ", "00 ", "00:", "0,", "00", "AAAA\n", "\\x00", "\\u0000", "%00", "%20", "&#0;",
-        "&nbsp;", "&amp;", "=00", "=3D", "=\r\n", "\\n", "\\\\", "\\\"", "\"\",", "[[", "[]", "{}", "{\"", "null,", "true,", "1.0,",
-        "./", "../", "a/b/", "a.b.", "a-b-", "a_b_", "www.", "://", "http://", "https://a.b/", "@@", "a@b ", "=&", "a=b&",
-        "--------\n", "========\n", "********\n", "////////\n", "# ", "| - ", "| --- ", "+----", "/* */", "// ", "\t", " ",
-        "\r\n", "\r\n\r\n", "<p></p>", "<td>0</td>", "fn a() {}\n", "var ", "lorem ipsum dolor sit amet ", "deadbeef",
-        "0123456789", "0123456789abcdef", "abcdefghijklmnopqrstuvwxyz", "ACGT", "GATTACA", "привет", "\u{200b}", "a\u{200b}",
-        "\u{ff41}", "日本語", "🙂", "a\0", "\0a", "\0\0a", "67 ", "103, 104, ", "PK", "PACK", "\u{1f}", "x\u{3}", "token ", "secret ",
-        "password: ", "api_key=", "Authorization: ", "Bearer ",
+        "AB",
+        "ab",
+        "=-",
+        "--\n",
+        "-=",
+        "0x00,",
+        "0, ",
+        "00 ",
+        "00:",
+        "0,",
+        "00",
+        "AAAA\n",
+        "\\x00",
+        "\\u0000",
+        "%00",
+        "%20",
+        "&#0;",
+        "&nbsp;",
+        "&amp;",
+        "=00",
+        "=3D",
+        "=\r\n",
+        "\\n",
+        "\\\\",
+        "\\\"",
+        "\"\",",
+        "[[",
+        "[]",
+        "{}",
+        "{\"",
+        "null,",
+        "true,",
+        "1.0,",
+        "./",
+        "../",
+        "a/b/",
+        "a.b.",
+        "a-b-",
+        "a_b_",
+        "www.",
+        "://",
+        "http://",
+        "https://a.b/",
+        "@@",
+        "a@b ",
+        "=&",
+        "a=b&",
+        "--------\n",
+        "========\n",
+        "********\n",
+        "////////\n",
+        "# ",
+        "| - ",
+        "| --- ",
+        "+----",
+        "/* */",
+        "// ",
+        "\t",
+        " ",
+        "\r\n",
+        "\r\n\r\n",
+        "<p></p>",
+        "<td>0</td>",
+        "fn a() {}\n",
+        "var ",
+        "lorem ipsum dolor sit amet ",
+        "deadbeef",
+        "0123456789",
+        "0123456789abcdef",
+        "abcdefghijklmnopqrstuvwxyz",
+        "ACGT",
+        "GATTACA",
+        "привет",
+        "\u{200b}",
+        "a\u{200b}",
+        "\u{ff41}",
+        "日本語",
+        "🙂",
+        "a\0",
+        "\0a",
+        "\0\0a",
+        "67 ",
+        "103, 104, ",
+        "PK",
+        "PACK",
+        "\u{1f}",
+        "x\u{3}",
+        "token ",
+        "secret ",
+        "password: ",
+        "api_key=",
+        "Authorization: ",
+        "Bearer ",
     ] {
         all.push((format!("{unit:?} again and again"), repeated(unit.as_bytes(), size)));
     }
@@ -75,10 +160,22 @@ pub(super) fn dull(size: usize) -> Vec<Named> {
     all.push(("base32 of text".into(), data_encoding::BASE32.encode(&text[..size * 5 / 8]).into_bytes()));
     all.push(("base32 of noise".into(), data_encoding::BASE32.encode(&numbers.bytes(size * 5 / 8)).into_bytes()));
     all.push(("text in UTF-16".into(), text[..size / 2].iter().flat_map(|byte| [*byte, 0]).collect()));
-    all.push(("text in percent".into(), text.iter().take(size / 3).flat_map(|byte| format!("%{byte:02x}").into_bytes()).collect()));
-    all.push(("text in numbers".into(), text.iter().take(size / 4).flat_map(|byte| format!("{byte},").into_bytes()).collect()));
-    all.push(("noise in numbers".into(), numbers.bytes(size / 4).iter().flat_map(|byte| format!("{byte},").into_bytes()).collect()));
-    all.push(("a hex dump".into(), numbers.bytes(size / 3).iter().flat_map(|byte| format!("{byte:02x} ").into_bytes()).collect()));
+    all.push((
+        "text in percent".into(),
+        text.iter().take(size / 3).flat_map(|byte| format!("%{byte:02x}").into_bytes()).collect(),
+    ));
+    all.push((
+        "text in numbers".into(),
+        text.iter().take(size / 4).flat_map(|byte| format!("{byte},").into_bytes()).collect(),
+    ));
+    all.push((
+        "noise in numbers".into(),
+        numbers.bytes(size / 4).iter().flat_map(|byte| format!("{byte},").into_bytes()).collect(),
+    ));
+    all.push((
+        "a hex dump".into(),
+        numbers.bytes(size / 3).iter().flat_map(|byte| format!("{byte:02x} ").into_bytes()).collect(),
+    ));
     all.push(("noise".into(), numbers.bytes(size)));
     all.push(("small letters".into(), numbers.of(LOWER, size)));
     all.push(("letters and digits".into(), numbers.of(&BASE64[..62], size)));
@@ -103,16 +200,54 @@ pub(super) fn floods(prefixes: &[Vec<u8>], size: usize) -> Vec<Named> {
     all.push(("every prefix without spaces".into(), repeated(&prefixes.concat(), size)));
     for tail in ["", " ", "a", "aaaaaaaaaaaaaaaaaaa", "aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3", "/", "-", "."] {
         for unit in [
-            "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----\n", "-----BEGIN PGP PRIVATE KEY BLOCK-----",
-            "eyJ", "eyJhbGciOiJ", "eyJhbGciOiJIUzI1NiJ9.", "eyJhbGciOiJIUzI1NiJ9.eyJ", "AKIA", "ASIA", "ghp_", "sk-", "xoxb-", "://", "://a:b", "https://a:b@",
-            "postgres://u:p", "AIza", "pypi-AgE", "T3BlbkFJ", "AGE-SECRET-KEY-1", "SG.", "glpat-", "key-", "AC", "xprv", "0x",
-            "{\"type\": \"service_account\", ", "{\"auths\": {", "machine a login b password ", "//registry.npmjs.org/:_authToken=",
-            "password=", "token: \"", "\"secret\":\"", "Bearer ", "hooks.slack.com/services/T", "AccountKey=", "SharedAccessKey=",
+            "-----BEGIN ",
+            "-----BEGIN PRIVATE KEY-----",
+            "-----BEGIN RSA PRIVATE KEY-----\n",
+            "-----BEGIN PGP PRIVATE KEY BLOCK-----",
+            "eyJ",
+            "eyJhbGciOiJ",
+            "eyJhbGciOiJIUzI1NiJ9.",
+            "eyJhbGciOiJIUzI1NiJ9.eyJ",
+            "AKIA",
+            "ASIA",
+            "ghp_",
+            "sk-",
+            "xoxb-",
+            "://",
+            "://a:b",
+            "https://a:b@",
+            "postgres://u:p",
+            "AIza",
+            "pypi-AgE",
+            "T3BlbkFJ",
+            "AGE-SECRET-KEY-1",
+            "SG.",
+            "glpat-",
+            "key-",
+            "AC",
+            "xprv",
+            "0x",
+            "{\"type\": \"service_account\", ",
+            "{\"auths\": {",
+            "machine a login b password ",
+            "//registry.npmjs.org/:_authToken=",
+            "password=",
+            "token: \"",
+            "\"secret\":\"",
+            "Bearer ",
+            "hooks.slack.com/services/T",
+            "AccountKey=",
+            "SharedAccessKey=",
         ] {
             all.push((format!("{unit:?} and {tail:?}"), repeated(format!("{unit}{tail}").as_bytes(), size)));
         }
     }
-    for (name, alphabet) in [("digits", &b"0123456789"[..]), ("base32", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"), ("dashes", b"-_."), ("hex", b"0123456789abcdef")] {
+    for (name, alphabet) in [
+        ("digits", &b"0123456789"[..]),
+        ("base32", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"),
+        ("dashes", b"-_."),
+        ("hex", b"0123456789abcdef"),
+    ] {
         let mut text = Vec::new();
         while text.len() < size {
             let prefix = &prefixes[numbers.next() as usize % prefixes.len()];
@@ -123,11 +258,19 @@ pub(super) fn floods(prefixes: &[Vec<u8>], size: usize) -> Vec<Named> {
         }
         all.push((format!("every prefix with {name}"), text));
     }
-    let words: Vec<u8> = (0..size / 24).flat_map(|_| [b"token=secret:key ".to_vec(), numbers.of(&BASE64[..62], 20)].concat()).collect();
+    let words: Vec<u8> =
+        (0..size / 24).flat_map(|_| [b"token=secret:key ".to_vec(), numbers.of(&BASE64[..62], 20)].concat()).collect();
     all.push(("words before values".into(), words));
-    let words: Vec<u8> = (0..size / 60).flat_map(|_| [b"password secret api_key datadog aws azure token key ".to_vec(), numbers.of(b"0123456789abcdef", 32)].concat()).collect();
+    let words: Vec<u8> = (0..size / 60)
+        .flat_map(|_| {
+            [b"password secret api_key datadog aws azure token key ".to_vec(), numbers.of(b"0123456789abcdef", 32)]
+                .concat()
+        })
+        .collect();
     all.push(("names of providers before hex".into(), words));
-    let nest = |text: &[u8], times: usize, encode: &dyn Fn(&[u8]) -> Vec<u8>| (0..times).fold(text.to_vec(), |text, _| encode(&text));
+    let nest = |text: &[u8], times: usize, encode: &dyn Fn(&[u8]) -> Vec<u8>| {
+        (0..times).fold(text.to_vec(), |text, _| encode(&text))
+    };
     let flood = repeated(&every, size / 8);
     let base64 = |text: &[u8]| data_encoding::BASE64.encode(text).into_bytes();
     let hex = |text: &[u8]| data_encoding::HEXLOWER.encode(text).into_bytes();

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod coded;
+mod evasions;
 mod floods;
 mod joins;
 mod splits;
