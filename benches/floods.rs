@@ -1,5 +1,5 @@
 //! What the worst bodies cost: CPU time of one core for each, the dearest first. Run it by hand.
-#![allow(clippy::unwrap_used)] // what a bench writes itself is right, or the bench is wrong
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // what a bench writes itself is right, or the bench is wrong
 
 #[path = "../src/secrets/tests/bodies.rs"]
 mod bodies;

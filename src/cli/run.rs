@@ -10,7 +10,7 @@ pub(super) use arguments::Args;
 
 use super::USAGE;
 use crate::app::{Gateway, Role};
-use crate::config::{Action, Config, RUN_POLICY, Ruleset, RunOptions};
+use crate::config::{Config, RUN_POLICY, Ruleset, RunOptions};
 use crate::policy::{Mode, Policy};
 use crate::sandbox::{self, Way};
 use crate::store::{Created, New};
@@ -49,7 +49,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     config.flows.journal.clone_from(&journal);
     let gateway = Gateway::start(config, Role::Command).await?;
     let watch = Watch::start(gateway.feed());
-    let new = New { policy: RUN_POLICY.into(), ttl: args.ttl, task, labels };
+    let new = New { policy: RUN_POLICY.into(), ttl: args.ttl, task, labels, known: Vec::new() };
     let created = gateway.sessions().create(new).await.context("the session can't be made")?;
     let session = created.session.id.to_string();
     let environment = way_out(&gateway, created, &place)?;
@@ -91,9 +91,7 @@ fn configure(args: &Args) -> anyhow::Result<Config> {
 /// The same rules, of which nothing is enforced.
 fn observed(ruleset: &Ruleset) -> anyhow::Result<Ruleset> {
     let policy = Policy::new(RUN_POLICY, Mode::Observe, ruleset.policy.rules().clone())?;
-    let mut secrets = ruleset.secrets.clone();
-    secrets.action = Action::Observe;
-    Ok(Ruleset { policy: Arc::new(policy), secrets, limits: ruleset.limits })
+    Ok(Ruleset { policy: Arc::new(policy), secrets: ruleset.secrets.clone(), limits: ruleset.limits })
 }
 
 /// Writes what the command's clients read, and gives the command's environment.

@@ -1,18 +1,15 @@
 //! From a policy as typed to a ruleset: own rules, presets, and what they say to each other.
 
 use super::diagnostic::Mistake;
-use super::known;
 use super::node::At;
 use super::placed::Placed;
 use super::preset;
 use super::rules::{self, Notes};
-use super::shapes::{
-    ActionWord, AllowShape, DenyShape, ModeWord, PermitShape, PolicyShape, SecretsShape, SessionLimitsShape,
-};
+use super::secrets;
+use super::shapes::{AllowShape, DenyShape, ModeWord, PolicyShape, SessionLimitsShape};
 use super::similar::did_you_mean;
 use super::wire::Ruleset;
 use crate::policy::{Conflict, Mode, Policy, Rule, Rules, conflicts};
-use crate::secrets::{Action, Catalogue, Permitted, Settings};
 use crate::session;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,7 +32,7 @@ pub(super) fn compile(
         Some(ModeWord::Observe) => Mode::Observe,
         Some(ModeWord::Enforce) | None => Mode::Enforce,
     };
-    let secrets = compile_secrets(shape.secrets.as_ref(), base, notes);
+    let secrets = secrets::compile(shape.secrets.as_ref(), base, notes);
     let policy = Policy::new(Arc::clone(name), mode, origins.rules).ok()?;
     Some(Ruleset { policy: Arc::new(policy), secrets, limits: compile_limits(shape.limits.as_ref()) })
 }
@@ -90,8 +87,8 @@ impl<'s> Origins<'s> {
         let (at, message, help) = match conflict {
             Conflict::InsideTunnel { allow } => (
                 self.allow_inside(allow),
-                "methods and paths can't be seen under `tls: tunnel`".to_owned(),
-                "leave `tls: tunnel` out, or `methods` and `paths`",
+                "methods, paths and credentials can't be seen under `tls: tunnel`".to_owned(),
+                "leave `tls: tunnel` out, or `methods`, `paths` and `credentials`",
             ),
             Conflict::DenyInsideTunnel { allow, deny } => (
                 self.deny_inside(deny),
@@ -148,7 +145,8 @@ impl<'s> Origins<'s> {
     fn allow_inside(&self, position: usize) -> &At {
         let Some(rule) = self.allows.get(position).map(|rule| &rule.value) else { return self.allow_host(position) };
         let paths = rule.paths.as_ref().map(|paths| &paths.at);
-        paths.or(rule.methods.as_ref().map(|methods| &methods.at)).unwrap_or(&rule.host.at)
+        let methods = rule.methods.as_ref().map(|methods| &methods.at);
+        paths.or(methods).or(rule.credentials.as_ref().map(|word| &word.at)).unwrap_or(&rule.host.at)
     }
 
     fn deny_inside(&self, position: usize) -> &At {
@@ -173,47 +171,6 @@ fn preset_rules(word: &Placed<String>, notes: &mut Notes) -> Vec<Rule> {
             };
             notes.error(&word.at, "there is no such preset", &help);
             Vec::new()
-        }
-    }
-}
-
-fn compile_secrets(shape: Option<&SecretsShape>, base: &Path, notes: &mut Notes) -> Settings {
-    let Some(shape) = shape else { return Settings::default() };
-    note_unknown_rules(shape.permit.as_deref().unwrap_or_default(), notes);
-    let permits = shape.permit.iter().flatten().map(|permit| Permitted {
-        rule: permit.value.rule.value.as_str().into(),
-        hosts: permit.value.hosts.iter().map(|host| host.0.clone()).collect(),
-    });
-    Settings {
-        action: match shape.action {
-            Some(ActionWord::Block) | None => Action::Block,
-            Some(ActionWord::Mask) => Action::Mask,
-            Some(ActionWord::Observe) => Action::Observe,
-        },
-        permits: permits.collect(),
-        known: shape.known.iter().flatten().flat_map(|source| known::read(source, base, notes)).collect(),
-        ..Settings::default()
-    }
-}
-
-/// A permit names one rule of the catalogue, or a whole family of them: `github-pat`.
-fn note_unknown_rules(permits: &[Placed<PermitShape>], notes: &mut Notes) {
-    if permits.is_empty() {
-        return;
-    }
-    // A broken catalogue is told where it is compiled; here it only means that no name can be checked.
-    let Ok(catalogue) = Catalogue::builtin() else { return };
-    let ids: Vec<&str> = catalogue.rules().iter().map(|rule| rule.id.as_str()).collect();
-    for Placed { value: PermitShape { rule, .. }, .. } in permits {
-        let below = |id: &&str| {
-            id.strip_prefix(rule.value.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-        };
-        if rule.value.is_empty() || !ids.iter().any(below) {
-            let help = match did_you_mean(&rule.value, &ids) {
-                Some(id) => format!("did you mean `{id}`?"),
-                None => "exeat secrets rules lists them".to_owned(),
-            };
-            notes.error(&rule.at, "there is no such rule for secrets", &help);
         }
     }
 }

@@ -50,6 +50,28 @@ pub(super) struct ListenShape {
     pub(super) proxy: Option<Placed<Written<Listener>>>,
     /// The control API, /metrics, /healthz and /readyz.
     pub(super) control: Option<Placed<Written<Listener>>>,
+    /// SOCKS5: the session's id as username, its token as password. Left out: none.
+    pub(super) socks: Option<Placed<Written<Listener>>>,
+    /// The HTTP proxy over TLS (a proxy URL of `https://`). Left out: none.
+    pub(super) tls: Option<Placed<TlsListenShape>>,
+}
+
+/// Where agents speak TLS to the gateway itself.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsListenShape {
+    /// ADDRESS:PORT.
+    pub(super) address: Placed<Written<Listener>>,
+    /// The gateway's certificate and its chain, PEM; left out: the CA mints one.
+    pub(super) certificate: Option<Placed<String>>,
+    /// Its key, PEM, mode 0600.
+    pub(super) key: Option<Placed<String>>,
+    /// Names of the gateway besides the address and, on this machine, localhost: for a minted certificate.
+    pub(super) names: Option<Vec<Placed<String>>>,
+    /// PEM files with the roots of client certificates; left out: none is asked for.
+    pub(super) clients: Option<Vec<Placed<String>>>,
+    /// Whether a client without a certificate is turned away; left out: no.
+    pub(super) require_client: Option<Placed<bool>>,
 }
 
 /// An address to listen on.
@@ -168,6 +190,8 @@ pub(super) struct AllowShape {
     pub(super) protocols: Option<Vec<ProtocolWord>>,
     /// Non-public ranges that this rule may dial; left out: none.
     pub(super) addresses: Option<Vec<Placed<Written<Range>>>>,
+    /// Whose credentials may go to their home by this rule; left out: any.
+    pub(super) credentials: Option<Placed<CredentialsWord>>,
 }
 
 /// An address or a range of them.
@@ -198,6 +222,16 @@ pub(super) enum TlsWord {
     Tunnel,
 }
 
+/// Whose credentials may go to their home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum CredentialsWord {
+    /// Anybody's.
+    Any,
+    /// Those registered for the session or its policy; where several rules allow a request, this one counts.
+    Own,
+}
+
 /// What a relayed tunnel may carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -216,8 +250,16 @@ pub(super) enum ProtocolWord {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SecretsShape {
-    /// What is done about one that is on its way to a place where it does not belong.
+    /// What is done about one that is on its way to a place where it does not belong. What is said about the rule
+    /// goes before what is said about its group, and that before this; of each, what a host says goes first.
     pub(super) action: Option<ActionWord>,
+    /// Groups of rules that are treated in their own way: credentials, keys, financial, generic.
+    pub(super) groups: Option<GroupsShape>,
+    /// Rules that are treated in their own way: ids (exeat secrets rules), or families by the part before a hyphen.
+    /// `known`, `canary`, `decode-bomb`, `decode-depth` and `uninspectable` are rules too.
+    pub(super) rules: Option<Named<Placed<SwitchWord>>>,
+    /// Hosts that are treated in their own way; of several that match, the narrowest decides.
+    pub(super) hosts: Option<Vec<Placed<SecretsHostShape>>>,
     /// More places where a credential belongs.
     pub(super) permit: Option<Vec<Placed<PermitShape>>>,
     /// Values that are matched exactly, in every encoding: `env:NAME`, `file:PATH`.
@@ -234,6 +276,50 @@ pub(super) enum ActionWord {
     Mask,
     /// It is told and let through.
     Observe,
+}
+
+/// What is done about a group or a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum SwitchWord {
+    /// It is looked for, with the action of the group, of the host or of the policy.
+    On,
+    /// It is not looked for.
+    Off,
+    /// The request is stopped.
+    Block,
+    /// It is replaced by other characters of the same length, in bodies that are text.
+    Mask,
+    /// It is told and let through.
+    Observe,
+}
+
+/// Groups of rules that are treated in their own way.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GroupsShape {
+    /// Tokens and passwords of services.
+    pub(super) credentials: Option<SwitchWord>,
+    /// Private keys.
+    pub(super) keys: Option<SwitchWord>,
+    /// Cards, accounts, seed phrases, wallet keys.
+    pub(super) financial: Option<SwitchWord>,
+    /// A name that says secret and a value that looks random.
+    pub(super) generic: Option<SwitchWord>,
+}
+
+/// What is said about credentials on their way to some hosts.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecretsHostShape {
+    /// Exact, `*.x` (one label), `**.x` (any depth, not the apex), an address, or `**` for any name.
+    pub(super) host: Placed<String>,
+    /// What is done where neither a rule nor a group says it.
+    pub(super) action: Option<ActionWord>,
+    /// Groups of rules.
+    pub(super) groups: Option<GroupsShape>,
+    /// Rules.
+    pub(super) rules: Option<Named<Placed<SwitchWord>>>,
 }
 
 /// More places where a credential belongs.
@@ -266,8 +352,12 @@ pub(super) struct SessionShape {
     pub(super) id: Placed<String>,
     /// The policy that judges it.
     pub(super) policy: Placed<String>,
-    /// Its token: `env:NAME` or `file:PATH`.
-    pub(super) token: Placed<String>,
+    /// Its token: `env:NAME` or `file:PATH`. May be left out where something else tells the session.
+    pub(super) token: Option<Placed<String>>,
+    /// Client certificates that stand for the token at `listen.tls`: SPIFFE IDs, other URIs, DNS names.
+    pub(super) certificates: Option<Vec<Placed<String>>>,
+    /// Addresses and ranges whose connections are this session's at `listen.transparent`.
+    pub(super) sources: Option<Vec<Placed<Written<Range>>>>,
     /// What the agent is to do.
     pub(super) task: Option<Placed<String>>,
     /// Labels for the records.

@@ -2,10 +2,11 @@
 
 use super::decode::inflate::Coding;
 use super::finding::{Disposition, Finding, Fingerprint, Surface};
-use super::guard::{Action, At, Guard, Inner};
+use super::guard::{At, Guard, Inner};
 use super::home::Spot;
 use super::joins;
 use super::memory::{SMALL_BODY, SessionMemory};
+use super::settings::special;
 use super::stream::{Hit, Scan, Stream, Work};
 use super::unpack::Unpack;
 use crate::net::Host;
@@ -60,6 +61,8 @@ pub struct BodyScan {
     /// Rule, offset, secret and decodings of what was told: pieces that overlap see the same twice.
     told: HashSet<(Arc<str>, u64, Fingerprint, Vec<&'static str>)>,
     masks: Vec<Mask>,
+    /// Its bytes go on as they are or not at all.
+    is_fixed: bool,
     stopped: Option<Reason>,
     /// The session's memory, and the body as long as it is small: it is held until its pieces are known.
     session: Option<(Arc<SessionMemory>, Instant)>,
@@ -79,6 +82,8 @@ enum Content {
     Coded(Coding, Option<joins::Kind>, Option<Unpack>),
     /// A coding that can't be looked into.
     Unknown,
+    /// What the policy lets pass although it can't be looked into any further.
+    Passed,
 }
 
 /// What a body's type says about it.
@@ -106,6 +111,7 @@ impl Guard {
             findings: Vec::new(),
             told: HashSet::new(),
             masks: Vec::new(),
+            is_fixed: false,
             stopped: None,
             session: None,
             small: None,
@@ -173,6 +179,7 @@ impl Content {
             Content::Plain(stream) => Ok(stream.feed(scan, &|at| at, bytes, ended)),
             Content::Unknown if bytes.is_empty() => Ok(from),
             Content::Unknown => Err(Reason::BodyNotInspectable),
+            Content::Passed => Ok(scan.work.given),
             Content::Coded(coding, joins, unpack) => feed_coded(*coding, *joins, unpack, scan, bytes, ended),
         }
     }
@@ -237,6 +244,12 @@ impl BodyScan {
         self
     }
 
+    /// The same for bytes that go on as they came, whatever is released here: what would be masked is stopped.
+    #[must_use]
+    pub fn fixed(self) -> Self {
+        Self { is_fixed: true, ..self }
+    }
+
     /// Takes a chunk.
     pub fn push(&mut self, chunk: Bytes) -> Result<(), Stopped> {
         self.check()?;
@@ -291,8 +304,8 @@ impl BodyScan {
     }
 
     fn feed(&mut self, bytes: &[u8], ended: bool) -> Result<(), Stopped> {
-        let Self { guard, host, kind, surface, content, work, findings, told, masks, stopped, .. } = self;
-        let maskable = guard.settings.action == Action::Mask && matches!(content, Content::Plain(_));
+        let Self { guard, host, kind, surface, content, work, findings, told, masks, stopped, is_fixed, .. } = self;
+        let maskable = !*is_fixed && matches!(content, Content::Plain(_));
         let mut report = |hit: &Hit<'_>| {
             let spot = kind.spot(hit.candidate.before);
             let maskable = maskable && !hit.path.iter().any(|step| UNMASKABLE.contains(step));
@@ -317,12 +330,28 @@ impl BodyScan {
         let fed = content.feed(&mut scan, bytes, self.cleared, ended);
         match fed {
             Ok(cleared) => self.cleared = cleared,
-            Err(reason) => self.stopped = self.stopped.or(Some(reason)),
+            Err(reason) => self.give_up(reason),
         }
-        if self.stopped.is_none() && self.work.is_exhausted() {
-            self.stopped = Some(Reason::InflateLimit);
+        if self.work.is_exhausted() {
+            self.give_up(Reason::InflateLimit);
         }
         self.check()
+    }
+
+    /// The rest can't be looked into: a finding of its own, which stops the body unless the policy says otherwise.
+    fn give_up(&mut self, reason: Reason) {
+        if self.stopped.is_some() || matches!(self.content, Content::Passed) {
+            return;
+        }
+        let what = if reason == Reason::InflateLimit { special::BOMB } else { special::UNINSPECTABLE };
+        let finding = self.guard.unscanned(what, self.surface, &self.host);
+        if finding.as_ref().is_some_and(|finding| finding.disposition == Disposition::Blocked) {
+            self.stopped = Some(reason);
+        } else {
+            self.content = Content::Passed;
+            self.cleared = self.work.given;
+        }
+        self.findings.extend(finding);
     }
 
     /// Writes over what is masked in a chunk.

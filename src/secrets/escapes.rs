@@ -64,7 +64,7 @@ impl Escapes {
                 }
                 continue;
             };
-            let (next, closed) = self.unescape(buffer, at, level.base, ended);
+            let (next, closed) = self.unescape(buffer, at, level.base, kind, ended);
             at = next;
             if closed {
                 self.out.extend_from_slice(&GAP);
@@ -91,7 +91,9 @@ impl Escapes {
     }
 
     /// Unescapes until the text ends, the bytes end or enough is gathered.
-    fn unescape(&mut self, buffer: &[u8], mut at: usize, base: u64, ended: bool) -> (usize, bool) {
+    fn unescape(&mut self, buffer: &[u8], mut at: usize, base: u64, kind: &'static str, ended: bool) -> (usize, bool) {
+        // Elsewhere an equals sign stands before a value, whose first digits are no escape.
+        let quoted = kind == "quoted-printable";
         while let Some(&byte) = buffer.get(at) {
             if self.out.len() >= FLUSH {
                 return (at, false);
@@ -108,7 +110,11 @@ impl Escapes {
                 at += plain;
                 continue;
             }
-            match escape::unit(buffer.get(at..).unwrap_or_default(), ended) {
+            let unit = match byte {
+                b'=' if !quoted => Unit::Plain,
+                _ => escape::unit(buffer.get(at..).unwrap_or_default(), ended),
+            };
+            match unit {
                 Unit::Plain => {
                     self.map.note(self.out.len(), base + at as u64, 1);
                     self.out.push(byte);

@@ -1,8 +1,9 @@
 //! Everything of a request but its body, scanned in one go: host labels, path, query, fields.
 
-use super::finding::{Disposition, Finding, Fingerprint, Severity, Surface};
-use super::guard::{Action, At, Guard};
+use super::finding::{Disposition, Finding, Surface};
+use super::guard::{At, Guard};
 use super::home::Spot;
+use super::settings::special;
 use super::stream::{Hit, SEPARATOR, Scan, Stream, Work};
 use crate::net::Host;
 use std::borrow::Cow;
@@ -26,10 +27,10 @@ pub struct HeadView<'a> {
 }
 
 /// A part of the head in the text that is scanned.
-struct Part<'a> {
-    start: usize,
-    surface: Surface,
-    field: Option<&'a str>,
+pub(super) struct Part<'a> {
+    pub(super) start: usize,
+    pub(super) surface: Surface,
+    pub(super) field: Option<&'a str>,
 }
 
 impl Guard {
@@ -37,7 +38,7 @@ impl Guard {
     #[must_use]
     pub fn scan_head(&self, head: &HeadView<'_>) -> Vec<Finding> {
         let (text, parts) = compose(head);
-        let mut findings: Vec<Finding> = Vec::new();
+        let (mut findings, mut registered): (Vec<Finding>, Vec<(u64, u64)>) = Default::default();
         let mut work = Work::new();
         work.given = text.len() as u64;
         let mut report = |hit: &Hit<'_>| {
@@ -46,7 +47,11 @@ impl Guard {
             let (spot, place) = place(part, hit.candidate.before);
             let offset = hit.start - part.start as u64;
             let at = At { host: head.host, surface: part.surface, place, spot, offset, maskable: false };
-            findings.extend(self.inner.judge(hit, at));
+            let Some(finding) = self.inner.judge(hit, at) else { return };
+            if finding.disposition == Disposition::CredentialUsed {
+                registered.push((hit.start, hit.end));
+            }
+            findings.push(finding);
         };
         let mut scan = Scan {
             scanner: &self.inner.scanner,
@@ -56,29 +61,15 @@ impl Guard {
             path: Vec::new(),
         };
         Stream::new(0).feed(&mut scan, &|at| at, &text, true);
+        if self.inner.own {
+            findings.extend(self.not_own(head, &parts, &text, &registered));
+        }
         findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint && a.place == b.place);
         if work.is_exhausted() {
-            findings.push(self.unscanned(if head.trailers { Surface::Trailer } else { Surface::Header }));
+            let surface = if head.trailers { Surface::Trailer } else { Surface::Header };
+            findings.extend(self.inner.unscanned(special::BOMB, surface, head.host));
         }
         findings
-    }
-
-    /// What stands for a head whose scan was given up, a bomb's for instance: nobody knows what is in it.
-    fn unscanned(&self, surface: Surface) -> Finding {
-        Finding {
-            rule: "decode-limit".into(),
-            severity: Severity::Medium,
-            surface,
-            place: None,
-            offset: 0,
-            length: 0,
-            decoded: Vec::new(),
-            fingerprint: Fingerprint([0; 8]),
-            disposition: match self.inner.settings.action {
-                Action::Observe => Disposition::Observed,
-                Action::Mask | Action::Block => Disposition::Blocked,
-            },
-        }
     }
 
     /// The text with every secret in it replaced, for the journal.

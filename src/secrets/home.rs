@@ -102,7 +102,38 @@ pub(super) enum Spot<'a> {
     Content,
 }
 
+/// Names under which forms and JSON carry credentials to a service that takes them.
+const CREDENTIAL_NAMES: [&str; 16] = [
+    "access_token",
+    "refresh_token",
+    "client_secret",
+    "client_assertion",
+    "assertion",
+    "token",
+    "password",
+    "passwd",
+    "secret",
+    "api_key",
+    "apikey",
+    "key",
+    "code",
+    "authorization",
+    "auth",
+    "private_token",
+];
+
 impl Spot<'_> {
+    /// Whether a service whose ways aren't known may read a credential here: anywhere in the head, and in bodies
+    /// under a name that says so.
+    pub(super) fn is_credentials(self) -> bool {
+        match self {
+            Spot::Form(name) | Spot::Json(name) => {
+                CREDENTIAL_NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
+            }
+            spot => spot.is_one_of(&[]),
+        }
+    }
+
     /// Whether a provider that reads credentials at `places` reads one here. Without places: anywhere in the
     /// head, nowhere in a body.
     pub(super) fn is_one_of(self, places: &[Place]) -> bool {

@@ -1,11 +1,13 @@
 //! Lists of numbers that are the bytes of a text.
 
 use super::decode::numbers;
-use super::runs::long_runs;
+use super::known;
+use super::runs::rare_runs;
 use super::stream::{DEEPEST, Origin, Scan, Stream};
 
-/// Shorter lists hold no token.
+/// Shorter lists hold no token, and none of these a known value.
 const SHORTEST: usize = 32;
+const SHORTEST_KNOWN: usize = 23;
 /// Longer ones are decoded piece by piece, each with the end of the one before.
 const PIECE: usize = 8192;
 const OVERLAP: usize = 1024;
@@ -40,7 +42,8 @@ impl Lists {
             return self.at;
         }
         let mut found = std::mem::take(&mut self.found);
-        long_runs(buffer, at, SHORTEST, numbers::is_part, &mut found);
+        let least = if scan.known.is_empty() { SHORTEST } else { SHORTEST_KNOWN };
+        rare_runs(buffer, at, least, numbers::is_part, &mut found);
         let mut open = None;
         'lists: for &(start, end) in &found {
             let (mut start, end) = ((start as usize).max(at), end as usize);
@@ -67,7 +70,8 @@ impl Lists {
         let text = level.buffer.get(start..end).unwrap_or_default();
         let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
         scan.work.spent += text.len() as u64 * 2;
-        numbers::streaks(text, &mut |places, bytes| {
+        let shortest = if scan.known.is_empty() { numbers::STREAK } else { known::SHORTEST };
+        numbers::streaks(text, shortest, &mut |places, bytes| {
             scan.work.spent += bytes.len() as u64 * 4;
             scan.path.push("numbers");
             child.reset();

@@ -230,6 +230,7 @@ impl Runs {
                 break;
             }
         }
+        word_end(buffer, end, ended)?;
         Some(Piece { start, next: last, again: 0, width: if gap > 0 { width } else { 0 }, gap })
     }
 
@@ -253,24 +254,21 @@ impl Runs {
             child.feed(scan, &|at| place(start as u64 + at * characters / per), bytes, true);
             scan.path.pop();
         };
-        let stretches = hex::Stretches::of(&text);
         base64::streaks(&text, &mut |start, bytes| each("base64", start, bytes, (4, 3)));
-        if stretches.hex {
-            hex::streaks(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)));
-        }
-        if stretches.base32 {
-            base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
-        }
+        hex::streaks(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)));
+        base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
         self.text = text;
     }
 
     /// A word that ends like a token begins is read backwards.
     #[inline(never)]
     fn reverse(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, end: usize) {
-        let Some(&[c, b, a]) = level.buffer.get(..end).and_then(|head| head.last_chunk::<3>()) else { return };
-        if level.depth >= DEEPEST || !scan.scanner.heads.has([a, b, c]) || scan.path.last() == Some(&"reversed") {
+        let ends = |end: &usize| scan.scanner.ends_reversed(level.buffer.get(..*end).unwrap_or_default());
+        if level.depth >= DEEPEST || scan.path.last() == Some(&"reversed") {
             return;
         }
+        let word = word_end(&level.buffer, end, true);
+        let Some(end) = [Some(end), word].into_iter().flatten().find(ends) else { return };
         let start = word_start(&level.buffer, end);
         let mut text = level.buffer.get(start..end).unwrap_or_default().to_vec();
         text.reverse();
@@ -282,10 +280,10 @@ impl Runs {
         scan.path.pop();
     }
 
-    /// A run that begins like base64 of a compressed file is one, from its first character to its last.
+    /// A run that begins like base64 of a compressed file, or of text that isn't ASCII, is one to its last character.
     fn decode_binary(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, piece: &Piece, text: &[u8]) {
         if !self.inside {
-            self.binary = base64::begins_a_file(text).then(|| Binary {
+            self.binary = (base64::begins_a_file(text) || base64::begins_wide_text(text)).then(|| Binary {
                 child: Box::new(Stream::new(level.depth + 1)),
                 start: level.base + piece.start as u64,
                 width: piece.width as u64,
@@ -393,6 +391,15 @@ fn line_break(text: &[u8], ended: bool) -> Option<Option<usize>> {
     (!open).then_some(None)
 }
 
+/// Where the word ends that goes on behind a run: a short part of a token may stand behind a point. None if that isn't
+/// known yet.
+fn word_end(buffer: &[u8], run: usize, ended: bool) -> Option<usize> {
+    let rest = buffer.get(run..).unwrap_or_default();
+    let near = rest.get(..LEAD).unwrap_or(rest);
+    let end = near.iter().position(|byte| !is_value(*byte) && *byte != b'.').map(|at| run + at);
+    end.or_else(|| (ended || near.len() == LEAD).then_some(run + near.len()))
+}
+
 fn run_end(buffer: &[u8], from: usize) -> usize {
     let rest = buffer.get(from..).unwrap_or_default();
     from + rest.iter().position(|&byte| !is_value(byte)).unwrap_or(rest.len())
@@ -413,15 +420,33 @@ fn collect(buffer: &[u8], from: usize, out: &mut Vec<(u32, u32)>) {
     long_runs(buffer, from, SHORTEST, is_value, out);
 }
 
-/// Runs of bytes of a class, at least `shortest` long (15 or more), as (start, end).
+/// Runs of bytes of a class, at least `shortest` long, as (start, end): where most stretches of that length hold a
+/// byte of no such kind near their end.
 #[inline(always)]
-pub(super) fn long_runs(
+pub(super) fn rare_runs(
     buffer: &[u8],
     from: usize,
     shortest: usize,
     class: impl Fn(u8) -> bool,
     out: &mut Vec<(u32, u32)>,
 ) {
+    out.clear();
+    let mut start = from;
+    while let Some(stretch) = buffer.get(start..start + shortest) {
+        if let Some(last) = stretch.iter().rposition(|byte| !class(*byte)) {
+            start += last + 1;
+            continue;
+        }
+        let rest = buffer.get(start + shortest..).unwrap_or_default();
+        let end = start + shortest + rest.iter().position(|byte| !class(*byte)).unwrap_or(rest.len());
+        out.push((start as u32, end as u32));
+        start = end + 1;
+    }
+}
+
+/// Runs of bytes of a class, at least `shortest` long (15 or more), as (start, end).
+#[inline(always)]
+fn long_runs(buffer: &[u8], from: usize, shortest: usize, class: impl Fn(u8) -> bool, out: &mut Vec<(u32, u32)>) {
     const BLOCK: usize = 512;
     const ALL: u64 = 0x0101_0101_0101_0101;
     out.clear();

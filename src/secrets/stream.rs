@@ -22,8 +22,6 @@ pub(super) const BEFORE: usize = 512;
 pub(super) const AFTER: usize = 16;
 /// A literal may stand this far behind its match's start.
 const FARTHEST: usize = 256;
-/// A row of one character, half of it.
-const ROW: usize = 32;
 /// Bytes taken at once: a level's buffer holds this, what is held, and what stands before.
 const SLICE: usize = 16 * 1024;
 /// How deep decodings nest.
@@ -334,9 +332,6 @@ impl Stream {
                 next = at;
                 break;
             }
-            if self.is_filler(at) {
-                continue;
-            }
             if let Err(pending) = self.verify(scan, origin, group, ended) {
                 (hold, next) = (hold.min((pending.start - self.base) as usize), at);
                 self.pending = Some(pending);
@@ -346,13 +341,6 @@ impl Stream {
         self.sightings = sightings;
         self.literals = self.base + next as u64;
         self.base + hold as u64
-    }
-
-    /// Whether a place is deep inside a row of one character: literals such as `----` and `AAAA` are found all along
-    /// it, and what may begin there begins nearer to its end.
-    fn is_filler(&self, at: usize) -> bool {
-        let row = at.checked_sub(ROW).and_then(|from| self.buffer.get(from..at + ROW)).unwrap_or_default();
-        row.first().is_some_and(|first| row.iter().all(|byte| byte == first))
     }
 
     /// Holds every shape to one literal's place; an error is where a match may start that isn't known yet.

@@ -10,6 +10,7 @@ pub(super) struct Unpack {
     child: Box<Stream>,
     trail: Trail,
     out: Vec<u8>,
+    rows: Rows,
     ended: bool,
 }
 
@@ -29,6 +30,7 @@ impl Unpack {
             child: Box::new(child),
             trail: Trail::new(start),
             out: Vec::new(),
+            rows: Rows::default(),
             ended: false,
         })
     }
@@ -45,6 +47,7 @@ impl Unpack {
             taken += read;
             self.ended = ended;
             scan.work.inflated += self.out.len() as u64;
+            self.rows.thin(&mut self.out);
             self.trail.step(read, self.out.len());
             if !self.out.is_empty() || self.ended {
                 // Where in the compressed bytes a match lies depends on how they came: its stream's start doesn't.
@@ -85,6 +88,31 @@ impl Unpack {
     /// How much was read, as an offset.
     pub(super) const fn read(&self) -> u64 {
         self.trail.read
+    }
+}
+
+/// Long rows of one byte in what is inflated, where offsets say nothing: the most of a bomb, and of a disk's image.
+#[derive(Default)]
+pub(super) struct Rows {
+    last: u8,
+    length: usize,
+}
+
+impl Rows {
+    /// Leaves out the middle of a row: so much that neither the alignment of what is encoded changes nor what
+    /// stands near to its ends.
+    pub(super) fn thin(&mut self, out: &mut Vec<u8>) {
+        const KEPT: usize = 1024;
+        const STEP: usize = 7680;
+        let Some(&last) = out.last() else { return };
+        let row = out.iter().rev().take_while(|byte| **byte == last).count();
+        if row < out.len() || last != self.last {
+            (self.last, self.length) = (last, row);
+        } else if self.length >= KEPT {
+            out.truncate(out.len() - out.len().saturating_sub(KEPT) / STEP * STEP);
+        } else {
+            self.length += row;
+        }
     }
 }
 

@@ -27,6 +27,8 @@ mod dns;
 mod evasion;
 /// Plain HTTP in absolute form.
 mod forward;
+/// Streams inside an opened tunnel, and origins that speak HTTP/2.
+mod http2;
 /// Who asks: credentials, sessions, their end.
 mod identity;
 /// TLS opened with a minted leaf.
@@ -43,11 +45,19 @@ mod oracle;
 mod policy;
 /// One command behind a gateway of its own.
 mod run;
+/// What an operator says about secrets.
+mod secret_settings;
 /// What must not leave.
 mod secrets;
 /// Peers that stall, and descriptors that run out.
 mod slow;
 /// One stream, one reading.
 mod smuggling;
+/// SOCKS5: the same gate by another door.
+mod socks;
+/// The HTTP proxy over TLS, and sessions known by their certificates.
+mod tls_listener;
 /// Origins that are broken or hostile.
 mod upstream_faults;
+/// WebSockets: handshakes, frames, what is in them, how they end, real clients.
+mod websocket;

@@ -298,7 +298,7 @@ fn document_keys(value: &serde_json::Value, path: &str, keys: &mut BTreeSet<Stri
         document_keys(item, &format!("{path}[]"), keys);
     }
     for (name, below) in value.as_object().into_iter().flatten() {
-        let free = path == ".policies" || path.ends_with(".labels");
+        let free = path == ".policies" || path.ends_with(".labels") || path.ends_with(".rules");
         let path = if free { format!("{path}.*") } else { format!("{path}.{name}") };
         if !free {
             keys.insert(path.clone());

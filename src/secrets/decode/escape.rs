@@ -96,6 +96,9 @@ fn is_wide(text: &[u8], at: usize) -> bool {
 /// A soft line break inside a word, or an escape of a character that needs none.
 fn quoted_printable_gate(text: &[u8]) -> bool {
     match text {
+        [b'=', b'\n', b'-' | b'_' | b'.', next, ..] | [b'=', b'\r', b'\n', b'-' | b'_' | b'.', next, ..] => {
+            next.is_ascii_alphanumeric()
+        }
         [b'=', b'\n', next, ..] | [b'=', b'\r', b'\n', next, ..] => next.is_ascii_alphanumeric(),
         [b'=', high, low, b'=', ..] => quoted(*high, *low).is_some(),
         [b'=', high, low, ..] => {

@@ -2,8 +2,10 @@
 
 use super::hex;
 
-/// Bytes of text in a row that make a streak.
-const STREAK: usize = 16;
+/// Bytes of text in a row that make a streak; fewer, if short values are known.
+pub(in crate::secrets) const STREAK: usize = 16;
+/// What stands between two numbers at most: a comma, and a new line with its indent.
+const GAP: usize = 24;
 
 /// The characters of such a list.
 ///
@@ -19,9 +21,9 @@ pub(in crate::secrets) const fn is_part(byte: u8) -> bool {
 pub(in crate::secrets) type Each<'a> = &'a mut dyn FnMut(&[u32], &[u8]);
 
 /// Finds text written as numbers.
-pub(in crate::secrets) fn streaks(text: &[u8], each: Each<'_>) {
+pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: Each<'_>) {
     // Digests and UUIDs have few gaps.
-    if text.iter().filter(|byte| !is_digit(**byte)).count() < STREAK - 1 {
+    if text.iter().filter(|byte| !is_digit(**byte)).count() < shortest - 1 {
         return;
     }
     for radix in [16, 10] {
@@ -30,7 +32,7 @@ pub(in crate::secrets) fn streaks(text: &[u8], each: Each<'_>) {
             let from = at;
             at += token.len();
             if !is_digit(token.first().copied().unwrap_or(0)) {
-                if token.len() <= 4 {
+                if token.len() <= 4 || (token.len() <= GAP && is_indent(token)) {
                     continue;
                 }
             } else if let Some(byte) = number(token, radix) {
@@ -39,10 +41,15 @@ pub(in crate::secrets) fn streaks(text: &[u8], each: Each<'_>) {
                 end = at;
                 continue;
             }
-            tell(&mut places, end, &mut bytes, each);
+            tell(&mut places, end, &mut bytes, shortest, each);
         }
-        tell(&mut places, end, &mut bytes, each);
+        tell(&mut places, end, &mut bytes, shortest, each);
     }
+}
+
+/// A sign and a new line.
+fn is_indent(gap: &[u8]) -> bool {
+    gap.iter().skip(1).all(u8::is_ascii_whitespace)
 }
 
 const fn is_digit(byte: u8) -> bool {
@@ -62,8 +69,8 @@ fn number(token: &[u8], radix: u32) -> Option<u8> {
     ((0x20..0x7f).contains(&byte) || byte.is_ascii_whitespace()).then_some(byte)
 }
 
-fn tell(places: &mut Vec<u32>, end: usize, bytes: &mut Vec<u8>, each: Each<'_>) {
-    if bytes.len() >= STREAK {
+fn tell(places: &mut Vec<u32>, end: usize, bytes: &mut Vec<u8>, shortest: usize, each: Each<'_>) {
+    if bytes.len() >= shortest {
         places.push(end as u32);
         each(places, bytes);
     }
@@ -90,9 +97,11 @@ mod tests {
             join(&|byte| byte.to_string(), ",\n  "),
         ] {
             let mut found = Vec::new();
-            streaks(text.as_bytes(), &mut |places, bytes| found.push((places[0], bytes.to_vec())));
+            streaks(text.as_bytes(), STREAK, &mut |places, bytes| found.push((places[0], bytes.to_vec())));
             assert!(found.contains(&(0, token.to_vec())), "{text} {found:?}");
         }
-        streaks(b"1, 2, 3, 1000, 2000, 3.14, 99999, 12, 44, 2026-11-22 13:05:07", &mut |_, bytes| panic!("{bytes:?}"));
+        streaks(b"1, 2, 3, 1000, 2000, 3.14, 99999, 12, 44, 2026-11-22 13:05:07", STREAK, &mut |_, bytes| {
+            panic!("{bytes:?}")
+        });
     }
 }

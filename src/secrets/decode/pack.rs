@@ -2,7 +2,7 @@
 
 use super::inflate::{Broken, Coding, Inflate, Step};
 use crate::secrets::stream::{Origin, SEPARATOR, Scan, Stream};
-use crate::secrets::unpack::{Fed, Trail};
+use crate::secrets::unpack::{Fed, Rows, Trail};
 
 /// A pack's signature, version and count.
 const HEAD: usize = 12;
@@ -18,6 +18,7 @@ pub(in crate::secrets) struct Pack {
     trail: Trail,
     inflated: Vec<u8>,
     out: Vec<u8>,
+    rows: Rows,
 }
 
 enum State {
@@ -46,6 +47,7 @@ impl Pack {
             trail: Trail::new(start),
             inflated: Vec::new(),
             out: Vec::new(),
+            rows: Rows::default(),
         }
     }
 
@@ -98,6 +100,7 @@ impl Pack {
             Some(delta) => delta.read(&self.inflated, &mut self.out),
             None => std::mem::swap(&mut self.out, &mut self.inflated),
         }
+        self.rows.thin(&mut self.out);
         if ended {
             self.out.extend_from_slice(&[SEPARATOR; 16]);
             self.left -= 1;

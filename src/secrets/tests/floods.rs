@@ -42,9 +42,6 @@ fn a_dull_body_of_any_kind_passes_and_costs_little() {
     let mut dear = Vec::new();
     for (name, body) in dull(64 << 10) {
         let cost = cost(&guard, &body, 16 << 10);
-        if std::env::var_os("COSTS").is_some() {
-            println!("{:8.1} a byte: {name}", cost.spent as f64 / body.len() as f64);
-        }
         if cost.stopped.is_some() || cost.spent > 44 * (cost.given + cost.inflated) {
             dear.push((name, cost.spent / cost.given.max(1)));
         }
@@ -58,14 +55,6 @@ fn a_flood_or_a_bomb_is_given_up_before_it_costs_much() {
     let mut dear = Vec::new();
     for (name, body) in floods(&prefixes(), 64 << 10) {
         let cost = cost(&guard, &body, 16 << 10);
-        if std::env::var_os("COSTS").is_some() {
-            println!(
-                "{:8.1} a byte, {} {:?}: {name}",
-                cost.spent as f64 / cost.given as f64,
-                cost.inflated,
-                cost.stopped
-            );
-        }
         let most = (20 << 20) + cost.given * 48 + cost.inflated * 4;
         if cost.spent > most || cost.inflated > (9 << 20) + cost.given * 128 {
             dear.push((name, cost.spent, cost.inflated));
