@@ -138,7 +138,7 @@ fn way_out(gateway: &Gateway, created: Created, place: &Place) -> anyhow::Result
 /// Runs the command to its exit code; what keeps it from running is told here, with the code of a shell.
 async fn supervise(command: &[OsString], environment: &BTreeMap<OsString, OsString>) -> Result<u8, u8> {
     let (program, arguments) = command.split_first().ok_or(USAGE)?;
-    let ended = sandbox::run(program, arguments, environment).await;
+    let ended = sandbox::run(program, arguments, environment, super::dumps::limit_before()).await;
     ended.map(sandbox::Exit::code).map_err(|error| {
         let code = error.code();
         tell(format_args!("exeat: {:#}\n", anyhow::Error::new(error)));
