@@ -17,10 +17,13 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # --- what the real-client tests need -------------------------------------------------------------------------------
 heading "Programs that the tests drive"
 missing=()
-for pair in git:git curl:curl node:nodejs npm:npm python3:python3 prlimit:util-linux tar:tar cc:gcc; do
+for pair in git:git curl:curl node:nodejs npm:npm python3:python3 prlimit:util-linux tar:tar cc:gcc ssh:openssh-client socat:socat; do
     has "${pair%%:*}" || missing+=("${pair##*:}")
 done
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+# Outside the PATH of most users.
+[ -x /usr/sbin/sshd ] || missing+=(openssh-server)
+{ has iptables || [ -x /usr/sbin/iptables ]; } || missing+=(iptables)
 # git's CGI program comes with git itself, but not in every package of it.
 if has git && [ ! -x "$(git --exec-path)/git-http-backend" ]; then missing+=(git); fi
 if [ "${#missing[@]}" -gt 0 ]; then
