@@ -121,7 +121,7 @@ pub(super) struct Progress {
 pub(super) enum Shape {
     /// Greedy counting is exact: no step can take what the next one needs.
     Steps(Vec<Step>),
-    Dfa(LazyDfa),
+    Dfa(Box<LazyDfa>),
 }
 
 /// A DFA that is built when a literal of it is first seen: most are never, and building takes longer than parsing.
@@ -162,7 +162,7 @@ impl Parts {
         let shapes = if exact {
             alternatives.iter().cloned().map(Shape::Steps).collect()
         } else {
-            vec![Shape::Dfa(LazyDfa::new(hir))]
+            vec![Shape::Dfa(Box::new(LazyDfa::new(hir)))]
         };
         Ok(Self { alternatives, shapes })
     }
