@@ -7,6 +7,7 @@
 mod compile;
 mod defaults;
 mod diagnostic;
+mod entrances;
 mod file;
 mod known;
 mod listen;
