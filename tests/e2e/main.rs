@@ -51,6 +51,8 @@ mod policy;
 mod run;
 /// What an operator says about secrets.
 mod secret_settings;
+/// Scanning files, listing rules, rules of the users own.
+mod secret_tools;
 /// What must not leave.
 mod secrets;
 /// Peers that stall, and descriptors that run out.
