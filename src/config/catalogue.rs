@@ -79,7 +79,6 @@ pub(super) fn read(listed: &[Placed<String>], base: &Path, notes: &mut Notes) ->
 
 /// A file; a folder's YAML files; or those whose names a star in the last part of the path stands for.
 fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let is_yaml = |name: &str| name.ends_with(".yaml") || name.ends_with(".yml");
     let pattern = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let (folder, star) = match pattern.split_once('*') {
         _ if path.is_dir() => (path, None),
