@@ -7,6 +7,7 @@ use crate::proxy::refusal::Answer;
 use crate::proxy::stream_body::{Cut, Incoming, Outgoing};
 use crate::proxy::translate::append;
 use crate::reason::{Denial, Reason};
+use crate::wire::Multiplexed;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
@@ -29,6 +30,12 @@ impl Http2Client {
     pub(in crate::proxy) fn new(respond: SendResponse<Bytes>, body: RecvStream) -> Self {
         let body = Incoming::new(body);
         Self { respond, body, head: None, is_answered: false, answer: Outgoing::default() }
+    }
+
+    /// Tells the client that its tunnel stands; gives the bytes that come through it.
+    pub(in crate::proxy) fn into_tunnel(mut self) -> Result<Multiplexed, h2::Error> {
+        let outgoing = self.respond.send_response(Response::new(()), false)?;
+        Ok(Multiplexed::new(self.body.into_stream(), outgoing))
     }
 
     pub(super) fn version(&self) -> Version {
