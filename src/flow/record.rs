@@ -136,6 +136,8 @@ pub(super) struct Record {
     pub(super) target: Option<ShownTarget>,
     pub(super) upstream: Option<SocketAddr>,
     pub(super) tls: Option<UpstreamTls>,
+    /// The parent proxy that the way led through.
+    pub(super) parent_proxy: Option<String>,
     pub(super) mode: Option<Mode>,
     pub(super) outcome: Option<Outcome>,
     pub(super) rule: Option<Arc<str>>,
@@ -143,6 +145,7 @@ pub(super) struct Record {
     pub(super) status: Option<u16>,
     pub(super) up: u64,
     pub(super) down: u64,
+    pub(super) messages: Option<Messages>,
     pub(super) error: Option<String>,
     pub(super) truncated: bool,
 }
@@ -186,6 +189,7 @@ impl Record {
             target: None,
             upstream: None,
             tls: None,
+            parent_proxy: None,
             mode: None,
             outcome: None,
             rule: None,
@@ -193,6 +197,7 @@ impl Record {
             status: None,
             up: 0,
             down: 0,
+            messages: None,
             error: None,
             truncated: false,
         }
@@ -269,6 +274,7 @@ impl Record {
                 findings: &self.findings,
                 status: self.status,
                 bytes: Bytes { up: self.up, down: self.down },
+                messages: self.messages,
                 timing: Timing { decide, dns, connect, tls, first_byte, total: micros(self.started.elapsed()) },
                 error: self.error.as_deref(),
                 truncated: self.truncated,
@@ -317,6 +323,8 @@ struct Shape<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     bytes: Bytes,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Messages>,
     timing: Timing,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
@@ -330,12 +338,15 @@ struct Upstream<'a> {
     address: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<&'a UpstreamTls>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<&'a str>,
 }
 
 impl<'a> Upstream<'a> {
     fn of(record: &'a Record) -> Option<Self> {
-        let known = record.upstream.is_some() || record.tls.is_some();
-        known.then_some(Self { address: record.upstream, tls: record.tls.as_ref() })
+        let parent = record.parent_proxy.as_deref();
+        let known = record.upstream.is_some() || record.tls.is_some() || parent.is_some();
+        known.then_some(Self { address: record.upstream, tls: record.tls.as_ref(), parent })
     }
 }
 
@@ -343,6 +354,13 @@ impl<'a> Upstream<'a> {
 struct Bytes {
     up: u64,
     down: u64,
+}
+
+/// WebSocket messages.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Messages {
+    pub(super) up: u64,
+    pub(super) down: u64,
 }
 
 /// Microseconds.

@@ -8,7 +8,7 @@ use super::identify::Identity;
 use super::interrupt::Cause;
 use super::leg::Leg;
 use super::tunnel::{self, Opened};
-use super::{Limits, Shared, gate, refusal, streams};
+use super::{Limits, Shared, gate, refusal, streams, websocket};
 use crate::flow::{Mode, Recorder, Unavailable};
 use crate::http1::{Framing, HeadError, HeadScan, RequestHead, request_framing};
 use crate::net::{Authority, Scheme, Target};
@@ -131,6 +131,10 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
     let framing = request_framing(&head).map_err(Error::Framing)?;
     let asks = check_request(&head.fields, head.version)?;
     request.is_read = framing == Framing::None && !asks.close;
+    if leg.inside.is_none() && head.fields.values("via").any(|via| shared.dialler.is_named_in(via)) {
+        return Err(Reason::LoopDetected.into());
+    }
+    let handshake = if asks.websocket { Some(websocket::asked_for(&head, framing, asks)?) } else { None };
     let identity = identify(shared, leg, &head)?;
     recorder.session(identity.info.clone());
     request.identity = Some(identity.clone());
@@ -156,7 +160,10 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
         }
     }
     let permit = gate::admit(&identity, &target, &head.fields, recorder)?;
-    let admitted = Admitted { head, target, permit, framing, asks, identity };
+    if handshake.is_some() && !leg.wire.input.is_empty() {
+        return Err(Denial::new(Reason::BadWebSocket).because(websocket::EARLY).into());
+    }
+    let admitted = Admitted { head, target, permit, framing, asks, identity, handshake };
     request.is_read = false;
     let close = asks.close || leg.interrupt.is_draining();
     let mut client = Client::Http1(Http1Client::new(&mut leg.wire, admitted.head.version, framing, close));
@@ -164,9 +171,13 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
     let Client::Http1(client) = client else { return Ok(Next::Cut) };
     leg.answer_from = client.answer_from;
     match outcome {
-        Ok(()) if !client.close && client.is_read() => Ok(Next::Request),
-        Ok(()) if framing == Framing::None => Ok(Next::Close),
-        Ok(()) => Ok(Next::Linger),
+        Ok(Some(switched)) => {
+            let serving = websocket::serve(shared, leg, switched, &admitted, recorder);
+            Box::pin(serving).await.map(|()| Next::Linger)
+        }
+        Ok(None) if !client.close && client.is_read() => Ok(Next::Request),
+        Ok(None) if framing == Framing::None => Ok(Next::Close),
+        Ok(None) => Ok(Next::Linger),
         Err(error) => {
             request.is_read = framing == Framing::None && !asks.close;
             Err(error)
@@ -241,9 +252,12 @@ async fn connect(
 async fn refuse(shared: &Shared, leg: &mut Leg, recorder: Recorder, request: &Request, error: &Error) -> Next {
     let denial = error.denial();
     // Half an answer is on its way, or nobody is there to read one.
-    let is_silent = !leg.take_back_answer() || matches!(error, Error::ClientGone(_));
+    let is_silent = leg.says_goodbye || !leg.take_back_answer() || matches!(error, Error::ClientGone(_));
     let flow = recorder.id();
     let recorded = refusal::record(recorder, error, is_silent).await;
+    if leg.says_goodbye {
+        return Next::Linger;
+    }
     if is_silent {
         leg.wire.discard_queued();
         // All that is left is to cut it where the client can see it: no last chunk, no clean end.

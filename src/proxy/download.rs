@@ -4,6 +4,7 @@ use super::client::Client;
 use super::error::Error;
 use super::origin::{Origin, Part};
 use crate::http1::Frame;
+use crate::websocket::Deflate;
 use std::task::{Context, Poll, ready};
 
 /// Bytes queued for the client beyond which the origin is not read.
@@ -19,6 +20,8 @@ pub(super) struct Download {
     pub(super) status: Option<u16>,
     /// Bytes of the answer's body.
     pub(super) received: u64,
+    /// The connection is a WebSocket now; what was agreed on.
+    pub(super) switched: Option<Option<Deflate>>,
     is_ended: bool,
 }
 
@@ -67,6 +70,12 @@ impl Download {
             Some(Part::Head(head, framing)) => {
                 self.status = Some(head.status);
                 client.answer(&head, framing);
+            }
+            Some(Part::Switched(head, deflate)) => {
+                self.status = Some(head.status);
+                self.switched = Some(deflate);
+                client.switch(&head);
+                self.is_ended = true;
             }
             Some(Part::Body(Frame::Data(data))) => {
                 self.received += data.len() as u64;

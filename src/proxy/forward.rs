@@ -8,13 +8,16 @@ use super::identify::Identity;
 use super::interrupt::{Cause, Interrupt};
 use super::origin::Origin;
 use super::upload::Upload;
-use super::{Limits, Shared, gate};
+use super::{Limits, Shared, gate, websocket};
 use crate::flow::{Phase, Recorder};
 use crate::http1::{Framing, RequestHead, Version};
 use crate::net::{Scheme, Target};
 use crate::policy::Permit;
+use crate::reason::{Denial, Reason};
 use crate::session::SessionId;
 use crate::upstream::{self, Upstream};
+use crate::websocket::{Deflate, Handshake};
+use crate::wire::Wire;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -36,6 +39,14 @@ pub(super) struct Admitted {
     pub(super) framing: Framing,
     pub(super) asks: Asks,
     pub(super) identity: Identity,
+    /// The request asks for a WebSocket.
+    pub(super) handshake: Option<Handshake>,
+}
+
+/// A connection to an origin that is a WebSocket now; the 101 is queued for the client.
+pub(super) struct Switched {
+    pub(super) origin: Wire,
+    pub(super) deflate: Option<Deflate>,
 }
 
 /// Sends the request up and its answer down, all but the last flush of the answer.
@@ -45,7 +56,7 @@ pub(super) async fn forward(
     interrupt: &mut Interrupt,
     recorder: &mut Recorder,
     admitted: &Admitted,
-) -> Result<(), Error> {
+) -> Result<Option<Switched>, Error> {
     let mut exchange = Exchange {
         upload: Upload::new(admitted),
         download: Download::default(),
@@ -67,12 +78,14 @@ async fn send(
     recorder: &mut Recorder,
     admitted: &Admitted,
     exchange: &mut Exchange,
-) -> Result<(), Error> {
+) -> Result<Option<Switched>, Error> {
     if !exchange.awaits_continue {
         look_ahead(client, interrupt, &mut exchange.upload).await?;
     }
     loop {
-        let Reached { upstream, is_reused } = reach(shared, client.version(), interrupt, recorder, admitted).await?;
+        // A WebSocket takes a connection for itself, whatever it came in.
+        let version = if admitted.handshake.is_some() { Version::Http11 } else { client.version() };
+        let Reached { upstream, is_reused } = reach(shared, version, interrupt, recorder, admitted).await?;
         let Upstream { link, address, tls } = upstream;
         let mut origin = Origin::new(link, admitted.target.method.clone());
         let up = origin.request(admitted)?;
@@ -83,14 +96,30 @@ async fn send(
             }
             Err(error) => return Err(error),
             Ok(()) => {
+                if let Some(deflate) = exchange.download.switched {
+                    refuse_early_frames(client).await?;
+                    return Ok(origin.into_switched().map(|origin| Switched { origin, deflate }));
+                }
                 let idle = origin.into_idle().filter(|_| exchange.upload.is_written());
                 if let Some(link) = idle {
                     let upstream = Upstream { link, address, tls };
                     shared.pool.put(&admitted.identity.live.session.id, &admitted.permit, upstream);
                 }
-                return Ok(());
+                return Ok(None);
             }
         }
+    }
+}
+
+/// Frames may not be sent before the 101 is seen (RFC 6455 §4.1), and it has not been sent.
+async fn refuse_early_frames(client: &mut Client<'_>) -> Result<(), Error> {
+    let closed = poll_fn(|cx| Poll::Ready(client.poll_closed(cx, 1))).await;
+    if client.is_ahead() {
+        return Err(Denial::new(Reason::BadWebSocket).because(websocket::EARLY).into());
+    }
+    match closed {
+        Poll::Pending => Ok(()),
+        Poll::Ready(closed) => closed.and(Err(Error::ClientGone(None))),
     }
 }
 
@@ -161,9 +190,9 @@ async fn dial_once(
     version: Version,
     recorder: &mut Recorder,
 ) -> Result<Upstream, Error> {
-    let vetted = gate::resolve(shared, permit, recorder).await?;
+    let route = gate::resolve(shared, permit, recorder).await?;
     let patience = shared.limits.connect_timeout;
-    let (socket, address) = upstream::connect(&vetted, patience).await.map_err(Error::Connect)?;
+    let (socket, address) = shared.dialler.connect(&route, patience).await.map_err(Error::Connect)?;
     recorder.upstream(address);
     recorder.mark(Phase::Connect);
     let secured = shared.pool.secure(session, permit, version, socket, address, patience).await;

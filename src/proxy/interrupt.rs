@@ -96,6 +96,11 @@ impl Interrupt {
         Poll::Pending
     }
 
+    /// Like [`poll`](Interrupt::poll) for what a drain ends too.
+    pub(super) fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Cause> {
+        if self.draining.poll(cx) { Poll::Ready(Cause::Draining) } else { self.poll(cx) }
+    }
+
     /// Waits for `work`, or for what ends it.
     pub(super) async fn during<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Cause> {
         let mut work = pin!(work);
@@ -111,8 +116,7 @@ impl Interrupt {
         let mut work = pin!(work);
         poll_fn(|cx| match work.as_mut().poll(cx) {
             Poll::Ready(done) => Poll::Ready(Ok(done)),
-            Poll::Pending if self.draining.poll(cx) => Poll::Ready(Err(Cause::Draining)),
-            Poll::Pending => self.poll(cx).map(Err),
+            Poll::Pending => self.poll_idle(cx).map(Err),
         })
         .await
     }

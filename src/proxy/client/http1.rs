@@ -86,6 +86,15 @@ impl<'a> Http1Client<'a> {
         self.write_head(head, self.framing);
     }
 
+    pub(super) fn switch(&mut self, head: &ResponseHead) {
+        self.answer_from = Some(self.wire.written() + self.wire.queued() as u64);
+        self.write_head(head, Framing::None);
+    }
+
+    pub(super) fn is_ahead(&self) -> bool {
+        !self.wire.input.is_empty()
+    }
+
     pub(super) fn queue(&mut self, data: Bytes) {
         if self.framing == Framing::Chunked {
             encode::chunk_start(self.wire.head_buffer(), data.len());
@@ -124,6 +133,9 @@ impl<'a> Http1Client<'a> {
                 out.extend_from_slice(b"Content-Length: 0\r\n");
             }
             _ => {}
+        }
+        if head.status == 101 {
+            out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
         }
         if self.close && head.status >= 200 {
             out.extend_from_slice(b"Connection: close\r\n");

@@ -11,6 +11,7 @@ use crate::wire::Multiplexed;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
+use http::header::SEC_WEBSOCKET_ACCEPT;
 use http::{HeaderMap, Response, StatusCode};
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -32,9 +33,9 @@ impl Http2Client {
         Self { respond, body, head: None, is_answered: false, answer: Outgoing::default() }
     }
 
-    /// Tells the client that its tunnel stands; gives the bytes that come through it.
+    /// Tells the client that its tunnel stands, or its WebSocket; gives the bytes that come through it.
     pub(in crate::proxy) fn into_tunnel(mut self) -> Result<Multiplexed, h2::Error> {
-        let outgoing = self.respond.send_response(Response::new(()), false)?;
+        let outgoing = self.respond.send_response(self.head.take().unwrap_or_default(), false)?;
         Ok(Multiplexed::new(self.body.into_stream(), outgoing))
     }
 
@@ -72,6 +73,14 @@ impl Http2Client {
 
     pub(super) fn answer(&mut self, head: &ResponseHead, _: Framing) {
         self.head = Some(response(head));
+    }
+
+    /// What is a 101 in HTTP/1.1 is a 200 here, and proves nothing with a key (RFC 8441 §5).
+    pub(super) fn switch(&mut self, head: &ResponseHead) {
+        let mut response = response(head);
+        *response.status_mut() = StatusCode::OK;
+        response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
+        self.head = Some(response);
     }
 
     pub(super) fn queue(&mut self, data: Bytes) {

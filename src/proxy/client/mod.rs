@@ -67,6 +67,16 @@ impl Client<'_> {
         each!(self, inner => inner.answer(head, framing))
     }
 
+    /// Queues the head of an answer that makes a WebSocket of the connection, or of the stream.
+    pub(super) fn switch(&mut self, head: &ResponseHead) {
+        each!(self, inner => inner.switch(head))
+    }
+
+    /// Whether it has sent more than its request.
+    pub(super) fn is_ahead(&self) -> bool {
+        matches!(self, Client::Http1(inner) if inner.is_ahead())
+    }
+
     /// Queues a piece of the answer's body.
     pub(super) fn queue(&mut self, data: Bytes) {
         each!(self, inner => inner.queue(data))

@@ -1,10 +1,11 @@
 //! An origin on an HTTP/1 connection.
 
 use super::{HEAD, Part, host_value, passed, takes_trailers};
-use crate::http1::{BodyReader, Fields, Frame, Framing, HeadScan, ResponseHead, encode, response_framing};
+use crate::http1::{BodyReader, Field, Fields, Frame, Framing, HeadScan, ResponseHead, encode, response_framing};
 use crate::proxy::error::Error;
 use crate::proxy::forward::Admitted;
 use crate::proxy::headers::{closes, passes_as_trailer};
+use crate::websocket::Handshake;
 use crate::wire::Wire;
 use bytes::Bytes;
 use http::Method;
@@ -18,6 +19,8 @@ pub(in crate::proxy) struct Http1Origin {
     /// How the request's body is framed, and whether all of it was queued.
     framing: Framing,
     is_sent: bool,
+    /// The request asks for a WebSocket.
+    handshake: Option<Handshake>,
     state: State,
     /// Whether the origin keeps its connection open after this answer.
     persists: bool,
@@ -34,12 +37,12 @@ enum State {
 impl Http1Origin {
     pub(super) fn new(wire: Wire, method: Method) -> Self {
         let state = State::Head(HeadScan::default());
-        Self { wire, method, framing: Framing::None, is_sent: false, state, persists: false }
+        Self { wire, method, framing: Framing::None, is_sent: false, handshake: None, state, persists: false }
     }
 
     /// The request as it goes up: origin form, one `Host`, one framing, nothing that was for this hop.
     pub(super) fn request(&mut self, admitted: &Admitted) -> Result<usize, Error> {
-        let Admitted { target, framing, .. } = admitted;
+        let Admitted { target, framing, handshake, .. } = admitted;
         let out = self.wire.head_buffer();
         encode::request_line(out, target.method.as_str(), target.path.sent());
         out.extend_from_slice(b"Host: ");
@@ -48,6 +51,13 @@ impl Http1Origin {
         passed(admitted).for_each(|field| encode::field(out, field));
         if takes_trailers(admitted) {
             out.extend_from_slice(b"TE: trailers\r\n");
+        }
+        if let Some(handshake) = handshake {
+            out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
+            if let Some(offers) = handshake.extensions() {
+                encode::field(out, Field { name: b"Sec-WebSocket-Extensions", value: offers.as_bytes() });
+            }
+            self.handshake = Some(handshake.clone());
         }
         if *framing == Framing::Chunked {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
@@ -107,7 +117,7 @@ impl Http1Origin {
         let head = ResponseHead::take(&mut self.wire.input, length, &HEAD).map_err(|error| bad(&error))?;
         let framing = response_framing(&head, &self.method).map_err(|error| bad(&error))?;
         match head.status {
-            101 => Err(Error::BadResponse("the origin switches protocols unasked".to_owned())),
+            101 => self.switch(head).map(Some),
             100..=199 => {
                 self.state = State::Head(HeadScan::default());
                 Ok(Some(Part::Interim(head)))
@@ -118,6 +128,16 @@ impl Http1Origin {
                 Ok(Some(Part::Head(head, framing)))
             }
         }
+    }
+
+    /// A 101 that fits what was asked for; any other is none (T13).
+    fn switch(&mut self, head: ResponseHead) -> Result<Part, Error> {
+        let Some(handshake) = &self.handshake else {
+            return Err(Error::BadResponse("the origin switches protocols unasked".to_owned()));
+        };
+        let deflate = handshake.check_answer(&head.fields).map_err(Error::UpstreamHandshake)?;
+        self.state = State::Ended;
+        Ok(Part::Switched(head, deflate))
     }
 
     /// An origin that closes ends a body that ends so, and cuts everything else.
@@ -141,10 +161,14 @@ impl Http1Origin {
         matches!(self.state, State::Head(_)) && self.wire.input.is_empty()
     }
 
-    /// Only where nothing is left of this request, on either way.
+    pub(super) fn into_switched(self) -> Wire {
+        self.wire
+    }
+
+    /// Only where nothing is left of this request, on either way. Who overlooks an upgrade may have done half of it.
     pub(super) fn into_idle(self) -> Option<Wire> {
         let whole = self.is_sent && self.wire.queued() == 0 && self.wire.input.is_empty();
-        (whole && self.persists && matches!(self.state, State::Ended)).then_some(self.wire)
+        (whole && self.persists && self.handshake.is_none() && matches!(self.state, State::Ended)).then_some(self.wire)
     }
 }
 

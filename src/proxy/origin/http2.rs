@@ -45,6 +45,10 @@ impl Http2Origin {
     }
 
     pub(super) fn request(&mut self, admitted: &Admitted) -> Result<usize, Error> {
+        if admitted.handshake.is_some() {
+            let what = "the origin speaks HTTP/2 only, and a WebSocket over it is not supported";
+            return Err(Denial::new(Reason::BadUpstreamResponse).because(what).into());
+        }
         let target = &admitted.target;
         let authority = host_value(&target.authority, target.scheme);
         // An `OPTIONS *` has the path `*` (RFC 9113 §8.3.1), which a URI can't say with an authority.

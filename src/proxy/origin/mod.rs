@@ -14,6 +14,8 @@ use super::headers::Nominated;
 use crate::http1::{Field, Fields, Frame, Framing, HeadLimits, ResponseHead};
 use crate::net::{Authority, Host, Scheme};
 use crate::upstream::Link;
+use crate::websocket::Deflate;
+use crate::wire::Wire;
 use bytes::Bytes;
 use http::Method;
 use std::io;
@@ -36,6 +38,8 @@ pub(super) enum Part {
     Interim(ResponseHead),
     /// The final answer's head, and how its body comes.
     Head(ResponseHead, Framing),
+    /// The head of a 101 that was asked for, and what it agrees on.
+    Switched(ResponseHead, Option<Deflate>),
     /// Of its body, or its end.
     Body(Frame),
 }
@@ -94,6 +98,14 @@ impl Origin {
         each!(self, inner => inner.is_untouched())
     }
 
+    /// The connection that has become a WebSocket, with what was read of it.
+    pub(super) fn into_switched(self) -> Option<Wire> {
+        match self {
+            Origin::Http1(inner) => Some(inner.into_switched()),
+            Origin::Http2(_) => None,
+        }
+    }
+
     /// The connection for the next request, where it serves one request at a time and stays open.
     pub(super) fn into_idle(self) -> Option<Link> {
         match self {
@@ -108,7 +120,9 @@ fn passed(admitted: &Admitted) -> impl Iterator<Item = Field<'_>> {
     let fields = &admitted.head.fields;
     let nominated = Nominated::of(fields);
     fields.iter().filter(move |field| {
-        let ours = field.is("host") || nominated.is_for_this_hop(*field);
+        // What is passed on of it can be looked into; that is written anew.
+        let rewritten = admitted.handshake.is_some() && field.is("sec-websocket-extensions");
+        let ours = field.is("host") || rewritten || nominated.is_for_this_hop(*field);
         !ours && (admitted.asks.expects_continue || !field.is("expect"))
     })
 }

@@ -2,11 +2,11 @@
 
 use super::{Carrier, Place};
 use crate::flow::{Mode, Recorder};
-use crate::http1::{RequestHead, stream_framing};
+use crate::http1::{Fields, RequestHead, stream_framing};
 use crate::net::{Authority, HostFields, Target, TargetError};
 use crate::proxy::client::{Client, Http2Client};
 use crate::proxy::error::Error;
-use crate::proxy::forward::{Admitted, forward};
+use crate::proxy::forward::{Admitted, Switched, forward};
 use crate::proxy::headers::{check_request, host_fields};
 use crate::proxy::identify::Identity;
 use crate::proxy::interrupt::Interrupt;
@@ -14,18 +14,24 @@ use crate::proxy::leg::Leg;
 use crate::proxy::refusal::{self, Answer};
 use crate::proxy::translate::fields_of;
 use crate::proxy::tunnel::{self, Opened};
-use crate::proxy::{Shared, connection, gate};
+use crate::proxy::websocket::{self, Agreed, Ends};
+use crate::proxy::{Limits, Shared, connection, gate};
 use crate::reason::{Denial, Reason};
+use crate::websocket::Handshake;
 use crate::wire::{Stream, Wire};
 use bytes::Bytes;
+use data_encoding::BASE64;
 use h2::RecvStream;
+use h2::ext::Protocol;
 use h2::server::SendResponse;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri};
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
+use tokio::time::timeout;
 
 /// A request under way.
 struct Asked {
@@ -37,6 +43,16 @@ struct Asked {
     /// What is known of it when it is refused.
     identity: Option<Identity>,
     authority: Option<Authority>,
+}
+
+/// What a request came to.
+enum Done {
+    /// Its answer is queued.
+    Answered,
+    /// It was a CONNECT, and is admitted.
+    Tunnel(Box<Opened>),
+    /// The origin has switched to WebSocket.
+    WebSocket(Box<Switched>, Box<Admitted>),
 }
 
 /// Serves one request to its end: steps 2 to 9, its record, and the last of its answer.
@@ -57,12 +73,15 @@ pub(super) async fn serve(
     };
     let mut asked = Asked { parts, is_bodyless, interrupt, recorder, identity: None, authority: None };
     match handle(&shared, &carrier, &mut asked, &mut client).await {
-        Ok(None) => {
+        Ok(Done::Answered) => {
             if shared.finish(asked.recorder).await.is_err() {
                 unrecorded(&mut client);
             }
         }
-        Ok(Some(opened)) => return enter(&shared, &carrier, asked, client, opened).await,
+        Ok(Done::Tunnel(opened)) => return enter(&shared, &carrier, asked, client, *opened).await,
+        Ok(Done::WebSocket(switched, admitted)) => {
+            return Box::pin(serve_websocket(&shared, asked, client, *switched, &admitted)).await;
+        }
         Err(error) => {
             interrupt = refuse(&mut client, asked, &error).await;
             return flush(&shared, &mut client, &mut interrupt).await;
@@ -83,13 +102,13 @@ async fn flush(shared: &Shared, client: &mut Http2Client, interrupt: &mut Interr
     }
 }
 
-/// Steps 2 to 9, all but the last flush of the answer; a CONNECT gives its tunnel.
+/// Steps 2 to 9, all but the last flush of the answer; a CONNECT gives its tunnel, or its WebSocket.
 async fn handle(
     shared: &Shared,
     carrier: &Carrier,
     asked: &mut Asked,
     client: &mut Http2Client,
-) -> Result<Option<Opened>, Error> {
+) -> Result<Done, Error> {
     let limits = &shared.limits.head;
     let fields = fields_of(&asked.parts.headers, limits.fields).map_err(|error| Error::Head(error.into()))?;
     let identity = match &carrier.place {
@@ -106,14 +125,28 @@ async fn handle(
     asked.recorder.session(identity.info.clone());
     asked.interrupt.watch_session(&identity.live.ended);
     asked.identity = Some(identity.clone());
-    if asked.parts.method == Method::CONNECT {
-        return connect(shared, carrier, asked, identity).await.map(Some);
+    let protocol = asked.parts.extensions.get::<Protocol>();
+    if asked.parts.method == Method::CONNECT && protocol.is_none() {
+        return connect(shared, carrier, asked, identity).await.map(|opened| Done::Tunnel(Box::new(opened)));
     }
+    let is_websocket = match protocol.map(Protocol::as_str) {
+        None => false,
+        Some("websocket") => true,
+        Some(_) => return Err(Reason::UpgradeNotAllowed.into()),
+    };
     let path = asked.parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
     let path = Bytes::copy_from_slice(path.as_bytes());
-    let head = RequestHead::assemble(asked.parts.method.clone(), path, fields, limits).map_err(Error::Head)?;
-    let framing = stream_framing(&head.fields, asked.is_bodyless).map_err(Error::Framing)?;
+    let (method, fields) = if is_websocket { websocket_get(&fields)? } else { (asked.parts.method.clone(), fields) };
+    let head = RequestHead::assemble(method, path, fields, limits).map_err(Error::Head)?;
+    let handshake = is_websocket.then(|| Handshake::of_request(&head.fields).map_err(Error::Handshake)).transpose()?;
+    // A WebSocket's frames are no body.
+    let ended = asked.is_bodyless || is_websocket;
+    let framing = stream_framing(&head.fields, ended).map_err(Error::Framing)?;
     let asks = check_request(&head.fields, head.version)?;
+    if asks.websocket {
+        // HTTP/2 has no upgrades (RFC 9113 §8.6).
+        return Err(Reason::UpgradeNotAllowed.into());
+    }
     let target = target(&head, &asked.parts.uri, &carrier.place).map_err(Error::Target)?;
     asked.authority = Some(target.authority.clone());
     match carrier.place {
@@ -124,9 +157,53 @@ async fn handle(
         }
     }
     let permit = gate::admit(&identity, &target, &head.fields, &mut asked.recorder)?;
-    let admitted = Admitted { head, target, permit, framing, asks, identity };
-    forward(shared, &mut Client::Http2(client), &mut asked.interrupt, &mut asked.recorder, &admitted).await?;
-    Ok(None)
+    let admitted = Admitted { head, target, permit, framing, asks, identity, handshake };
+    let mut client = Client::Http2(client);
+    Ok(match forward(shared, &mut client, &mut asked.interrupt, &mut asked.recorder, &admitted).await? {
+        Some(switched) => Done::WebSocket(Box::new(switched), Box::new(admitted)),
+        None => Done::Answered,
+    })
+}
+
+/// An extended CONNECT for a WebSocket (RFC 8441 §5) as the GET that it stands for; the key that it goes without is
+/// ours, for an origin on HTTP/1.1.
+fn websocket_get(fields: &Fields) -> Result<(Method, Fields), Error> {
+    let mut nonce = [0; 16];
+    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Reason::InternalError)?;
+    let key = BASE64.encode(&nonce);
+    let others = fields.iter().filter(|field| !field.is("sec-websocket-key")).map(|field| (field.name, field.value));
+    let with_key = Fields::collect(others.chain([(&b"sec-websocket-key"[..], key.as_bytes())]), usize::MAX);
+    Ok((Method::GET, with_key.map_err(|error| Error::Head(error.into()))?))
+}
+
+/// Serves a stream that has become a WebSocket, to its end.
+async fn serve_websocket(shared: &Shared, asked: Asked, client: Http2Client, switched: Switched, admitted: &Admitted) {
+    let Asked { mut interrupt, mut recorder, .. } = asked;
+    let Switched { mut origin, deflate } = switched;
+    let stream = match client.into_tunnel() {
+        Ok(stream) => Stream::Multiplexed(Box::new(stream)),
+        Err(error) => {
+            recorder.denied(&Error::ClientGone(Some(io::Error::other(error))).denial());
+            return recorder.finish();
+        }
+    };
+    recorder.mode(Mode::Websocket);
+    let mut down = Wire::new(stream);
+    let ends = Ends { down: &mut down, up: &mut origin };
+    let agreed = Agreed { target: &admitted.target, identity: admitted.identity.clone(), deflate };
+    let recorded = match websocket::relay(shared, &mut interrupt, ends, agreed, &mut recorder).await {
+        Ok(()) => shared.finish(recorder).await,
+        Err(error) => refusal::record(recorder, &error, true).await,
+    };
+    if recorded.is_err() {
+        down.discard_queued();
+    }
+    // A client that doesn't take its close frame has nothing else coming.
+    let _ = timeout(Limits::LINGER, async {
+        down.flush().await?;
+        down.shutdown().await
+    })
+    .await;
 }
 
 /// Steps 4 to 7 for a CONNECT, all before its 200.
@@ -150,7 +227,7 @@ async fn enter(shared: &Arc<Shared>, carrier: &Carrier, asked: Asked, client: Ht
     let stream = match client.into_tunnel() {
         Ok(stream) => Stream::Multiplexed(Box::new(stream)),
         Err(error) => {
-            recorder.denied(&Error::ClientGone(Some(std::io::Error::other(error))).denial());
+            recorder.denied(&Error::ClientGone(Some(io::Error::other(error))).denial());
             return recorder.finish();
         }
     };

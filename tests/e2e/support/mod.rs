@@ -12,6 +12,7 @@ pub mod nameserver;
 pub mod origin;
 pub mod secrets;
 pub mod setup;
+pub mod websocket;
 pub mod world;
 
 pub use agent::{Agent, Hello, Tls};
