@@ -12,7 +12,7 @@ use tokio_rustls::TlsConnector;
 const HOST: &str = "over.exeat.test";
 
 fn world(origin: &Origin) -> World {
-    World::start(Setup::new().origin(HOST, origin).session("other", "agent").listen("tls: \"127.0.0.1:0\""))
+    World::start(Setup::new().origin(HOST, origin).session("other", "agent").listen("tls: {address: \"127.0.0.1:0\"}"))
 }
 
 fn credentials(world: &World, session: &str) -> String {
@@ -92,7 +92,7 @@ fn a_tunnel_in_a_stream_is_relayed_both_ways_and_ends_with_its_session() {
         Ok(())
     });
     let rule = r#"host: "over.exeat.test", tls: tunnel, protocols: [any]"#;
-    let setup = Setup::allowing(&[rule]).origin(HOST, &origin).listen("tls: \"127.0.0.1:0\"");
+    let setup = Setup::allowing(&[rule]).origin(HOST, &origin).listen("tls: {address: \"127.0.0.1:0\"}");
     let world = World::start(setup);
     let minted = world.session("agent", "1h");
     let agent = Http2Agent::to_gateway(&world);
