@@ -31,6 +31,8 @@ mod evasion;
 mod forward;
 /// Streams inside an opened tunnel, and origins that speak HTTP/2.
 mod http2;
+/// The same on the TLS listener.
+mod http2_listener;
 /// Who asks: credentials, sessions, their end.
 mod identity;
 /// TLS opened with a minted leaf.
