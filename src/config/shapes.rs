@@ -274,6 +274,8 @@ pub(super) struct SecretsShape {
     pub(super) rules: Option<Named<Placed<SwitchWord>>>,
     /// Hosts that are treated in their own way; of several that match, the narrowest decides.
     pub(super) hosts: Option<Vec<Placed<SecretsHostShape>>>,
+    /// Rules of your own: files like those of config/secrets, folders of them, or `folder/*.yaml`.
+    pub(super) catalogue: Option<Vec<Placed<String>>>,
     /// More places where a credential belongs.
     pub(super) permit: Option<Vec<Placed<PermitShape>>>,
     /// Values that are matched exactly, in every encoding: `env:NAME`, `file:PATH`.
