@@ -2,7 +2,7 @@
 
 use super::finding::Severity;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 include!(concat!(env!("OUT_DIR"), "/catalogue.rs"));
 /// The same files as one JSON list, without what only people and tests read.
@@ -32,6 +32,14 @@ pub enum CatalogueError {
     #[error("{file}: the rule id `{id}` is taken")]
     DoubleId {
         /// The second file's name.
+        file: String,
+        /// The id.
+        id: String,
+    },
+    /// A rule that would take the place of one that is not there.
+    #[error("{file}: there is no rule `{id}` to override")]
+    NothingToOverride {
+        /// The file's name.
         file: String,
         /// The id.
         id: String,
@@ -78,6 +86,12 @@ pub struct RuleSpec {
     /// The file's provider.
     #[serde(skip_deserializing)]
     pub provider: String,
+    /// The file that it was added from; none for a built-in one.
+    #[serde(skip)]
+    pub file: Option<String>,
+    /// It takes the place of the rule that has its id.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overrides: bool,
     /// What people call it.
     pub name: String,
     /// The group it is switched with.
@@ -197,10 +211,9 @@ impl Catalogue {
     pub fn builtin() -> Result<Self, CatalogueError> {
         let files: Vec<File> = serde_json::from_str(BARE).map_err(CatalogueError::Compiled)?;
         let mut catalogue = Self::default();
-        let mut seen = HashSet::new();
-        for file in files {
-            let name = file.provider.clone();
-            catalogue.take(&name, file, &mut seen)?;
+        let mut seen = HashMap::new();
+        for ((name, _), file) in FILES.iter().zip(files) {
+            catalogue.take(name, file, &mut seen)?;
         }
         Ok(catalogue)
     }
@@ -208,26 +221,33 @@ impl Catalogue {
     /// The same with references and examples, as the files are written.
     pub fn annotated() -> Result<Self, CatalogueError> {
         let mut catalogue = Self::default();
-        let mut seen = HashSet::new();
+        let mut seen = HashMap::new();
         for (name, text) in FILES {
             catalogue.take(name, File::parse(name, text)?, &mut seen)?;
         }
         Ok(catalogue)
     }
 
-    /// Adds the rules of one file: the user's own, beside the built-in ones.
+    /// Adds the rules of one file: the user's own, beside the built-in ones or in their place.
     pub fn add(&mut self, file: &str, text: &str) -> Result<(), CatalogueError> {
-        let mut seen = self.rules.iter().map(|rule| rule.id.clone()).collect();
+        let mut seen = self.rules.iter().map(|rule| rule.id.clone()).zip(0..).collect();
         self.take(file, File::parse(file, text)?, &mut seen)
     }
 
-    fn take(&mut self, name: &str, file: File, seen: &mut HashSet<String>) -> Result<(), CatalogueError> {
+    fn take(&mut self, name: &str, file: File, seen: &mut HashMap<String, usize>) -> Result<(), CatalogueError> {
         for mut rule in file.rules {
-            if !seen.insert(rule.id.clone()) {
-                return Err(CatalogueError::DoubleId { file: name.to_owned(), id: rule.id });
-            }
             rule.provider.clone_from(&file.provider);
-            self.rules.push(rule);
+            rule.file = Some(name.to_owned());
+            let (file, id) = (name.to_owned(), rule.id.clone());
+            match (seen.get(&id).and_then(|at| self.rules.get_mut(*at)), rule.overrides) {
+                (Some(other), true) if other.file != rule.file => *other = rule,
+                (Some(_), _) => return Err(CatalogueError::DoubleId { file, id }),
+                (None, true) => return Err(CatalogueError::NothingToOverride { file, id }),
+                (None, false) => {
+                    seen.insert(id, self.rules.len());
+                    self.rules.push(rule);
+                }
+            }
         }
         Ok(())
     }
