@@ -261,9 +261,10 @@ impl Loose {
         }
         let raw = before.get(before.len().saturating_sub(NEAR)..).unwrap_or(before);
         let window = fold_context(raw);
-        // Words begin where letters begin, or a capital does.
-        let begins = |at: usize| match (at.checked_sub(1).and_then(|at| raw.get(at)), raw.get(at)) {
-            (Some(last), Some(byte)) => !last.is_ascii_alphabetic() || !byte.is_ascii_lowercase(),
+        // Words begin where letters begin, or a capital does; the letter of an escape (`\n`) is none of theirs.
+        let begins = |at: usize| match (raw.get(..at).unwrap_or_default(), raw.get(at)) {
+            ([.., b'\\', b'n' | b'r' | b't'], _) => true,
+            ([.., last], Some(byte)) => !last.is_ascii_alphabetic() || !byte.is_ascii_lowercase(),
             _ => true,
         };
         for (at, head) in window.windows(3).enumerate().filter(|(at, _)| begins(*at)) {
@@ -290,6 +291,8 @@ fn is_assigned(before: &[u8]) -> bool {
     let gap = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b' ' | b'\\' | b'\t');
     match before.iter().rposition(|byte| !gap(byte)).and_then(|at| before.get(..=at)) {
         Some([.., b'=' | b':' | b'>']) => true,
+        // An entry of a protobuf map: the tag of its value, and the length.
+        Some([.., 0x12, _]) => true,
         // An option of a command, or an authorization scheme.
         Some([.., byte]) => byte.is_ascii_lowercase() && before.last() == Some(&b' '),
         _ => false,

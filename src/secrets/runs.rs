@@ -2,6 +2,7 @@
 
 use super::decode::{base32, base64, hex};
 use super::loose::Makeup;
+use super::rule::is_protobuf_field;
 use super::shape::{ByteSet, Outcome};
 use super::stream::{AFTER, BEFORE, DEEPEST, Origin, Scan, Stream, is_separator};
 use std::ops::Range;
@@ -303,10 +304,14 @@ impl Stream {
         let text = self.buffer.get(run.start..run.end.min(until)).unwrap_or_default();
         let inner = memchr::memchr3_iter(b'/', b'+', b'-', text).map(|at| run.start + at + 1);
         let inner: Vec<usize> = inner.filter(|&at| scan.scanner.starts.may_be(self.head(at))).collect();
-        // The letter of an escaped line break stands before the token, and looks like a part of it.
-        let escaped = run.start > 0 && self.buffer.get(run.start - 1) == Some(&b'\\');
+        // The letter of an escaped line break stands before the token, and looks like a part of it; so may the length
+        // of a protobuf string.
+        let lead = self.buffer.get(run.start.saturating_sub(1)..=run.start).unwrap_or_default();
+        let escaped = run.start > 0 && lead.first() == Some(&b'\\');
+        let sized = |size: u8| usize::from(size) >= run.end - run.start - 1 && is_protobuf_field(lead, size.into());
         let first = (!inside).then_some(run.start);
-        let second = (!inside && escaped).then_some(run.start + 1);
+        let follows = !inside && (escaped || lead.last().is_some_and(|size| sized(*size)));
+        let second = follows.then_some(run.start + 1);
         for start in first.into_iter().chain(second).chain(inner) {
             if self.covers(self.base + start as u64) {
                 continue;
