@@ -6,7 +6,7 @@ use crate::control::{self, Control, OperatorKey};
 use crate::dns::{OwnListeners, Resolver};
 use crate::flow::{Feed, Journal};
 use crate::policy::Mode;
-use crate::proxy::{self, Rulesets, Shared};
+use crate::proxy::{self, Door, Entrance, Rulesets, Shared, Speaks};
 use crate::secrets::{self, FingerprintKey, Guard, Scanner};
 use crate::session::Ruleset;
 use crate::store::{Embedded, Memory, Sessions, Store};
@@ -39,6 +39,8 @@ pub struct Gateway {
     shared: Arc<Shared>,
     proxy_address: SocketAddr,
     control_address: Option<SocketAddr>,
+    /// The listeners besides these, by name.
+    entrances: Vec<(&'static str, SocketAddr)>,
     ca_certificate: PathBuf,
     ca_bundle: PathBuf,
     connections: TaskTracker,
@@ -69,6 +71,9 @@ pub enum StartError {
     /// The roots that destinations are checked against.
     #[error("the trusted certificates (upstream.trust) can't be used")]
     Trust(#[source] ca::Error),
+    /// The certificates of the gateway itself.
+    #[error("the certificates of listen.tls can't be used")]
+    Tls(#[source] ca::Error),
     /// The store of sessions.
     #[error("the sessions can't be loaded")]
     Store(#[source] crate::store::Error),
@@ -117,23 +122,31 @@ impl Gateway {
         let ca_bundle = config.ca.certificate.with_file_name("ca-bundle.pem");
         ca::write_bundle(&authority, &ca_bundle).map_err(StartError::Ca)?;
         let trust = Trust::load(&config.trust).map_err(StartError::Trust)?;
-        let leaves = Leaves::new(authority).map_err(StartError::Ca)?;
+        let leaves = Leaves::new(authority.clone()).map_err(StartError::Ca)?;
         let store: Arc<dyn Store> = match role {
             Role::Service => Arc::new(Embedded::open(&Embedded::path_in(&config.state)).map_err(StartError::Store)?),
             Role::Command => Arc::new(Memory),
         };
         let sessions = Sessions::open(store, config.sessions).await.map_err(StartError::Store)?;
-        let listener = bind("listen.proxy", config.listen.proxy).await?;
-        let proxy_address = local_address(&listener, config.listen.proxy);
+        let mut entrances = Entrances::default();
+        let proxy_address = entrances.open("proxy", "listen.proxy", config.listen.proxy, Speaks::Http).await?;
+        if let Some(address) = config.listen.socks {
+            entrances.open("socks", "listen.socks", address, Speaks::Socks).await?;
+        }
+        if let Some(tls) = &config.listen.tls {
+            let settings = ca::gateway_config(&tls.settings, &authority).map_err(StartError::Tls)?;
+            entrances.open("tls", "listen.tls", tls.address, Speaks::Tls(settings)).await?;
+        }
         let control = match role {
             Role::Service => Some(bind("listen.control", config.listen.control).await?),
             Role::Command => None,
         };
         let control_address = control.as_ref().map(|listener| local_address(listener, config.listen.control));
-        let own = OwnListeners::new([Some(proxy_address), control_address].into_iter().flatten());
+        let own = OwnListeners::new(entrances.addresses().chain(control_address));
         let resolver = Resolver::new(config.resolver, own).map_err(StartError::Resolver)?;
         let shared = Arc::new(Shared {
             sessions,
+            recognition: config.recognition,
             rulesets: ArcSwap::from_pointee(rulesets),
             resolver,
             pool: Pool::new(trust),
@@ -149,6 +162,7 @@ impl Gateway {
             shared,
             proxy_address,
             control_address,
+            entrances: entrances.names(),
             ca_certificate: config.ca.certificate,
             ca_bundle,
             connections: TaskTracker::new(),
@@ -160,7 +174,9 @@ impl Gateway {
             gateway.serve_control(listener, &config.control_key)?;
         }
         gateway.run_services();
-        gateway.services.spawn(proxy::listen(gateway.shared.clone(), listener, gateway.connections.clone()));
+        for entrance in entrances.open {
+            gateway.services.spawn(proxy::listen(gateway.shared.clone(), entrance, gateway.connections.clone()));
+        }
         Ok(gateway)
     }
 
@@ -174,6 +190,12 @@ impl Gateway {
     #[must_use]
     pub fn control_address(&self) -> Option<SocketAddr> {
         self.control_address
+    }
+
+    /// The other listeners, by name.
+    #[must_use]
+    pub fn entrances(&self) -> &[(&'static str, SocketAddr)] {
+        &self.entrances
     }
 
     /// The sessions, to make and to end them.
@@ -303,6 +325,39 @@ fn fingerprint_key(state: &Path, role: Role) -> Result<FingerprintKey, StartErro
         }
     }
     Ok(FingerprintKey::new(&bytes))
+}
+
+/// The listeners that agents come in by, bound and not yet served.
+#[derive(Default)]
+struct Entrances {
+    open: Vec<Entrance>,
+    named: Vec<(&'static str, SocketAddr)>,
+}
+
+impl Entrances {
+    /// Binds one, and tells where: the system chooses where port 0 was asked for.
+    async fn open(
+        &mut self,
+        name: &'static str,
+        key: &'static str,
+        address: SocketAddr,
+        speaks: Speaks,
+    ) -> Result<SocketAddr, StartError> {
+        let listener = bind(key, address).await?;
+        let address = local_address(&listener, address);
+        self.open.push(Entrance { door: Door::Tcp(listener), speaks });
+        self.named.push((name, address));
+        Ok(address)
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.named.iter().map(|(_, address)| *address)
+    }
+
+    /// All but the proxy, which is told by itself.
+    fn names(&self) -> Vec<(&'static str, SocketAddr)> {
+        self.named.iter().filter(|(name, _)| *name != "proxy").copied().collect()
+    }
 }
 
 async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -86,6 +86,7 @@ reasons! {
     // Who asks
     AuthRequired "proxy_auth_required" 407 "http_request_denied" Denied "No live session showed its token." "Use the proxy URL of a session: http://SESSION:TOKEN@HOST:PORT (exeat session new).";
     SessionEnded "session_ended" 403 "connection_terminated" Denied "The session has expired or was revoked." "Ask the operator for a new session.";
+    KnownSecretsLost "known_secrets_lost" 403 "http_request_denied" Denied "The gateway was restarted and no longer holds the session's known secrets." "A retry will not help. The operator gives them again (exeat session known SESSION --known ...) or makes a new session.";
     QuotaExceeded "quota_exceeded" 429 "connection_limit_reached" Denied "The session has used up its budget." "Wait, then send fewer or smaller requests.";
     TooManyConnections "too_many_connections" 503 "connection_limit_reached" Denied "The gateway holds as many connections as it may." "Try again in a second.";
 
@@ -95,7 +96,8 @@ reasons! {
     DestinationDenied "dest_denied" 403 "http_request_denied" Denied "A deny rule of the session's policy names this request." "A retry will not help: deny wins over every allow.";
     AddressForbidden "dest_address_forbidden" 403 "destination_ip_prohibited" Denied "The name leads to an address inside the network." "A retry will not help. The operator can name the range under the rule's addresses.";
     SelfConnection "self_connection" 403 "destination_ip_prohibited" Denied "The destination is the gateway itself." "The gateway is no destination.";
-    UpgradeNotAllowed "upgrade_not_allowed" 403 "http_upgrade_failed" Denied "The request asks for another protocol on this connection." "Leave out the Upgrade field.";
+    UpgradeNotAllowed "upgrade_not_allowed" 403 "http_upgrade_failed" Denied "The request asks for another protocol on this connection." "WebSocket is all that a connection can become here. Leave out the Upgrade field.";
+    BadWebSocket "bad_websocket" 400 "http_protocol_error" Denied "The WebSocket handshake or its frames are not well-formed." "Speak RFC 6455, version 13; a retry of the same bytes will not help.";
 
     // Tunnels
     TunnelNotTls "tunnel_not_tls" 403 "http_request_denied" Denied "What came through the tunnel is not TLS." "Speak TLS inside CONNECT; plain HTTP goes to the proxy in absolute form.";
@@ -106,6 +108,7 @@ reasons! {
 
     // What is in it
     SecretInRequest "secret_in_request" 403 "http_request_denied" Denied "The request holds something that looks like a credential." "A retry will not help. Remove the credential; it may only go to its own service.";
+    CredentialNotOwn "credential_not_own" 403 "http_request_denied" Denied "The request carries a credential that is not registered for this session." "A retry will not help. Use the session's own credential. The operator can register one: exeat session new --known env:NAME, or secrets.known in the policy.";
     BodyNotInspectable "body_not_inspectable" 403 "http_request_denied" Denied "The request's body can't be looked into." "Send it without a content coding, or with gzip, deflate, br or zstd.";
     InflateLimit "inflate_limit" 413 "http_request_denied" Denied "The request's body grows too much when decoded." "Send it uncompressed.";
     ScannerUnavailable "scanner_unavailable" 503 "proxy_internal_error" Failed "The secret scanner failed, so nothing goes out." "Report it to the operator.";

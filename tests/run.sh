@@ -37,7 +37,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 venv=$PWD/target/test-venv
-python_works() { "$venv/bin/python" -c 'import requests, httpx, pip' 2>/dev/null; }
+python_works() { "$venv/bin/python" -c 'import requests, httpx, h2, grpc, pip, socks, socksio' 2>/dev/null; }
 if ! python_works; then
     if ! python3 -m venv --clear "$venv" >/dev/null 2>&1; then
         as_root=()
@@ -46,10 +46,13 @@ if ! python_works; then
         DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends python3-venv
         python3 -m venv --clear "$venv"
     fi
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check requests httpx
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+        'requests[socks]' 'httpx[http2,socks]' grpcio
     python_works
 fi
 export EXEAT_TEST_PYTHON=$venv/bin/python
+[ -d target/test-node/node_modules/socks-proxy-agent ] ||
+    npm install --silent --no-audit --no-fund --prefix target/test-node socks-proxy-agent
 printf '%s\n' "$(git --version)" "$(curl --version | head -n 1)" "node $(node --version), npm $(npm --version)" \
     "$("$venv/bin/python" --version)" "$(cargo --version)"
 

@@ -62,6 +62,13 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The roots of client certificates can't be used.
+    #[error("the roots of client certificates can't be used")]
+    ClientRoots {
+        /// Why.
+        #[source]
+        source: rustls::server::VerifierBuilderError,
+    },
     /// The certificate does not parse.
     #[error("the certificate in {path} can't be parsed")]
     BadCertificate {

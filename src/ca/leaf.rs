@@ -93,11 +93,7 @@ impl Leaves {
     fn make(&self, host: &Host, alpn_h2: bool, now: Timestamp) -> Result<Kept, Error> {
         self.authority.check_validity(now)?;
         let leaf = mint(&self.authority, &self.key, host, now)?;
-        let left = leaf.not_after - now.as_second();
-        // Close to the CA's own end there is no day to spare.
-        let reserve = RESERVE.min(left / 2);
-        let moment = |seconds| Timestamp::from_second(seconds).map_err(|_| Error::ClockOutOfRange);
-        let (not_before, renew_at) = (moment(leaf.not_before)?, moment(leaf.not_after - reserve)?);
+        let (not_before, renew_at) = (moment(leaf.not_before)?, leaf.renew_at(now)?);
         Ok(Kept { config: Arc::new(self.config(leaf, alpn_h2)?), not_before, renew_at })
     }
 
@@ -120,6 +116,19 @@ impl Leaves {
     }
 }
 
+impl Leaf {
+    /// When a new one is to take its place.
+    pub(super) fn renew_at(&self, now: Timestamp) -> Result<Timestamp, Error> {
+        // Close to the CA's own end there is no day to spare.
+        let reserve = RESERVE.min((self.not_after - now.as_second()) / 2);
+        moment(self.not_after - reserve)
+    }
+}
+
+fn moment(seconds: i64) -> Result<Timestamp, Error> {
+    Timestamp::from_second(seconds).map_err(|_| Error::ClockOutOfRange)
+}
+
 /// Signs a certificate for exactly one host.
 pub(super) fn mint(
     authority: &CertificateAuthority,
@@ -127,9 +136,19 @@ pub(super) fn mint(
     host: &Host,
     now: Timestamp,
 ) -> Result<Leaf, Error> {
+    mint_for(authority, key, std::slice::from_ref(host), now)
+}
+
+/// Signs a certificate for exactly these hosts.
+pub(super) fn mint_for(
+    authority: &CertificateAuthority,
+    key: &KeyPair,
+    hosts: &[Host],
+    now: Timestamp,
+) -> Result<Leaf, Error> {
     let not_before = (now.as_second() - BACKDATE).max(authority.not_before().as_second());
     let not_after = (now.as_second() + LIFETIME).min(authority.not_after().as_second());
-    let mut params = CertificateParams::new(vec![host.to_string()])?;
+    let mut params = CertificateParams::new(hosts.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     params.not_before = date(not_before)?;
     params.not_after = date(not_after)?;
     // The name stands in the SAN, which an empty subject makes critical (RFC 5280 §4.1.2.6); a common

@@ -9,6 +9,7 @@ mod bundle;
 mod create;
 mod error;
 mod files;
+mod gateway;
 mod leaf;
 mod trust;
 
@@ -18,6 +19,7 @@ mod tests;
 pub use authority::{CertificateAuthority, Settings};
 pub use bundle::{bundle, write_bundle};
 pub use error::Error;
+pub use gateway::{GatewaySettings, Shows, certificate_names, gateway_config};
 pub use leaf::Leaves;
 pub use trust::{Trust, TrustRoot, TrustSettings};
 

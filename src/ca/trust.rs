@@ -100,7 +100,7 @@ fn add_system(roots: &mut RootCertStore) -> Result<(), Error> {
     Ok(())
 }
 
-fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), Error> {
+pub(super) fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), Error> {
     let pem = std::fs::read(path).map_err(Error::read(path))?;
     let before = roots.len();
     for certificate in CertificateDer::pem_slice_iter(&pem) {

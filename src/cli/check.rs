@@ -80,16 +80,26 @@ fn summary(config: &Config) -> serde_json::Value {
     json!({
         "ok": true,
         "warnings": config.warnings,
-        "listen": { "proxy": config.listen.proxy.to_string(), "control": config.listen.control.to_string() },
+        "listen": listeners(config),
         "policies": policies,
         "sessions": config.sessions.iter().map(|session| session.id.as_str()).collect::<Vec<_>>(),
     })
 }
 
+/// Where it would listen, by the keys of `listen`.
+fn listeners(config: &Config) -> serde_json::Value {
+    let mut listeners = json!({ "control": config.listen.control.to_string() });
+    for (name, address) in config.listen.named() {
+        listeners[name] = address.to_string().into();
+    }
+    listeners
+}
+
 fn write_summary(out: &mut impl Write, config: &Config) -> std::io::Result<()> {
     let summary = summary(config);
-    writeln!(out, "proxy    {}", config.listen.proxy)?;
-    writeln!(out, "control  {}", config.listen.control)?;
+    for (name, address) in listeners(config).as_object().into_iter().flatten() {
+        writeln!(out, "{name:<8} {}", address.as_str().unwrap_or_default())?;
+    }
     for policy in summary["policies"].as_array().into_iter().flatten() {
         let text = |key: &str| policy[key].as_str().unwrap_or_default().to_owned();
         let (name, mode, hash) = (text("name"), text("mode"), text("hash"));

@@ -7,6 +7,7 @@ mod ca;
 mod check;
 mod doctor;
 mod flows;
+mod known;
 mod policy;
 mod run;
 mod secrets;

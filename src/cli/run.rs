@@ -49,7 +49,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     config.flows.journal.clone_from(&journal);
     let gateway = Gateway::start(config, Role::Command).await?;
     let watch = Watch::start(gateway.feed());
-    let new = New { policy: RUN_POLICY.into(), ttl: args.ttl, task, labels };
+    let new = New { policy: RUN_POLICY.into(), ttl: args.ttl, task, labels, known: Vec::new() };
     let created = gateway.sessions().create(new).await.context("the session can't be made")?;
     let session = created.session.id.to_string();
     let environment = way_out(&gateway, created, &place)?;

@@ -40,6 +40,9 @@ pub(super) async fn run(arguments: Args) -> anyhow::Result<ExitCode> {
     let hup = signal(SignalKind::hangup())?;
     let gateway = Gateway::start(config, Role::Service).await?;
     eprintln!("exeat: proxy listening on {}", gateway.proxy_address());
+    for (name, address) in gateway.entrances() {
+        eprintln!("exeat: {name} listening on {address}");
+    }
     if let Some(address) = gateway.control_address() {
         eprintln!("exeat: control listening on {address}");
     }

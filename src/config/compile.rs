@@ -5,13 +5,11 @@ use super::node::At;
 use super::placed::Placed;
 use super::rules::Notes;
 use super::secret::SecretSource;
-use super::shapes::{
-    CaShape, DurabilityWord, FileShape, FlowsShape, LimitsShape, ListenShape, Listener, ResolverShape,
-};
+use super::shapes::{CaShape, DurabilityWord, FileShape, FlowsShape, LimitsShape, ResolverShape};
 use super::units::{Span, Written};
 use super::wire::Ruleset;
 use super::words::{Named, NameserverWords};
-use super::{Config, Listen, policies, sessions};
+use super::{Config, listen, policies, recognition, sessions};
 use crate::proxy::Limits;
 use crate::{ca, dns, flow};
 use std::collections::HashMap;
@@ -48,10 +46,11 @@ pub(super) fn compile(
     surroundings: &Surroundings<'_>,
     notes: &mut Notes,
 ) -> Result<Config, Failed> {
-    let listen = compile_listen(shape.listen.as_ref(), notes);
+    let listen = listen::compile(shape.listen.as_ref(), surroundings.base, notes);
     let limits = compile_limits(shape.limits.as_ref(), notes);
     let written = shape.sessions.as_deref().unwrap_or_default();
     let sessions = sessions::compile(written, known_policies, surroundings.base, notes);
+    let recognition = recognition::compile(written, listen.recognising(), notes);
     let trust = compile_trust(shape, surroundings, notes);
     let resolver = compile_resolver(shape.resolver.as_ref(), notes);
     let paths = Paths::new(shape, surroundings)?;
@@ -68,6 +67,7 @@ pub(super) fn compile(
         state: paths.state,
         rulesets,
         sessions,
+        recognition,
         drain: shape.drain.as_ref().map_or(defaults::DRAIN, |span| span.0.0),
         limits,
         warnings: super::Diagnostics::default(),
@@ -98,23 +98,6 @@ pub(super) fn compile_policies(
 pub(super) fn is_policy_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     name.len() <= 64 && name.bytes().all(plain) && name.starts_with(|first: char| first.is_ascii_alphanumeric())
-}
-
-fn compile_listen(shape: Option<&ListenShape>, notes: &mut Notes) -> Listen {
-    let proxy = shape.and_then(|shape| shape.proxy.as_ref());
-    let control = shape.and_then(|shape| shape.control.as_ref());
-    let address =
-        |placed: Option<&Placed<Written<Listener>>>, default| placed.map_or(default, |placed| placed.value.0.0);
-    let listen = Listen { proxy: address(proxy, defaults::PROXY), control: address(control, defaults::CONTROL) };
-    let shared = listen.proxy == listen.control && listen.proxy.port() != 0;
-    if let Some(placed) = control.or(proxy).filter(|_| shared) {
-        notes.error(&placed.at, "the proxy and the control API can't share an address", "give each its own port");
-    }
-    if let Some(placed) = control.filter(|_| !listen.control.ip().is_loopback()) {
-        let help = "anyone who reaches it and has the key makes sessions: prefer 127.0.0.1";
-        notes.warn(&placed.at, "the control API listens beyond this machine", help);
-    }
-    listen
 }
 
 fn compile_limits(shape: Option<&LimitsShape>, notes: &mut Notes) -> Limits {

@@ -9,6 +9,7 @@ mod defaults;
 mod diagnostic;
 mod file;
 mod known;
+mod listen;
 mod load;
 mod locate;
 mod node;
@@ -16,6 +17,7 @@ mod placed;
 mod policies;
 pub mod preset;
 mod read;
+mod recognition;
 mod rules;
 mod run;
 mod schema;
@@ -30,6 +32,8 @@ mod words;
 
 pub use crate::secrets::{Action, Permitted};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use known::{KnownError, read_known};
+pub use listen::{Listen, TlsListen};
 pub use load::{load, load_places, load_policy};
 pub use run::{RUN_POLICY, RunOptions};
 pub use schema::{file_schema, policy_schema};
@@ -38,7 +42,6 @@ pub use wire::Ruleset;
 
 use crate::{ca, dns, flow, proxy, session};
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,21 +67,14 @@ pub struct Config {
     pub rulesets: HashMap<Arc<str>, Arc<Ruleset>>,
     /// The sessions of the file.
     pub sessions: Vec<session::Session>,
+    /// What they are known by besides their tokens.
+    pub recognition: proxy::Recognition,
     /// How long flows may go on after a request to stop.
     pub drain: Duration,
     /// Bounds of the whole process.
     pub limits: proxy::Limits,
     /// What is worth a second look.
     pub warnings: Diagnostics,
-}
-
-/// Where the gateway listens. Port 0 is any free one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listen {
-    /// The proxy.
-    pub proxy: SocketAddr,
-    /// The control API.
-    pub control: SocketAddr,
 }
 
 #[cfg(test)]

@@ -87,8 +87,8 @@ impl<'s> Origins<'s> {
         let (at, message, help) = match conflict {
             Conflict::InsideTunnel { allow } => (
                 self.allow_inside(allow),
-                "methods and paths can't be seen under `tls: tunnel`".to_owned(),
-                "leave `tls: tunnel` out, or `methods` and `paths`",
+                "methods, paths and credentials can't be seen under `tls: tunnel`".to_owned(),
+                "leave `tls: tunnel` out, or `methods`, `paths` and `credentials`",
             ),
             Conflict::DenyInsideTunnel { allow, deny } => (
                 self.deny_inside(deny),
@@ -145,7 +145,8 @@ impl<'s> Origins<'s> {
     fn allow_inside(&self, position: usize) -> &At {
         let Some(rule) = self.allows.get(position).map(|rule| &rule.value) else { return self.allow_host(position) };
         let paths = rule.paths.as_ref().map(|paths| &paths.at);
-        paths.or(rule.methods.as_ref().map(|methods| &methods.at)).unwrap_or(&rule.host.at)
+        let methods = rule.methods.as_ref().map(|methods| &methods.at);
+        paths.or(methods).or(rule.credentials.as_ref().map(|word| &word.at)).unwrap_or(&rule.host.at)
     }
 
     fn deny_inside(&self, position: usize) -> &At {

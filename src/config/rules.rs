@@ -3,11 +3,11 @@
 use super::diagnostic::Mistake;
 use super::node::At;
 use super::placed::Placed;
-use super::shapes::{AllowShape, DenyShape, ProtocolWord, TlsWord};
+use super::shapes::{AllowShape, CredentialsWord, DenyShape, ProtocolWord, TlsWord};
 use super::units::Written;
 use super::words::{MethodWords, PortWord};
 use crate::net::{AddressClass, Host, HostPattern, PatternError};
-use crate::policy::{MethodError, Methods, Paths, Ports, Protocol, Protocols, Rule, TlsMode};
+use crate::policy::{Credentials, MethodError, Methods, Paths, Ports, Protocol, Protocols, Rule, TlsMode};
 use http::Method;
 use ipnet::IpNet;
 use std::net::Ipv4Addr;
@@ -58,7 +58,7 @@ pub(super) const NO_HOST: HostPattern = HostPattern::Exact(Host::V4(Ipv4Addr::UN
 
 /// Compiles an allow of the policy or preset `owner`. What is mistaken is noted.
 pub(super) fn allow(owner: &str, placed: &Placed<AllowShape>, notes: &mut Notes) -> Rule {
-    let AllowShape { host, ports, methods, paths, tls, protocols, addresses } = &placed.value;
+    let AllowShape { host, ports, methods, paths, tls, protocols, addresses, credentials } = &placed.value;
     let pattern = notes.host(host);
     let rule = Rule {
         ports: compile_ports(ports.as_deref()),
@@ -70,6 +70,10 @@ pub(super) fn allow(owner: &str, placed: &Placed<AllowShape>, notes: &mut Notes)
         },
         protocols: protocols.as_deref().map_or_else(Protocols::default, compile_protocols),
         addresses: compile_addresses(addresses.as_deref().unwrap_or_default(), notes),
+        credentials: match credentials.as_ref().map(|word| word.value) {
+            Some(CredentialsWord::Own) => Credentials::Own,
+            Some(CredentialsWord::Any) | None => Credentials::Any,
+        },
         ..Rule::new(name_of(owner, &placed.at), pattern.clone().unwrap_or(NO_HOST))
     };
     if rule.host.is_wide() {

@@ -9,7 +9,7 @@ use super::{Config, preset};
 use crate::net::{HostPattern, parse_port};
 use crate::policy::{Conflict, Policy, Ports, Rule, Rules, conflicts};
 use ipnet::IpNet;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,8 +40,7 @@ impl Config {
 
 pub(super) fn for_run_in(options: RunOptions<'_>, environment: Environment<'_>) -> Result<Config, Diagnostics> {
     let mut config = load_with(options.config, environment, Wanted::Policies)?;
-    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    config.listen = super::Listen { proxy: free, control: free };
+    config.listen = super::Listen::on_free_ports();
     let base = chosen(&config, options)?;
     let ruleset = widened(&base, options.allow)?;
     config.rulesets.insert(RUN_POLICY.into(), Arc::new(ruleset));

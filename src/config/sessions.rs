@@ -1,5 +1,6 @@
 //! The sessions of the file.
 
+use super::node::At;
 use super::placed::Placed;
 use super::rules::Notes;
 use super::secret::SecretSource;
@@ -24,7 +25,7 @@ pub(super) fn compile(
     let mut ids: HashMap<&str, usize> = HashMap::new();
     let mut tokens: HashMap<[u8; 32], usize> = HashMap::new();
     let mut sessions = Vec::new();
-    for (position, Placed { value: shape, .. }) in shapes.iter().enumerate() {
+    for (position, Placed { at, value: shape }) in shapes.iter().enumerate() {
         if let Some(earlier) = ids.insert(&shape.id.value, position) {
             let message = format!("sessions[{earlier}] has this name already");
             notes.error(&shape.id.at, message, "give each session its own");
@@ -34,13 +35,13 @@ pub(super) fn compile(
         if let Err(error) = &id {
             notes.error(&shape.id.at, error.to_string(), "such as `dev` or `ci-42`");
         }
-        let digest = digest(shape, base, &mut tokens, position, notes);
+        let digest = digest((at, shape), base, &mut tokens, position, notes);
         let details = (compile_task(shape, notes), compile_labels(shape, notes));
         if let (Ok(id), Some(digest)) = (id, digest) {
             let (task, labels) = details;
             let policy = shape.policy.value.as_str().into();
             let created_at = Timestamp::now();
-            sessions.push(Session { id, policy, task, labels, created_at, expires_at: None, digest });
+            sessions.push(Session { id, policy, task, labels, created_at, expires_at: None, digest, known: 0 });
         }
     }
     sessions
@@ -59,14 +60,15 @@ fn note_unknown_policy(policy: &Placed<String>, policies: &[&str], notes: &mut N
 }
 
 fn digest(
-    shape: &SessionShape,
+    (own, shape): (&At, &SessionShape),
     base: &Path,
     tokens: &mut HashMap<[u8; 32], usize>,
     position: usize,
     notes: &mut Notes,
 ) -> Option<TokenDigest> {
-    let at = &shape.token.at;
-    let source = match shape.token.value.parse::<SecretSource>() {
+    let Some(token) = &shape.token else { return tokenless(shape, own, notes) };
+    let at = &token.at;
+    let source = match token.value.parse::<SecretSource>() {
         Ok(source) => source,
         Err(error) => {
             notes.mistake(at, &error.to_string());
@@ -94,6 +96,22 @@ fn digest(
         notes.error(at, message, "a bearer token would not tell them apart: give each its own");
     }
     Some(TokenDigest::of(&token))
+}
+
+/// A session that is known by something else than a token: the digest of bits that nobody has seen.
+fn tokenless(shape: &SessionShape, at: &At, notes: &mut Notes) -> Option<TokenDigest> {
+    let known = shape.certificates.iter().flatten().next().is_some() || shape.sources.iter().flatten().next().is_some();
+    if !known {
+        let help = "or say what else the session is known by: `certificates`, `sources`";
+        notes.error(at, "the key `token` is missing", help);
+        return None;
+    }
+    let mut bits = [0; 32];
+    if aws_lc_rs::rand::fill(&mut bits).is_err() {
+        notes.error(at, "the system's random source failed", "try again");
+        return None;
+    }
+    Some(TokenDigest::from_bytes(bits))
 }
 
 fn compile_task(shape: &SessionShape, notes: &mut Notes) -> Option<Arc<str>> {

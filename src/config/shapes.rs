@@ -50,6 +50,28 @@ pub(super) struct ListenShape {
     pub(super) proxy: Option<Placed<Written<Listener>>>,
     /// The control API, /metrics, /healthz and /readyz.
     pub(super) control: Option<Placed<Written<Listener>>>,
+    /// SOCKS5: the session's id as username, its token as password. Left out: none.
+    pub(super) socks: Option<Placed<Written<Listener>>>,
+    /// The HTTP proxy over TLS (a proxy URL of `https://`). Left out: none.
+    pub(super) tls: Option<Placed<TlsListenShape>>,
+}
+
+/// Where agents speak TLS to the gateway itself.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsListenShape {
+    /// ADDRESS:PORT.
+    pub(super) address: Placed<Written<Listener>>,
+    /// The gateway's certificate and its chain, PEM; left out: the CA mints one.
+    pub(super) certificate: Option<Placed<String>>,
+    /// Its key, PEM, mode 0600.
+    pub(super) key: Option<Placed<String>>,
+    /// Names of the gateway besides the address and, on this machine, localhost: for a minted certificate.
+    pub(super) names: Option<Vec<Placed<String>>>,
+    /// PEM files with the roots of client certificates; left out: none is asked for.
+    pub(super) clients: Option<Vec<Placed<String>>>,
+    /// Whether a client without a certificate is turned away; left out: no.
+    pub(super) require_client: Option<Placed<bool>>,
 }
 
 /// An address to listen on.
@@ -168,6 +190,8 @@ pub(super) struct AllowShape {
     pub(super) protocols: Option<Vec<ProtocolWord>>,
     /// Non-public ranges that this rule may dial; left out: none.
     pub(super) addresses: Option<Vec<Placed<Written<Range>>>>,
+    /// Whose credentials may go to their home by this rule; left out: any.
+    pub(super) credentials: Option<Placed<CredentialsWord>>,
 }
 
 /// An address or a range of them.
@@ -196,6 +220,16 @@ pub(super) enum TlsWord {
     Intercept,
     /// Relayed as it is: only the name is known.
     Tunnel,
+}
+
+/// Whose credentials may go to their home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum CredentialsWord {
+    /// Anybody's.
+    Any,
+    /// Those registered for the session or its policy; where several rules allow a request, this one counts.
+    Own,
 }
 
 /// What a relayed tunnel may carry.
@@ -318,8 +352,12 @@ pub(super) struct SessionShape {
     pub(super) id: Placed<String>,
     /// The policy that judges it.
     pub(super) policy: Placed<String>,
-    /// Its token: `env:NAME` or `file:PATH`.
-    pub(super) token: Placed<String>,
+    /// Its token: `env:NAME` or `file:PATH`. May be left out where something else tells the session.
+    pub(super) token: Option<Placed<String>>,
+    /// Client certificates that stand for the token at `listen.tls`: SPIFFE IDs, other URIs, DNS names.
+    pub(super) certificates: Option<Vec<Placed<String>>>,
+    /// Addresses and ranges whose connections are this session's at `listen.transparent`.
+    pub(super) sources: Option<Vec<Placed<Written<Range>>>>,
     /// What the agent is to do.
     pub(super) task: Option<Placed<String>>,
     /// Labels for the records.

@@ -9,6 +9,7 @@
 //! journal was opened; the order is that of `seq`, which goes on over restarts.
 
 mod chain;
+mod downstream;
 mod feed;
 mod file;
 mod health;
@@ -29,6 +30,7 @@ mod writer;
 mod tests;
 
 pub use chain::{GENESIS, Link};
+pub use downstream::{Downstream, Process, Way};
 pub use feed::{Feed, News};
 pub use file::Error;
 pub use health::Unavailable;

@@ -1,7 +1,7 @@
 //! One flow's record: what it holds and how it becomes a line.
 
 use super::redact::{FIELD, LIST, SHORT_FIELD, cut};
-use super::{FlowId, json};
+use super::{Downstream, FlowId, json};
 use crate::reason::Reason;
 use crate::secrets::Finding;
 use crate::telemetry::{Direction, Metrics};
@@ -132,7 +132,7 @@ pub(super) struct Record {
     pub(super) phases: [Option<u64>; 5],
     pub(super) parent: Option<FlowId>,
     pub(super) session: Option<Arc<SessionInfo>>,
-    pub(super) downstream: SocketAddr,
+    pub(super) downstream: Downstream,
     pub(super) target: Option<ShownTarget>,
     pub(super) upstream: Option<SocketAddr>,
     pub(super) tls: Option<UpstreamTls>,
@@ -143,6 +143,7 @@ pub(super) struct Record {
     pub(super) status: Option<u16>,
     pub(super) up: u64,
     pub(super) down: u64,
+    pub(super) messages: Option<Messages>,
     pub(super) error: Option<String>,
     pub(super) truncated: bool,
 }
@@ -171,7 +172,7 @@ impl Record {
         }
     }
 
-    pub(super) fn new(downstream: SocketAddr, opened: Instant) -> Self {
+    pub(super) fn new(downstream: Downstream, opened: Instant) -> Self {
         let (ts, now) = (Timestamp::now(), Instant::now());
         Self {
             id: FlowId::at(ts),
@@ -193,6 +194,7 @@ impl Record {
             status: None,
             up: 0,
             down: 0,
+            messages: None,
             error: None,
             truncated: false,
         }
@@ -259,7 +261,7 @@ impl Record {
                 flow: self.id,
                 parent: self.parent,
                 session: self.session.as_deref(),
-                downstream: Downstream { address: self.downstream },
+                downstream: self.downstream,
                 target: self.target.as_ref(),
                 upstream: Upstream::of(self),
                 mode: self.mode,
@@ -269,6 +271,7 @@ impl Record {
                 findings: &self.findings,
                 status: self.status,
                 bytes: Bytes { up: self.up, down: self.down },
+                messages: self.messages,
                 timing: Timing { decide, dns, connect, tls, first_byte, total: micros(self.started.elapsed()) },
                 error: self.error.as_deref(),
                 truncated: self.truncated,
@@ -317,16 +320,13 @@ struct Shape<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     bytes: Bytes,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Messages>,
     timing: Timing,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
-}
-
-#[derive(Serialize)]
-struct Downstream {
-    address: SocketAddr,
 }
 
 #[derive(Serialize)]
@@ -348,6 +348,13 @@ impl<'a> Upstream<'a> {
 struct Bytes {
     up: u64,
     down: u64,
+}
+
+/// WebSocket messages.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Messages {
+    pub(super) up: u64,
+    pub(super) down: u64,
 }
 
 /// Microseconds.

@@ -1,8 +1,8 @@
 //! The recorder of one flow: opened with the request, ends in exactly one record.
 
-use super::record::{Mode, Outcome, Phase, Record, SessionInfo, ShownTarget, UpstreamTls, Verdict, micros};
+use super::record::{Messages, Mode, Outcome, Phase, Record, SessionInfo, ShownTarget, UpstreamTls, Verdict, micros};
 use super::redact::{FIELD, cut, strike_values};
-use super::{FlowId, Journal, Unavailable};
+use super::{Downstream, FlowId, Journal, Unavailable};
 use crate::net::{Authority, Host, Target};
 use crate::reason::{Denial, Kind, Reason};
 use crate::secrets::Finding;
@@ -28,7 +28,7 @@ pub struct Recorder {
 
 impl Recorder {
     /// Begins a flow. An error: it can't be recorded and must be refused ([`Reason::LogUnavailable`]).
-    pub fn open(journal: &Journal, downstream: SocketAddr) -> Result<Self, Unavailable> {
+    pub fn open(journal: &Journal, downstream: Downstream) -> Result<Self, Unavailable> {
         journal.check()?;
         let record = Box::new(Record::new(downstream, journal.shared().health.opened()));
         Ok(Self { journal: journal.clone(), record, is_handed_over: false })
@@ -122,6 +122,11 @@ impl Recorder {
     /// Bytes that went from upstream to downstream.
     pub fn add_down(&mut self, bytes: u64) {
         self.record.down = self.record.down.saturating_add(bytes);
+    }
+
+    /// WebSocket messages that went up and down.
+    pub fn messages(&mut self, up: u64, down: u64) {
+        self.record.messages = Some(Messages { up, down });
     }
 
     /// A phase ends now: its time is what has gone by since the mark before, or since the flow began.

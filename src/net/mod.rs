@@ -10,6 +10,7 @@ mod client_hello;
 mod host;
 mod path;
 mod pattern;
+pub mod socks;
 mod target;
 
 pub use address::AddressClass;

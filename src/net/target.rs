@@ -106,7 +106,26 @@ impl Target {
         host: HostFields<'_>,
         tunnel: &Authority,
     ) -> Result<Self, TargetError> {
-        let scheme = Scheme::Https;
+        Self::within(Scheme::Https, method, target, host, tunnel)
+    }
+
+    /// The same inside a tunnel that carries plain HTTP.
+    pub fn inside_plain(
+        method: Method,
+        target: &[u8],
+        host: HostFields<'_>,
+        tunnel: &Authority,
+    ) -> Result<Self, TargetError> {
+        Self::within(Scheme::Http, method, target, host, tunnel)
+    }
+
+    fn within(
+        scheme: Scheme,
+        method: Method,
+        target: &[u8],
+        host: HostFields<'_>,
+        tunnel: &Authority,
+    ) -> Result<Self, TargetError> {
         let path = match split_scheme(target) {
             None => parse_path(target, &method)?,
             Some((given, rest)) => {

@@ -1,12 +1,12 @@
 //! Rules that contradict each other, found at load so that no request meets them.
 
 use super::cover::{covers, overlap};
-use super::{Methods, Protocols, Rule, TlsMode};
+use super::{Credentials, Methods, Protocols, Rule, TlsMode};
 
 /// Two rules, or one, that can't both mean what they say. Numbers are positions in `allow` and `deny`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conflict {
-    /// An allow names methods or paths under `tls: tunnel`, where neither can be seen.
+    /// An allow names methods, paths or `credentials: own` under `tls: tunnel`, where none can be seen.
     InsideTunnel {
         /// The allow.
         allow: usize,
@@ -62,7 +62,7 @@ impl Conflict {
 pub fn conflicts(allow: &[Rule], deny: &[Rule]) -> Vec<Conflict> {
     let mut found = Vec::new();
     for (position, rule) in allow.iter().enumerate() {
-        if rule.tls == TlsMode::Tunnel && rule.looks_inside() {
+        if rule.tls == TlsMode::Tunnel && (rule.looks_inside() || rule.credentials == Credentials::Own) {
             found.push(Conflict::InsideTunnel { allow: position });
         }
         found.extend(among_allows(position, rule, allow));
@@ -86,7 +86,8 @@ fn among_allows(position: usize, rule: &Rule, allow: &[Rule]) -> Option<Conflict
     let same_host = |earlier: &&(usize, &Rule)| earlier.1.host == rule.host;
     let before: Vec<_> = allow[..position].iter().enumerate().collect();
     let repeated = before.iter().filter(same_host).find(|(_, earlier)| {
-        matches_the_same(earlier, rule) && grants(earlier) == grants(rule) && earlier.addresses == rule.addresses
+        let same = earlier.addresses == rule.addresses && earlier.credentials == rule.credentials;
+        same && matches_the_same(earlier, rule) && grants(earlier) == grants(rule)
     });
     if let Some(&(earlier, _)) = repeated {
         return Some(Conflict::RepeatedAllow { allow: position, earlier });

@@ -2,7 +2,7 @@
 
 use super::conflict::{Conflict, conflicts};
 use super::index::Index;
-use super::{Permit, Protocol, Protocols, Rule, TlsMode};
+use super::{Credentials, Permit, Protocol, Protocols, Rule, TlsMode};
 use crate::net::{Authority, Scheme, Target};
 use crate::reason::{Denial, Reason};
 use ipnet::IpNet;
@@ -53,6 +53,8 @@ struct Weighed<'p> {
     /// The most specific rule for the host and port, whatever it says of method and path.
     listed_by: Option<&'p Rule>,
     addresses: Arc<[IpNet]>,
+    /// Own, if any rule that allows says so.
+    credentials: Credentials,
 }
 
 impl Policy {
@@ -109,7 +111,7 @@ impl Policy {
         let authority = &target.authority;
         let weighed = self.weigh(target.scheme, authority, |rule| rule.allows_inside(target));
         match (self.denied_by(authority, |rule| rule.denies_inside(target)), weighed.allowed_by) {
-            (None, Some(rule)) => Ok(permit(target.scheme, authority, rule, weighed.addresses)),
+            (None, Some(rule)) => Ok(permit(target.scheme, authority, rule, &weighed)),
             (Some(deny), _) => self.refuse(target.scheme, authority, &weighed, denied(deny, authority)),
             (None, None) => self.refuse(target.scheme, authority, &weighed, self.not_listed(&weighed, target)),
         }
@@ -126,11 +128,32 @@ impl Policy {
         // `conflicts` refuses such policies, so this is the second lock.
         let relayed = weighed.allowed_by.is_some_and(|rule| rule.tls == TlsMode::Tunnel);
         match (self.denied_by(authority, |rule| relayed || !rule.looks_inside()), weighed.allowed_by) {
-            (None, Some(rule)) => Ok(permit(Scheme::Https, authority, rule, weighed.addresses)),
+            (None, Some(rule)) => Ok(permit(Scheme::Https, authority, rule, &weighed)),
             (Some(deny), _) => self.refuse(Scheme::Https, authority, &weighed, denied(deny, authority)),
             (None, None) => {
                 self.refuse(Scheme::Https, authority, &weighed, self.host_not_listed(Scheme::Https, authority))
             }
+        }
+    }
+
+    /// Judges a tunnel that may carry TLS or plain HTTP, as its first bytes will tell: one that SOCKS or the
+    /// network opens. A permit for `http` is for a place that is listed for plain HTTP only; whatever its
+    /// rule says of TLS, the requests inside are judged one by one.
+    ///
+    /// # Errors
+    /// As [`decide_tunnel`](Self::decide_tunnel).
+    pub fn decide_either(&self, authority: &Authority) -> Result<Permit, Denial> {
+        let tls = self.decide_tunnel(authority);
+        if matches!(&tls, Ok(permit) if permit.observed.is_none()) {
+            return tls;
+        }
+        let weighed = self.weigh(Scheme::Http, authority, |_| true);
+        match (self.denied_by(authority, |rule| !rule.looks_inside()), weighed.allowed_by) {
+            (None, Some(rule)) => {
+                let permit = permit(Scheme::Http, authority, rule, &weighed);
+                Ok(Permit { tls: TlsMode::Intercept, ..permit })
+            }
+            _ => tls,
         }
     }
 
@@ -142,7 +165,8 @@ impl Policy {
     }
 
     fn weigh(&self, scheme: Scheme, authority: &Authority, inside: impl Fn(&Rule) -> bool) -> Weighed<'_> {
-        let mut weighed = Weighed { allowed_by: None, listed_by: None, addresses: Arc::clone(&self.nothing) };
+        let addresses = Arc::clone(&self.nothing);
+        let mut weighed = Weighed { allowed_by: None, listed_by: None, addresses, credentials: Credentials::Any };
         for position in self.allow_index.matching(&authority.host) {
             let rule = &self.rules.allow[position];
             if !rule.allows_port(scheme, authority) {
@@ -152,6 +176,9 @@ impl Policy {
             if inside(rule) {
                 weighed.allowed_by.get_or_insert(rule);
                 unite(&mut weighed.addresses, &rule.addresses);
+                if rule.credentials == Credentials::Own {
+                    weighed.credentials = Credentials::Own;
+                }
             }
         }
         weighed
@@ -168,7 +195,7 @@ impl Policy {
             return Err(denial);
         }
         let mut permit = match weighed.listed_by {
-            Some(rule) => permit(scheme, authority, rule, Arc::clone(&weighed.addresses)),
+            Some(rule) => permit(scheme, authority, rule, weighed),
             // Nobody has said what it may carry, and observing stops nothing.
             None => Permit {
                 scheme,
@@ -177,6 +204,7 @@ impl Policy {
                 tls: TlsMode::Intercept,
                 protocols: Protocols::NONE.with(Protocol::Any),
                 addresses: Arc::clone(&self.nothing),
+                credentials: Credentials::Any,
                 observed: None,
             },
         };
@@ -216,14 +244,15 @@ fn denied(rule: &Rule, authority: &Authority) -> Denial {
         .because(format_args!("The rule {} denies this request to {authority}.", rule.name))
 }
 
-fn permit(scheme: Scheme, authority: &Authority, rule: &Rule, addresses: Arc<[IpNet]>) -> Permit {
+fn permit(scheme: Scheme, authority: &Authority, rule: &Rule, weighed: &Weighed<'_>) -> Permit {
     Permit {
         scheme,
         authority: authority.clone(),
         rule: Arc::clone(&rule.name),
         tls: rule.tls,
         protocols: rule.protocols,
-        addresses,
+        addresses: Arc::clone(&weighed.addresses),
+        credentials: weighed.credentials,
         observed: None,
     }
 }
@@ -242,10 +271,11 @@ fn hash(mode: Mode, rules: &Rules) -> Arc<str> {
     let mut text = format!("{mode:?}\n");
     for (kind, rules) in [("allow", &rules.allow), ("deny", &rules.deny)] {
         for rule in rules {
-            let Rule { name: _, host, ports, methods, paths, tls, protocols, addresses } = rule;
+            let Rule { name: _, host, ports, methods, paths, tls, protocols, addresses, credentials } = rule;
             let paths = paths.written();
             // Writing to a String can't fail.
-            let _ = writeln!(text, "{kind} {host} {ports:?} {methods:?} {paths:?} {tls:?} {protocols:?} {addresses:?}");
+            let _ = write!(text, "{kind} {host} {ports:?} {methods:?} {paths:?} {tls:?} {protocols:?} {addresses:?}");
+            let _ = writeln!(text, "{}", if *credentials == Credentials::Own { " own" } else { "" });
         }
     }
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());

@@ -1,5 +1,6 @@
 //! Proof that policy allowed a target.
 
+use super::Credentials;
 use crate::net::{Authority, Scheme};
 use crate::reason::Denial;
 use ipnet::IpNet;
@@ -17,6 +18,7 @@ pub struct Permit {
     pub(super) tls: TlsMode,
     pub(super) protocols: Protocols,
     pub(super) addresses: Arc<[IpNet]>,
+    pub(super) credentials: Credentials,
     pub(super) observed: Option<Denial>,
 }
 
@@ -109,6 +111,12 @@ impl Permit {
         self.addresses.iter().any(|range| range.contains(&address))
     }
 
+    /// Whose credentials may go with it.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials {
+        self.credentials
+    }
+
     /// In observe mode: the denial that enforcement would have given.
     #[must_use]
     pub fn observed(&self) -> Option<&Denial> {
@@ -125,6 +133,7 @@ impl Permit {
             tls: TlsMode::Intercept,
             protocols: Protocols::default(),
             addresses: addresses.iter().map(|range| range.parse().unwrap()).collect(),
+            credentials: Credentials::Any,
             observed: None,
         }
     }

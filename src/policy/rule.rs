@@ -26,6 +26,18 @@ pub struct Rule {
     pub protocols: Protocols,
     /// Non-public ranges that may be dialled. Means nothing in a deny.
     pub addresses: Arc<[IpNet]>,
+    /// Whose credentials may go there. Means nothing in a deny.
+    pub credentials: Credentials,
+}
+
+/// Whose credentials may go home by a rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Credentials {
+    /// Anybody's.
+    #[default]
+    Any,
+    /// The session's own: those that were registered for it or for its policy.
+    Own,
 }
 
 /// The ports of a rule.
@@ -75,6 +87,7 @@ impl Rule {
             tls: TlsMode::default(),
             protocols: Protocols::default(),
             addresses: Arc::new([]),
+            credentials: Credentials::Any,
         }
     }
 

@@ -1,5 +1,6 @@
 //! One downstream connection: its requests one after another, and the tunnel that it may become.
 
+use super::client::{Client, Http1Client};
 use super::error::Error;
 use super::forward::{Admitted, forward};
 use super::headers::{check_request, host_fields};
@@ -7,16 +8,13 @@ use super::identify::Identity;
 use super::interrupt::Cause;
 use super::leg::Leg;
 use super::tunnel::{self, Opened};
-use super::{Limits, Shared, gate, refusal};
+use super::{Limits, Shared, gate, refusal, streams, websocket};
 use crate::flow::{Mode, Recorder, Unavailable};
-use crate::http1::{Framing, HeadScan, RequestHead, request_framing};
-use crate::net::{Authority, Target};
+use crate::http1::{Framing, HeadError, HeadScan, RequestHead, request_framing};
+use crate::net::{Authority, Scheme, Target};
 use crate::reason::{Denial, Reason};
-use crate::wire::{Stream, Wire};
 use http::Method;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// What comes after a request.
@@ -37,12 +35,13 @@ enum Next {
 
 /// Serves one connection to its end: the proxy's own leg first, then the inside of the tunnel that it
 /// may open. One loop, no recursion.
-pub(super) async fn serve(shared: Arc<Shared>, socket: TcpStream, peer: SocketAddr) {
-    let interrupt = shared.interrupt();
-    let mut leg = Leg::new(Wire::new(Stream::Plain(socket)), peer, interrupt);
+pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg) {
     loop {
-        match serve_requests(&shared, &mut leg).await {
-            Next::Tunnel(opened) => match Box::pin(tunnel::enter(&shared, leg, *opened)).await {
+        if leg.inside.is_some() && leg.speaks_http2() {
+            return streams::serve(shared, leg).await;
+        }
+        match serve_requests(shared, &mut leg).await {
+            Next::Tunnel(opened) => match Box::pin(tunnel::enter(shared, leg, *opened)).await {
                 Some(inner) => leg = inner,
                 None => return,
             },
@@ -132,6 +131,7 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
     let framing = request_framing(&head).map_err(Error::Framing)?;
     let asks = check_request(&head.fields, head.version)?;
     request.is_read = framing == Framing::None && !asks.close;
+    let handshake = if asks.websocket { Some(websocket::asked_for(&head, framing, asks)?) } else { None };
     let identity = identify(shared, leg, &head)?;
     recorder.session(identity.info.clone());
     request.identity = Some(identity.clone());
@@ -142,26 +142,41 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
     let host = host_fields(&head.fields, head.version);
     let target = match &leg.inside {
         None => Target::absolute(head.method.clone(), head.target(), host),
-        Some(inside) => Target::inside(head.method.clone(), head.target(), host, &inside.authority),
+        Some(inside) => {
+            let parse = if inside.scheme == Scheme::Http { Target::inside_plain } else { Target::inside };
+            parse(head.method.clone(), head.target(), host, &inside.authority)
+        }
     };
     let target = target.map_err(Error::Target)?;
     request.authority = Some(target.authority.clone());
     match &leg.inside {
         None => recorder.mode(Mode::Forward),
         Some(inside) => {
-            recorder.mode(Mode::Intercept);
+            recorder.mode(if inside.scheme == Scheme::Http { Mode::Forward } else { Mode::Intercept });
             recorder.parent(inside.flow);
         }
     }
     let permit = gate::admit(&identity, &target, &head.fields, recorder)?;
-    let admitted = Admitted { head, target, permit, framing, asks, identity };
+    if handshake.is_some() && !leg.wire.input.is_empty() {
+        return Err(Denial::new(Reason::BadWebSocket).because(websocket::EARLY).into());
+    }
+    let admitted = Admitted { head, target, permit, framing, asks, identity, handshake };
     request.is_read = false;
-    match forward(shared, leg, recorder, &admitted).await {
-        Ok(true) => Ok(Next::Request),
-        Ok(false) if framing == Framing::None => Ok(Next::Close),
-        Ok(false) => Ok(Next::Linger),
+    let close = asks.close || leg.interrupt.is_draining();
+    let mut client = Client::Http1(Http1Client::new(&mut leg.wire, admitted.head.version, framing, close));
+    let outcome = forward(shared, &mut client, &mut leg.interrupt, recorder, &admitted).await;
+    let Client::Http1(client) = client else { return Ok(Next::Cut) };
+    leg.answer_from = client.answer_from;
+    match outcome {
+        Ok(Some(switched)) => {
+            let serving = websocket::serve(shared, leg, switched, &admitted, recorder);
+            Box::pin(serving).await.map(|()| Next::Linger)
+        }
+        Ok(None) if !client.close && client.is_read() => Ok(Next::Request),
+        Ok(None) if framing == Framing::None => Ok(Next::Close),
+        Ok(None) => Ok(Next::Linger),
         Err(error) => {
-            request.is_read = framing == Framing::None && !admitted.asks.close;
+            request.is_read = framing == Framing::None && !asks.close;
             Err(error)
         }
     }
@@ -173,6 +188,10 @@ async fn read_head(shared: &Shared, leg: &mut Leg) -> Result<RequestHead, Error>
     let limits = &shared.limits.head;
     let mut scan = HeadScan::default();
     loop {
+        // SOCKS, TLS and the PROXY protocol have no line whose end could be waited for (T48).
+        if leg.wire.input.first().is_some_and(|&first| !first.is_ascii_graphic() && first != b'\n') {
+            return Err(Error::Head(HeadError::BadRequestLine));
+        }
         if let Some(length) = scan.find_end(&leg.wire.input, limits).map_err(Error::Head)? {
             return RequestHead::take(&mut leg.wire.input, length, limits).map_err(Error::Head);
         }
@@ -213,7 +232,7 @@ async fn connect(
     if framing != Framing::None {
         return Err(Denial::new(Reason::BadFraming).because("a CONNECT has no body").into());
     }
-    let own = leg.wire.stream().socket().local_addr().ok();
+    let own = leg.wire.stream().socket().local_address();
     let own = own.map(|own| Authority { host: own.ip().into(), port: own.port() });
     let host = host_fields(&head.fields, head.version);
     let authority = Target::connect(head.target(), host, own.as_ref()).map_err(Error::Target)?;
@@ -222,23 +241,20 @@ async fn connect(
     leg.interrupt.arm(shared.limits.connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
     let upstream = leg.interrupt.during(dial).await.map_err(Error::Interrupted)??;
-    Ok(Next::Tunnel(Box::new(Opened { authority, permit, identity, upstream, recorder: None })))
+    let answer = b"HTTP/1.1 200 OK\r\n\r\n";
+    Ok(Next::Tunnel(Box::new(Opened { authority, permit, identity, upstream, recorder: None, answer, plain: false })))
 }
 
 /// Records and answers a request that ends short of its answer.
-async fn refuse(shared: &Shared, leg: &mut Leg, mut recorder: Recorder, request: &Request, error: &Error) -> Next {
+async fn refuse(shared: &Shared, leg: &mut Leg, recorder: Recorder, request: &Request, error: &Error) -> Next {
     let denial = error.denial();
-    recorder.denied(&denial);
-    if let Some(cause) = error.cause() {
-        recorder.error(cause);
-    }
     // Half an answer is on its way, or nobody is there to read one.
-    let is_silent = !leg.take_back_answer() || matches!(error, Error::ClientGone(_));
-    if !is_silent {
-        recorder.status(denial.reason.status());
-    }
+    let is_silent = leg.says_goodbye || !leg.take_back_answer() || matches!(error, Error::ClientGone(_));
     let flow = recorder.id();
-    let recorded = recorder.finish_durable().await;
+    let recorded = refusal::record(recorder, error, is_silent).await;
+    if leg.says_goodbye {
+        return Next::Linger;
+    }
     if is_silent {
         leg.wire.discard_queued();
         // All that is left is to cut it where the client can see it: no last chunk, no clean end.

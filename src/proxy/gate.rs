@@ -7,9 +7,9 @@ use crate::dns::Vetted;
 use crate::flow::{Phase, Recorder};
 use crate::http1::Fields;
 use crate::net::{Authority, Host, Target};
-use crate::policy::Permit;
+use crate::policy::{Credentials, Permit};
 use crate::reason::{Denial, Reason};
-use crate::secrets::{Disposition, Finding, HeadView};
+use crate::secrets::{Disposition, Finding, Guard, HeadView, special};
 use std::time::Instant;
 
 /// Steps 5 and 6 for a request: budget, decision, scan of the head. No name has been looked up yet.
@@ -32,8 +32,9 @@ pub(super) fn admit(
         fields: &fields,
         trailers: false,
     };
-    let mut findings = identity.ruleset.guard.scan_head(&view);
-    findings.extend(identity.ruleset.guard.recall_head(&view, &identity.live.memory, Instant::now()));
+    let guard = guard(identity, &permit);
+    let mut findings = guard.scan_head(&view);
+    findings.extend(guard.recall_head(&view, &identity.live.memory, Instant::now()));
     judge(findings, recorder)?;
     recorder.mark(Phase::Decide);
     Ok(permit)
@@ -48,6 +49,28 @@ pub(super) fn admit_tunnel(
     recorder.tunnel(authority, |text| identity.ruleset.guard.redact(text));
     spend_request(identity)?;
     let permit = identity.ruleset.policy.decide_tunnel(authority)?;
+    admit_host(identity, authority, permit, recorder)
+}
+
+/// The same for a tunnel that SOCKS or the network opens, and that may carry TLS or plain HTTP.
+pub(super) fn admit_either(
+    identity: &Identity,
+    authority: &Authority,
+    recorder: &mut Recorder,
+) -> Result<Permit, Error> {
+    recorder.tunnel(authority, |text| identity.ruleset.guard.redact(text));
+    spend_request(identity)?;
+    let permit = identity.ruleset.policy.decide_either(authority)?;
+    admit_host(identity, authority, permit, recorder)
+}
+
+/// The scan of a tunnel's host name, which is all that goes out for it.
+fn admit_host(
+    identity: &Identity,
+    authority: &Authority,
+    permit: Permit,
+    recorder: &mut Recorder,
+) -> Result<Permit, Error> {
     note_permit(&permit, recorder);
     let view =
         HeadView { host: &authority.host, method: "CONNECT", path: "", query: None, fields: &[], trailers: false };
@@ -64,10 +87,10 @@ pub(super) async fn resolve(shared: &Shared, permit: &Permit, recorder: &mut Rec
 }
 
 /// The trailers of a request pass the same scanner as its head.
-pub(super) fn scan_trailers(identity: &Identity, host: &Host, trailers: &Fields) -> Vec<Finding> {
+pub(super) fn scan_trailers(guard: &Guard, host: &Host, trailers: &Fields) -> Vec<Finding> {
     let fields = scannable(trailers);
     let view = HeadView { host, method: "", path: "", query: None, fields: &fields, trailers: true };
-    identity.ruleset.guard.scan_head(&view)
+    guard.scan_head(&view)
 }
 
 /// The denial that blocking findings amount to.
@@ -76,7 +99,17 @@ pub(super) fn blocking(findings: &[Finding]) -> Option<Denial> {
     let surface = format!("{:?}", finding.surface).to_ascii_lowercase();
     let place = finding.place.as_deref().map(|place| format!(" {place}")).unwrap_or_default();
     let detail = format!("rule {} in the {surface}{place}", finding.rule);
-    Some(Denial::new(Reason::SecretInRequest).by_rule(finding.rule.clone()).because(detail))
+    let reason = if *finding.rule == *special::NOT_OWN { Reason::CredentialNotOwn } else { Reason::SecretInRequest };
+    Some(Denial::new(reason).by_rule(finding.rule.clone()).because(detail))
+}
+
+/// The session's guard, as strict as the rule that allowed the request wants it.
+pub(super) fn guard(identity: &Identity, permit: &Permit) -> Guard {
+    let guard = &*identity.ruleset.guard;
+    match permit.credentials() {
+        Credentials::Any => guard.clone(),
+        Credentials::Own => guard.own_only(),
+    }
 }
 
 fn judge(findings: Vec<Finding>, recorder: &mut Recorder) -> Result<(), Error> {

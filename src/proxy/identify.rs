@@ -4,8 +4,8 @@ use super::Shared;
 use crate::flow::SessionInfo;
 use crate::http1::Fields;
 use crate::reason::{Denial, Reason};
-use crate::session::{ConnectionSlot, Credentials, CredentialsBuffer, Ruleset};
-use crate::store::Live;
+use crate::session::{ConnectionSlot, Credentials, CredentialsBuffer, Ruleset, SessionId};
+use crate::store::{KnownLost, Live};
 use std::sync::Arc;
 
 /// A session as one connection knows it.
@@ -23,6 +23,7 @@ impl Identity {
         let ruleset = shared
             .ruleset(&live.session.policy)
             .ok_or_else(|| Denial::new(Reason::SessionEnded).because("the session's policy is no longer configured"))?;
+        let ruleset = live.ruleset(ruleset).map_err(|KnownLost| Reason::KnownSecretsLost)?;
         let session = &live.session;
         let info = Arc::new(SessionInfo {
             id: session.id.shared(),
@@ -39,8 +40,8 @@ impl Identity {
         if !self.live.is_live() {
             return Err(Reason::SessionEnded.into());
         }
-        let in_force = shared.ruleset(&self.live.session.policy);
-        if !in_force.is_some_and(|ruleset| Arc::ptr_eq(&ruleset, &self.ruleset)) {
+        let in_force = shared.ruleset(&self.live.session.policy).map(|base| self.live.ruleset(base));
+        if !in_force.is_some_and(|ruleset| ruleset.is_ok_and(|ruleset| Arc::ptr_eq(&ruleset, &self.ruleset))) {
             *self = Self::new(shared, self.live.clone())?;
         }
         Ok(())
@@ -54,13 +55,15 @@ pub(super) struct Remembered {
     value: Vec<u8>,
     identity: Option<Identity>,
     slot: Option<ConnectionSlot>,
+    /// The session that the connection's client certificate names.
+    certified: Option<SessionId>,
 }
 
 impl Remembered {
     /// The session whose credentials are in `fields`.
     pub(super) fn identify(&mut self, shared: &Shared, fields: &Fields) -> Result<Identity, Denial> {
         let mut values = fields.values("proxy-authorization");
-        let value = values.next().ok_or(Reason::AuthRequired)?;
+        let Some(value) = values.next() else { return self.identify_certified(shared) };
         if values.next().is_some() {
             return Err(Denial::new(Reason::BadRequest).because("there is more than one Proxy-Authorization field"));
         }
@@ -72,12 +75,51 @@ impl Remembered {
         let mut buffer = CredentialsBuffer::default();
         let credentials =
             Credentials::parse(value, &mut buffer).map_err(|error| Denial::new(Reason::AuthRequired).because(error))?;
-        let live = shared.sessions.authenticate(&credentials).ok_or(Reason::AuthRequired)?;
-        let identity = Identity::new(shared, live)?;
-        let slot = identity.live.budget.connection(&identity.ruleset.limits);
-        let slot = slot?;
-        *self = Self { value: value.to_vec(), identity: Some(identity.clone()), slot: Some(slot) };
+        let identity = self.enter(shared, &credentials)?;
+        self.value = value.to_vec();
         Ok(identity)
+    }
+
+    /// The session that these credentials prove, with a connection of its budget.
+    pub(super) fn enter(&mut self, shared: &Shared, credentials: &Credentials<'_>) -> Result<Identity, Denial> {
+        let live = shared.sessions.authenticate(credentials).ok_or(Reason::AuthRequired)?;
+        self.assume(shared, live)
+    }
+
+    /// The connection's client certificate names this session.
+    pub(super) fn certify(&mut self, session: Option<SessionId>) {
+        self.certified = session;
+    }
+
+    /// The session of the client certificate, for a request without credentials.
+    fn identify_certified(&mut self, shared: &Shared) -> Result<Identity, Denial> {
+        let certified = self.certified.as_ref().ok_or(Reason::AuthRequired)?;
+        let same = self.identity.as_mut().filter(|identity| identity.live.is_live());
+        if let Some(identity) = same {
+            identity.refresh(shared)?;
+            return Ok(identity.clone());
+        }
+        let live = shared.sessions.show(certified.as_str()).ok_or(Reason::AuthRequired)?;
+        self.assume(shared, live)
+    }
+
+    /// This session, which the gateway knows by other means than a token, with a connection of its budget.
+    pub(super) fn assume(&mut self, shared: &Shared, live: Arc<Live>) -> Result<Identity, Denial> {
+        let identity = Identity::new(shared, live)?;
+        let slot = identity.live.budget.connection(&identity.ruleset.limits)?;
+        self.remember(&identity, slot)?;
+        Ok(identity)
+    }
+
+    /// A connection whose certificate names one session is no other's, whatever token it shows.
+    fn remember(&mut self, identity: &Identity, slot: ConnectionSlot) -> Result<(), Denial> {
+        if self.certified.as_ref().is_some_and(|certified| *certified != identity.live.session.id) {
+            let denial = Denial::new(Reason::AuthRequired);
+            return Err(denial.because("the token and the client certificate are of two sessions"));
+        }
+        self.value.clear();
+        (self.identity, self.slot) = (Some(identity.clone()), Some(slot));
+        Ok(())
     }
 
     /// The session's connection slot, for the tunnel that this connection turns into.

@@ -2,19 +2,20 @@
 
 use super::identify::{Identity, Remembered};
 use super::interrupt::Interrupt;
-use crate::flow::{FlowId, Recorder};
-use crate::net::Authority;
+use crate::flow::{Downstream, FlowId, Recorder};
+use crate::net::{Authority, Scheme};
 use crate::session::ConnectionSlot;
 use crate::wire::Wire;
-use std::net::SocketAddr;
 
 /// One end of a flow towards the agent: a connection to the proxy, or the inside of a tunnel.
 pub(super) struct Leg {
     pub(super) wire: Wire,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Downstream,
     pub(super) interrupt: Interrupt,
     /// Where in what is written the present request's final answer begins, once its head is queued.
     pub(super) answer_from: Option<u64>,
+    /// What is queued is the last that the client is to get, whatever else went wrong: a close frame.
+    pub(super) says_goodbye: bool,
     pub(super) remembered: Remembered,
     pub(super) inside: Option<Inside>,
 }
@@ -23,6 +24,8 @@ pub(super) struct Leg {
 pub(super) struct Inside {
     pub(super) identity: Identity,
     pub(super) authority: Authority,
+    /// `https` where TLS was opened, `http` where the tunnel carries plain HTTP.
+    pub(super) scheme: Scheme,
     pub(super) flow: FlowId,
     /// The tunnel's own flow ends with the leg.
     pub(super) recorder: Recorder,
@@ -31,12 +34,20 @@ pub(super) struct Inside {
 }
 
 impl Leg {
-    pub(super) fn new(wire: Wire, peer: SocketAddr, interrupt: Interrupt) -> Self {
-        Self { wire, peer, interrupt, answer_from: None, remembered: Remembered::default(), inside: None }
+    pub(super) fn new(wire: Wire, peer: Downstream, interrupt: Interrupt) -> Self {
+        Self {
+            wire,
+            peer,
+            interrupt,
+            answer_from: None,
+            says_goodbye: false,
+            remembered: Remembered::default(),
+            inside: None,
+        }
     }
 
-    /// The inside of a tunnel, over TLS that ends here.
-    pub(super) fn inside(wire: Wire, peer: SocketAddr, interrupt: Interrupt, inside: Inside) -> Self {
+    /// The inside of a tunnel.
+    pub(super) fn inside(wire: Wire, peer: Downstream, interrupt: Interrupt, inside: Inside) -> Self {
         Self { inside: Some(inside), ..Self::new(wire, peer, interrupt) }
     }
 
@@ -51,6 +62,11 @@ impl Leg {
             }
             Some(_) => false,
         }
+    }
+
+    /// Whether HTTP/2 was agreed on inside the tunnel.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.wire.stream().alpn() == Some(b"h2")
     }
 
     pub(super) fn take_slot(&mut self) -> Option<ConnectionSlot> {

@@ -1,13 +1,15 @@
 //! Accepts downstream connections, as many as may be held.
 
-use super::{Shared, connection, refusal};
+use super::entrance::{Door, Entrance, enter};
+use super::{Shared, refusal};
+use crate::flow::Downstream;
 use crate::reason::Reason;
+use crate::wire::Socket;
 use bytes::BytesMut;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
@@ -17,21 +19,21 @@ const PAUSE: Duration = Duration::from_millis(50);
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Accepts until the gateway drains. Every connection is a task of `tasks`.
-pub async fn listen(shared: Arc<Shared>, listener: TcpListener, tasks: TaskTracker) {
+pub async fn listen(shared: Arc<Shared>, entrance: Entrance, tasks: TaskTracker) {
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept(&entrance.door) => accepted,
             () = shared.draining.cancelled() => return,
         };
         match accepted {
             Ok((socket, peer)) => {
-                // For speed only; without it the flow is still right.
-                let _ = socket.set_nodelay(true);
                 if tasks.len() >= shared.limits.connections {
-                    tasks.spawn(turn_away(socket));
+                    if entrance.speaks.is_http() {
+                        tasks.spawn(turn_away(socket));
+                    }
                 } else {
                     let active = shared.metrics.connection();
-                    let serving = connection::serve(shared.clone(), socket, peer);
+                    let serving = enter(shared.clone(), socket, peer, entrance.speaks.clone());
                     tasks.spawn(async move {
                         serving.await;
                         drop(active);
@@ -48,6 +50,17 @@ pub async fn listen(shared: Arc<Shared>, listener: TcpListener, tasks: TaskTrack
     }
 }
 
+async fn accept(door: &Door) -> io::Result<(Socket, Downstream)> {
+    match door {
+        Door::Tcp(listener) => {
+            let (socket, peer) = listener.accept().await?;
+            // For speed only; without it the flow is still right.
+            let _ = socket.set_nodelay(true);
+            Ok((socket.into(), peer.into()))
+        }
+    }
+}
+
 /// Errors of the connection that was about to be accepted, not of the listener (accept(2)).
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
@@ -56,7 +69,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-async fn turn_away(mut socket: TcpStream) {
+async fn turn_away(mut socket: Socket) {
     let mut answer = BytesMut::new();
     refusal::write_unrecorded(&mut answer, Reason::TooManyConnections);
     // Whoever doesn't read it finds the connection closed.

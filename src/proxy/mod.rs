@@ -1,12 +1,14 @@
 //! The data path: every byte between an agent and the internet.
 //!
-//! `listener` accepts, `connection` reads requests one after another, `identify` finds the session,
+//! `listener` accepts, `entrance` knows what is spoken there, `connection` reads requests one after another, `identify` finds the session,
 //! `gate` decides, scans and resolves, `forward` moves one request and its answer, `tunnel` tells what
 //! comes through a CONNECT and `relay`s or opens it. One gate, one `refusal`, one recorder, whatever the
 //! way in. It knows nothing of the control API, of files or of how it was configured.
 
+mod client;
 mod connection;
 mod download;
+mod entrance;
 mod error;
 mod forward;
 mod gate;
@@ -16,13 +18,22 @@ mod interrupt;
 mod leg;
 mod limits;
 mod listener;
+mod origin;
+mod recognition;
 mod refusal;
 mod relay;
+mod socks;
+mod stream_body;
+mod streams;
+mod translate;
 mod tunnel;
 mod upload;
+mod websocket;
 
+pub use entrance::{Door, Entrance, Speaks};
 pub use limits::Limits;
 pub use listener::listen;
+pub use recognition::Recognition;
 
 use crate::ca::Leaves;
 use crate::dns::Resolver;
@@ -45,6 +56,8 @@ pub type Rulesets = HashMap<Arc<str>, Arc<Ruleset>>;
 pub struct Shared {
     /// Who may ask.
     pub sessions: Sessions,
+    /// Who is known by something else than a token.
+    pub recognition: Recognition,
     /// What they may ask for; swapped whole.
     pub rulesets: ArcSwap<Rulesets>,
     /// Names to vetted addresses.

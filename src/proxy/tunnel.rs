@@ -1,16 +1,18 @@
-//! What comes through a CONNECT: told apart by its first bytes, then relayed or opened.
+//! What comes through a tunnel, be it of CONNECT, of SOCKS or of the network: told apart by its first bytes, then relayed or opened.
 
 use super::error::Error;
+use super::forward::dial;
 use super::identify::Identity;
 use super::interrupt::Cause;
 use super::leg::{Inside, Leg};
 use super::{Shared, gate, relay};
 use crate::flow::{Mode, Phase, Recorder, UpstreamTls};
-use crate::net::{Authority, ClientHello, HelloError, Host};
+use crate::http1::Version;
+use crate::net::{Authority, ClientHello, HelloError, Host, Scheme};
 use crate::policy::{Mode as PolicyMode, Permit, Protocol, TlsMode};
 use crate::reason::{Denial, Reason};
+use crate::upstream::Link;
 use crate::wire::{Stream, Transport, Wire};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 /// A fatal `unrecognized_name` and `handshake_failure` alert (RFC 8446 §6, RFC 6066 §3): what a TLS
@@ -18,14 +20,19 @@ use tokio_rustls::TlsAcceptor;
 const ALERT_UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
 const ALERT_HANDSHAKE_FAILURE: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
 
-/// A tunnel that was admitted, before its 200.
+/// A tunnel that was admitted, before the client knows.
 pub(super) struct Opened {
     pub(super) authority: Authority,
     pub(super) permit: Permit,
     pub(super) identity: Identity,
     /// The origin, where the tunnel is relayed.
-    pub(super) upstream: Option<TcpStream>,
+    pub(super) upstream: Option<Stream>,
     pub(super) recorder: Option<Recorder>,
+    /// What tells the client that the tunnel stands.
+    pub(super) answer: &'static [u8],
+    /// Whether it may carry plain HTTP, whose requests are judged then like those inside TLS. Clients of
+    /// CONNECT have the absolute form for that.
+    pub(super) plain: bool,
 }
 
 /// What the first bytes of a tunnel are.
@@ -41,7 +48,7 @@ pub(super) async fn prepare(
     shared: &Shared,
     permit: &Permit,
     recorder: &mut Recorder,
-) -> Result<Option<TcpStream>, Error> {
+) -> Result<Option<Stream>, Error> {
     let vetted = gate::resolve(shared, permit, recorder).await?;
     if permit.tls() == TlsMode::Intercept {
         return Ok(None);
@@ -50,28 +57,39 @@ pub(super) async fn prepare(
     let (socket, address) = dialled.map_err(Error::Connect)?;
     recorder.upstream(address);
     recorder.mark(Phase::Connect);
-    Ok(Some(socket))
+    Ok(Some(socket.into()))
 }
 
-/// Answers the CONNECT and serves what comes through it. A tunnel that is opened gives the leg inside;
+/// Tells the client that the tunnel stands and serves what comes through it. A tunnel that is opened gives the leg inside;
 /// any other is over when this returns.
 pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Opened) -> Option<Leg> {
-    let Opened { authority, permit, identity, upstream, recorder } = opened;
+    let Opened { authority, permit, identity, upstream, recorder, answer, plain } = opened;
     let mut recorder = recorder?;
     recorder.status(200);
-    leg.wire.head_buffer().extend_from_slice(b"HTTP/1.1 200 OK\r\n\r\n");
+    leg.wire.head_buffer().extend_from_slice(answer);
     leg.interrupt.arm(shared.limits.handshake_timeout);
     if !matches!(leg.interrupt.during(leg.wire.flush()).await, Ok(Ok(()))) {
         return None;
     }
     let outcome = match upstream {
-        Some(socket) => {
+        Some(stream) => {
             recorder.mode(Mode::Relay);
-            let origin = Wire::new(Stream::Plain(socket));
+            let origin = Wire::new(stream);
             enter_relay(shared, &mut leg, &authority, &permit, &identity, origin, &mut recorder).await
         }
         None => match enter_intercept(&mut leg, &authority, &mut recorder).await {
-            Ok(()) => return accept(shared, leg, authority, identity, recorder).await,
+            Ok(Opening::Tls(hello)) if permit.scheme() == Scheme::Https => {
+                let offers_http2 = hello.alpn.iter().any(|protocol| **protocol == *b"h2");
+                let http2 =
+                    offers_http2 && origin_speaks_http2(shared, &mut leg, &permit, &identity, &mut recorder).await;
+                return accept(shared, leg, authority, identity, recorder, http2).await;
+            }
+            Ok(Opening::Tls(_)) => {
+                let denial = Denial::new(Reason::DestinationNotListed);
+                Err(denial.because("the policy lists this port for plain HTTP, and TLS came").into())
+            }
+            Ok(Opening::Http) if plain => return Some(inside_plain(leg, authority, identity, recorder)),
+            Ok(Opening::Http) => Err(Reason::TunnelNotTls.into()),
             Err(error) => Err(error),
         },
     };
@@ -100,16 +118,54 @@ async fn enter_relay(
     relay::relay(shared, leg, identity, &mut origin, recorder).await
 }
 
-/// Reads the ClientHello of a tunnel that is opened; only its name matters, as ours goes up in its place.
-async fn enter_intercept(leg: &mut Leg, authority: &Authority, recorder: &mut Recorder) -> Result<(), Error> {
+/// How a tunnel that is opened begins.
+enum Opening {
+    Tls(ClientHello),
+    Http,
+}
+
+/// Tells what comes through a tunnel that is opened. Of a ClientHello only the name and the protocols that it offers
+/// matter, as ours goes up in its place.
+async fn enter_intercept(leg: &mut Leg, authority: &Authority, recorder: &mut Recorder) -> Result<Opening, Error> {
     recorder.mode(Mode::Intercept);
     match read_first(leg).await? {
-        First::Tls(hello) => match hello.sni {
-            Some(name) if name != authority.host => Err(Reason::SniMismatch.into()),
-            _ => Ok(()),
+        First::Tls(hello) => match &hello.sni {
+            Some(name) if *name != authority.host => Err(Reason::SniMismatch.into()),
+            _ => Ok(Opening::Tls(hello)),
         },
-        First::Ssh | First::Http => Err(Reason::TunnelNotTls.into()),
+        First::Http => Ok(Opening::Http),
+        First::Ssh => Err(Reason::TunnelNotTls.into()),
     }
+}
+
+/// Whether the client may be offered HTTP/2: it is offered what the origin speaks. An origin that this session has not
+/// seen is called now, and the connection is kept for the first request.
+async fn origin_speaks_http2(
+    shared: &Shared,
+    leg: &mut Leg,
+    permit: &Permit,
+    identity: &Identity,
+    recorder: &mut Recorder,
+) -> bool {
+    let session = &identity.live.session.id;
+    if let Some(known) = shared.pool.speaks_http2(session, permit) {
+        return known;
+    }
+    leg.interrupt.arm(shared.limits.connect_timeout * 3);
+    let call = Box::pin(dial(shared, session, permit, Version::Http2, recorder));
+    // An origin that can't be reached is told to the first request, which calls it again.
+    let Ok(Ok(upstream)) = leg.interrupt.during(call).await else { return false };
+    let speaks = matches!(upstream.link, Link::Http2(_));
+    shared.pool.put(session, permit, upstream);
+    speaks
+}
+
+/// The leg inside a tunnel of plain HTTP: every request is judged, and is for the tunnel's authority.
+fn inside_plain(mut leg: Leg, authority: Authority, identity: Identity, recorder: Recorder) -> Leg {
+    let slot = leg.take_slot();
+    let flow = recorder.id();
+    let inside = Inside { identity, authority, scheme: Scheme::Http, flow, recorder, _slot: slot };
+    Leg::inside(leg.wire, leg.peer, leg.interrupt, inside)
 }
 
 /// Finishes the handshake with a minted leaf; the leg inside inherits session and authority.
@@ -119,22 +175,24 @@ async fn accept(
     authority: Authority,
     identity: Identity,
     mut recorder: Recorder,
+    http2: bool,
 ) -> Option<Leg> {
     let mut leg = leg;
     let slot = leg.take_slot();
     let Leg { wire, peer, mut interrupt, .. } = leg;
-    let (Stream::Plain(socket), ahead) = wire.into_parts() else { return None };
+    let (stream, ahead) = wire.into_parts();
     interrupt.arm(shared.limits.handshake_timeout);
     let handshake = async {
-        let config = shared.leaves.server_config(&authority.host, false).await.map_err(|error| error.to_string())?;
-        let transport = Transport::new(socket, ahead);
+        let config = shared.leaves.server_config(&authority.host, http2).await.map_err(|error| error.to_string())?;
+        let transport = Transport::new(stream, ahead);
         TlsAcceptor::from(config).accept(transport).await.map_err(|error| error.to_string())
     };
     let failure = match interrupt.during(handshake).await {
         Ok(Ok(stream)) => {
             recorder.mark(Phase::Tls);
             let wire = Wire::new(Stream::Downstream(Box::new(stream)));
-            let inside = Inside { identity, authority, flow: recorder.id(), recorder, _slot: slot };
+            let flow = recorder.id();
+            let inside = Inside { identity, authority, scheme: Scheme::Https, flow, recorder, _slot: slot };
             return Some(Leg::inside(wire, peer, interrupt, inside));
         }
         Ok(Err(error)) => error,

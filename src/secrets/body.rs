@@ -61,6 +61,8 @@ pub struct BodyScan {
     /// Rule, offset, secret and decodings of what was told: pieces that overlap see the same twice.
     told: HashSet<(Arc<str>, u64, Fingerprint, Vec<&'static str>)>,
     masks: Vec<(u64, u64)>,
+    /// Its bytes go on as they are or not at all.
+    is_fixed: bool,
     stopped: Option<Reason>,
     /// The session's memory, and the body as long as it is small: it is held until its pieces are known.
     session: Option<(Arc<SessionMemory>, Instant)>,
@@ -102,6 +104,7 @@ impl Guard {
             findings: Vec::new(),
             told: HashSet::new(),
             masks: Vec::new(),
+            is_fixed: false,
             stopped: None,
             session: None,
             small: None,
@@ -234,6 +237,12 @@ impl BodyScan {
         self
     }
 
+    /// The same for bytes that go on as they came, whatever is released here: what would be masked is stopped.
+    #[must_use]
+    pub fn fixed(self) -> Self {
+        Self { is_fixed: true, ..self }
+    }
+
     /// Takes a chunk.
     pub fn push(&mut self, chunk: Bytes) -> Result<(), Stopped> {
         self.check()?;
@@ -288,8 +297,8 @@ impl BodyScan {
     }
 
     fn feed(&mut self, bytes: &[u8], ended: bool) -> Result<(), Stopped> {
-        let Self { guard, host, kind, surface, content, work, findings, told, masks, stopped, .. } = self;
-        let maskable = matches!(content, Content::Plain(_));
+        let Self { guard, host, kind, surface, content, work, findings, told, masks, stopped, is_fixed, .. } = self;
+        let maskable = !*is_fixed && matches!(content, Content::Plain(_));
         let mut report = |hit: &Hit<'_>| {
             let spot = kind.spot(hit.candidate.before);
             let maskable = maskable && !hit.path.iter().any(|step| UNMASKABLE.contains(step));

@@ -14,6 +14,8 @@ const ZIP_NAMES: usize = 4096;
 pub(super) struct Embedded {
     /// Where it goes on.
     at: u64,
+    /// Where the last magic was found.
+    magic: u64,
     active: Option<Active>,
 }
 
@@ -34,7 +36,13 @@ enum Magic {
 
 impl Embedded {
     pub(super) fn reset(&mut self) {
-        (self.at, self.active) = (0, None);
+        (self.at, self.magic, self.active) = (0, 0, None);
+    }
+
+    /// Bytes that only look like a file: the search goes on behind their first one, so that it comes to an end.
+    fn give_up(&mut self, level: &Stream) {
+        self.active = None;
+        self.at = self.at.max(self.magic + 1).min(level.base + level.buffer.len() as u64);
     }
 
     #[inline(never)]
@@ -49,12 +57,14 @@ impl Embedded {
             match &mut self.active {
                 None => match find(rest, self.at == 0, ended) {
                     Ok((start, Magic::Stream(coding, head))) => {
-                        self.at += (start + head) as u64;
+                        self.magic = self.at + start as u64;
+                        self.at = self.magic + head as u64;
                         self.active =
                             Unpack::new(coding, Stream::new(level.depth + 1), self.at).ok().map(Active::Stream);
                     }
                     Ok((start, _)) => {
-                        self.at += start as u64;
+                        self.magic = self.at + start as u64;
+                        self.at = self.magic;
                         self.active = Some(Active::Pack(Box::new(Pack::new(level.depth + 1, self.at))));
                     }
                     Err(clear) => {
@@ -72,8 +82,7 @@ impl Embedded {
                             return if ended { self.at } else { cleared.min(self.at) };
                         }
                     }
-                    // Bytes that only look like a file.
-                    Err(_) => self.active = None,
+                    Err(_) => self.give_up(level),
                 },
                 Some(Active::Pack(pack)) => match pack.feed(scan, origin, rest) {
                     Ok(fed) => {
@@ -85,7 +94,7 @@ impl Embedded {
                             return if ended { self.at } else { cleared.min(self.at) };
                         }
                     }
-                    Err(_) => self.active = None,
+                    Err(_) => self.give_up(level),
                 },
             }
             if scan.work.is_exhausted() {

@@ -60,7 +60,10 @@ fn assigned_name(before: &[u8]) -> Option<&[u8]> {
     let trim = |text: &[u8]| text.iter().rposition(|byte| !quote(byte)).map_or(0, |at| at + 1);
     let rest = before.get(..trim(before))?;
     let rest = match rest {
-        [rest @ .., b'=' | b':', b'>' | b'='] | [rest @ .., b'=' | b':' | b'>'] => rest,
+        [rest @ .., b'=' | b':', b'>' | b'='] | [rest @ .., b'|', b'|'] | [rest @ .., b'?', b'?'] => rest,
+        [rest @ .., b'=' | b':' | b'>'] => rest,
+        // An argument behind the name: `setenv("API_KEY", "…")`.
+        [rest @ .., b'"' | b'\'', b','] => rest,
         // An option of a command: `--token VALUE`.
         rest if before.len() > rest.len() => {
             let start = rest.iter().rposition(|byte| !is_name(*byte)).map_or(0, |at| at + 1);

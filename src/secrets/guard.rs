@@ -2,6 +2,7 @@
 
 use super::canary;
 use super::checksum;
+use super::filter;
 use super::finding::{Disposition, Finding, Fingerprint, Severity, Surface};
 use super::home::Spot;
 use super::known::{Known, KnownSecret};
@@ -55,7 +56,7 @@ pub(super) struct Inner {
     permits: Arc<HashMap<u32, Vec<HostPattern>>>,
     key: FingerprintKey,
     /// Known secrets only may go home.
-    own: bool,
+    pub(super) own: bool,
 }
 
 impl Guard {
@@ -115,7 +116,7 @@ fn rules_of(scanner: &Scanner, secret: &KnownSecret) -> Vec<u32> {
         rules.extend(new);
     };
     let none = Known::default();
-    let name = secret.rule().split_once(':').map_or("", |(_, name)| name).as_bytes();
+    let name = secret.name().as_bytes();
     let named = zeroize::Zeroizing::new([name, b"=", value, b"\n"].concat());
     for text in [value, &named] {
         let mut work = Work::new();
@@ -164,6 +165,10 @@ impl Inner {
         }
         // Of rules that take the same bytes, the strictest decides; of equals the first.
         let (_, rule, action) = rules.iter().rev().max_by_key(|(_, _, action)| *action)?;
+        let registered = self.settings.known.iter().zip(0..).filter(|(secret, _)| secret.is_or_holds(value));
+        if registered.into_iter().any(|(_, number)| self.is_known_home(number, hit, &at)) {
+            return Some(self.used((rule.id.clone(), rule.severity), value, hit, at));
+        }
         Some(self.finding((rule.id.clone(), rule.severity), *action, value, hit, at))
     }
 
@@ -171,18 +176,32 @@ impl Inner {
     fn judge_known(&self, number: usize, hit: &Hit<'_>, at: At<'_>) -> Option<Finding> {
         let secret = self.settings.known.get(number)?;
         let action = self.settings.action_for(secret.rule(), None, at.host)?;
+        if filter::is_credential_scope(hit.candidate.after) {
+            // An AWS key id in a signature: open to everyone, and no more than a name.
+            let scoped = self.known_rules.get(number)?.iter().filter_map(|rule| self.scanner.rules.get(*rule as usize));
+            let mut homes = scoped.flat_map(|rule| &rule.homes);
+            let what = (secret.rule().clone(), Severity::Low);
+            let home = homes.any(|home| home.matches(at.host));
+            return home.then(|| self.used(what, secret.value(), hit, at));
+        }
         let what = (secret.rule().clone(), Severity::High);
-        let rules = self.known_rules.get(number)?;
-        let mut rules = rules.iter().filter_map(|rule| Some((*rule, self.scanner.rules.get(*rule as usize)?)));
+        if self.is_known_home(number, hit, &at) {
+            return Some(self.used(what, secret.value(), hit, at));
+        }
+        Some(self.finding(what, action, secret.value(), hit, at))
+    }
+
+    fn is_known_home(&self, number: usize, hit: &Hit<'_>, at: &At<'_>) -> bool {
+        let (Some(secret), Some(rules)) = (self.settings.known.get(number), self.known_rules.get(number)) else {
+            return false;
+        };
         let own = at.spot.is_credentials() && secret.homes().iter().any(|pattern| pattern.matches(at.host));
         let permitted = || {
             let mut permits = self.settings.permits.iter().filter(|permit| is_named(secret.rule(), &permit.rule));
             permits.any(|permit| permit.hosts.iter().any(|pattern| pattern.matches(at.host)))
         };
-        if own || permitted() || rules.any(|(number, rule)| self.is_home(number, rule, hit, &at)) {
-            return Some(self.used(what, secret.value(), hit, at));
-        }
-        Some(self.finding(what, action, secret.value(), hit, at))
+        let mut rules = rules.iter().filter_map(|rule| Some((*rule, self.scanner.rules.get(*rule as usize)?)));
+        own || permitted() || rules.any(|(number, rule)| self.is_home(number, rule, hit, at))
     }
 
     /// Whether a credential is one that was registered, or a part of one.

@@ -1,12 +1,13 @@
 //! Everything of a request but its body, scanned in one go: host labels, path, query, fields.
 
-use super::finding::{Finding, Surface};
+use super::finding::{Disposition, Finding, Surface};
 use super::guard::{At, Guard};
 use super::home::Spot;
 use super::settings::special;
 use super::stream::{Hit, SEPARATOR, Scan, Stream, Work};
 use crate::net::Host;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A request's head as it goes upstream, or a message's trailers.
@@ -27,10 +28,10 @@ pub struct HeadView<'a> {
 }
 
 /// A part of the head in the text that is scanned.
-struct Part<'a> {
-    start: usize,
-    surface: Surface,
-    field: Option<&'a str>,
+pub(super) struct Part<'a> {
+    pub(super) start: usize,
+    pub(super) surface: Surface,
+    pub(super) field: Option<&'a str>,
 }
 
 impl Guard {
@@ -38,7 +39,7 @@ impl Guard {
     #[must_use]
     pub fn scan_head(&self, head: &HeadView<'_>) -> Vec<Finding> {
         let (text, parts) = compose(head);
-        let mut findings: Vec<Finding> = Vec::new();
+        let (mut findings, mut registered): (Vec<Finding>, Vec<(u64, u64)>) = Default::default();
         let mut work = Work::new();
         work.given = text.len() as u64;
         let mut report = |hit: &Hit<'_>| {
@@ -47,7 +48,11 @@ impl Guard {
             let (spot, place) = place(part, hit.candidate.before);
             let offset = hit.start - part.start as u64;
             let at = At { host: head.host, surface: part.surface, place, spot, offset, maskable: false };
-            findings.extend(self.inner.judge(hit, at));
+            let Some(finding) = self.inner.judge(hit, at) else { return };
+            if finding.disposition == Disposition::CredentialUsed {
+                registered.push((hit.start, hit.end));
+            }
+            findings.push(finding);
         };
         let mut scan = Scan {
             scanner: &self.inner.scanner,
@@ -57,7 +62,11 @@ impl Guard {
             path: Vec::new(),
         };
         Stream::new(0).feed(&mut scan, &|at| at, &text, true);
-        findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint && a.place == b.place);
+        if self.inner.own {
+            findings.extend(self.not_own(head, &parts, &text, &registered));
+        }
+        let mut told = HashSet::new();
+        findings.retain(|finding| told.insert((finding.rule.clone(), finding.fingerprint, finding.place.clone())));
         if work.is_exhausted() {
             let surface = if head.trailers { Surface::Trailer } else { Surface::Header };
             findings.extend(self.inner.unscanned(special::BOMB, surface, head.host));
@@ -129,6 +138,11 @@ fn compose<'a>(head: &HeadView<'a>) -> (Vec<u8>, Vec<Part<'a>>) {
         if let Some(query) = head.query {
             part(&mut text, Surface::Query, None);
             text.extend_from_slice(query.as_bytes());
+            // A plus is one, or a space as forms write it.
+            if query.contains('+') {
+                part(&mut text, Surface::Query, None);
+                text.extend_from_slice(query.replace('+', "%20").as_bytes());
+            }
         }
     }
     let surface = if head.trailers { Surface::Trailer } else { Surface::Header };

@@ -1,7 +1,7 @@
 //! Lists of numbers that are the bytes of a text.
 
 use super::decode::numbers;
-use super::runs::long_runs;
+use super::runs::rare_runs;
 use super::stream::{DEEPEST, Origin, Scan, Stream};
 
 /// Shorter lists hold no token.
@@ -32,7 +32,7 @@ impl Lists {
         }
         let mut at = (self.at - level.base) as usize;
         let mut found = std::mem::take(&mut self.found);
-        long_runs(buffer, at, SHORTEST, numbers::is_part, &mut found);
+        rare_runs(buffer, at, SHORTEST, numbers::is_part, &mut found);
         let mut open = None;
         'lists: for &(start, end) in &found {
             let (mut start, end) = ((start as usize).max(at), end as usize);

@@ -184,7 +184,7 @@ pub(super) fn is_protobuf_field(before: &[u8], length: usize) -> bool {
 }
 
 /// Whether a value may start here: no word character before, or one that belongs to an escape (`\n`, `%3D`, `u003d`).
-fn is_left_edge(before: &[u8]) -> bool {
+pub(super) fn is_left_edge(before: &[u8]) -> bool {
     match before {
         [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => true,
         [.., b'%', high, low] | [.., b'u', b'0', b'0', high, low] if high.is_ascii_hexdigit() => {

@@ -233,22 +233,17 @@ impl Runs {
             child.feed(scan, &|at| place(start as u64 + at * characters / per), bytes, true);
             scan.path.pop();
         };
-        let stretches = hex::Stretches::of(&text);
         base64::streaks(&text, &mut |start, bytes| each("base64", start, bytes, (4, 3)));
-        if stretches.hex {
-            hex::streaks(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)));
-        }
-        if stretches.base32 {
-            base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
-        }
+        hex::streaks(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)));
+        base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
         self.text = text;
     }
 
     /// A word that ends like a token begins is read backwards.
     #[inline(never)]
     fn reverse(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, end: usize) {
-        let Some(&[c, b, a]) = level.buffer.get(..end).and_then(|head| head.last_chunk::<3>()) else { return };
-        if level.depth >= DEEPEST || !scan.scanner.heads.has([a, b, c]) || scan.path.last() == Some(&"reversed") {
+        let ends = scan.scanner.ends_reversed(level.buffer.get(..end).unwrap_or_default());
+        if level.depth >= DEEPEST || !ends || scan.path.last() == Some(&"reversed") {
             return;
         }
         let floor = end.saturating_sub(BEFORE);
@@ -399,15 +394,33 @@ fn collect(buffer: &[u8], from: usize, out: &mut Vec<(u32, u32)>) {
     long_runs(buffer, from, SHORTEST, is_value, out);
 }
 
-/// Runs of bytes of a class, at least `shortest` long (15 or more), as (start, end).
+/// Runs of bytes of a class, at least `shortest` long, as (start, end): where most stretches of that length hold a
+/// byte of no such kind near their end.
 #[inline(always)]
-pub(super) fn long_runs(
+pub(super) fn rare_runs(
     buffer: &[u8],
     from: usize,
     shortest: usize,
     class: impl Fn(u8) -> bool,
     out: &mut Vec<(u32, u32)>,
 ) {
+    out.clear();
+    let mut start = from;
+    while let Some(stretch) = buffer.get(start..start + shortest) {
+        if let Some(last) = stretch.iter().rposition(|byte| !class(*byte)) {
+            start += last + 1;
+            continue;
+        }
+        let rest = buffer.get(start + shortest..).unwrap_or_default();
+        let end = start + shortest + rest.iter().position(|byte| !class(*byte)).unwrap_or(rest.len());
+        out.push((start as u32, end as u32));
+        start = end + 1;
+    }
+}
+
+/// Runs of bytes of a class, at least `shortest` long (15 or more), as (start, end).
+#[inline(always)]
+fn long_runs(buffer: &[u8], from: usize, shortest: usize, class: impl Fn(u8) -> bool, out: &mut Vec<(u32, u32)>) {
     const BLOCK: usize = 512;
     const ALL: u64 = 0x0101_0101_0101_0101;
     out.clear();

@@ -66,6 +66,17 @@ impl<'a> Credentials<'a> {
     }
 }
 
+impl<'a> Credentials<'a> {
+    /// Name and token that were sent as two strings (SOCKS5, RFC 1929).
+    pub fn pair(id: &'a [u8], token: &'a [u8]) -> Result<Self, CredentialsError> {
+        let (id, token) = (text(id)?, text(token)?);
+        if id.is_empty() || token.is_empty() {
+            return Err(CredentialsError::Empty);
+        }
+        Ok(Credentials::Basic { id, token })
+    }
+}
+
 /// Shows the name only.
 impl std::fmt::Debug for Credentials<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -7,6 +7,7 @@
 mod connect;
 mod error;
 mod pool;
+mod streams;
 mod tls;
 
 #[cfg(test)]
@@ -14,4 +15,5 @@ mod tests;
 
 pub use connect::connect;
 pub use error::Error;
-pub use pool::{Pool, Upstream};
+pub use pool::{Link, Pool, Upstream};
+pub use streams::Streams;

@@ -3,10 +3,14 @@
 //! Knows nothing of HTTP, sessions or policy. It serves the data path and the upstream pool, which
 //! drive both directions of a flow from one task by polling.
 
+mod duplex;
 mod output;
+mod socket;
 mod stream;
 mod transport;
 
+pub use duplex::Duplex;
+pub use socket::Socket;
 pub use stream::Stream;
 pub use transport::Transport;
 
@@ -130,8 +134,7 @@ impl Wire {
 
     /// Ends the connection so that the peer can't take it for a clean end: no close_notify, and a reset.
     pub fn abort(self) {
-        // Without it the socket closes with a FIN; under TLS that is a cut all the same.
-        let _ = self.stream.socket().set_zero_linger();
+        self.stream.socket().reset_at_close();
     }
 
     /// Whether the peer has neither closed nor sent anything that nobody asked for: what an idle

@@ -1,6 +1,6 @@
-//! Plain TCP, or TLS on either side of it.
+//! A plain socket, or TLS on either side of one.
 
-use super::Transport;
+use super::{Socket, Transport};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,8 +11,8 @@ use tokio_rustls::{client, server};
 /// A connection's stream.
 #[derive(Debug)]
 pub enum Stream {
-    /// TCP.
-    Plain(TcpStream),
+    /// A socket of the system.
+    Plain(Socket),
     /// TLS with a client of ours.
     Downstream(Box<server::TlsStream<Transport>>),
     /// TLS with an origin.
@@ -20,13 +20,37 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// The socket underneath.
+    /// The socket underneath, however many layers of TLS are above it.
     #[must_use]
-    pub fn socket(&self) -> &TcpStream {
+    pub fn socket(&self) -> &Socket {
         match self {
             Stream::Plain(socket) => socket,
             Stream::Downstream(tls) => tls.get_ref().0.socket(),
             Stream::Upstream(tls) => tls.get_ref().0.socket(),
+        }
+    }
+}
+
+impl From<Socket> for Stream {
+    fn from(socket: Socket) -> Self {
+        Stream::Plain(socket)
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(socket: TcpStream) -> Self {
+        Stream::Plain(socket.into())
+    }
+}
+
+impl Stream {
+    /// The protocol that was agreed on in TLS (RFC 7301).
+    #[must_use]
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Stream::Plain(_) => None,
+            Stream::Downstream(tls) => tls.get_ref().1.alpn_protocol(),
+            Stream::Upstream(tls) => tls.get_ref().1.alpn_protocol(),
         }
     }
 }

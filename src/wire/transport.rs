@@ -1,35 +1,36 @@
-//! A socket that is read ahead in large pieces.
+//! A stream that is read ahead in large pieces.
 
+use super::{Socket, Stream};
 use bytes::{Buf, BytesMut};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 /// rustls reads its socket 4 KiB at a time; one read of this size serves many of those.
 const READ_AHEAD: usize = 32 * 1024;
 
-/// A TCP socket under TLS: bytes that were read before TLS began come first, and reads go ahead in
-/// large pieces. The buffer is given back whenever it is empty.
+/// What is under TLS, be it a socket or TLS again (a tunnel through a TLS listener, or through a parent
+/// proxy that speaks TLS): bytes that were read before TLS began come first, and reads go ahead in large
+/// pieces. The buffer is given back whenever it is empty.
 #[derive(Debug)]
 pub struct Transport {
-    socket: TcpStream,
+    stream: Stream,
     ahead: BytesMut,
 }
 
 impl Transport {
-    /// A socket of which `ahead` was read already.
+    /// A stream of which `ahead` was read already.
     #[must_use]
-    pub fn new(socket: TcpStream, ahead: BytesMut) -> Self {
-        Self { socket, ahead }
+    pub fn new(stream: impl Into<Stream>, ahead: BytesMut) -> Self {
+        Self { stream: stream.into(), ahead }
     }
 
     /// The socket.
     #[must_use]
-    pub fn socket(&self) -> &TcpStream {
-        &self.socket
+    pub fn socket(&self) -> &Socket {
+        self.stream.socket()
     }
 }
 
@@ -38,7 +39,7 @@ impl AsyncRead for Transport {
         let this = &mut *self;
         if this.ahead.is_empty() {
             this.ahead.reserve(READ_AHEAD);
-            let read = poll_read_buf(Pin::new(&mut this.socket), cx, &mut this.ahead);
+            let read = poll_read_buf(Pin::new(&mut this.stream), cx, &mut this.ahead);
             if this.ahead.is_empty() {
                 this.ahead = BytesMut::new();
             }
@@ -53,7 +54,7 @@ impl AsyncRead for Transport {
 
 impl AsyncWrite for Transport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -61,18 +62,18 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -27,6 +27,8 @@ mod dns;
 mod evasion;
 /// Plain HTTP in absolute form.
 mod forward;
+/// Streams inside an opened tunnel, and origins that speak HTTP/2.
+mod http2;
 /// Who asks: credentials, sessions, their end.
 mod identity;
 /// TLS opened with a minted leaf.
@@ -51,5 +53,11 @@ mod secrets;
 mod slow;
 /// One stream, one reading.
 mod smuggling;
+/// SOCKS5: the same gate by another door.
+mod socks;
+/// The HTTP proxy over TLS, and sessions known by their certificates.
+mod tls_listener;
 /// Origins that are broken or hostile.
 mod upstream_faults;
+/// WebSockets: handshakes, frames, what is in them, how they end, real clients.
+mod websocket;

@@ -149,7 +149,7 @@ mod tests {
 
     async fn write(journal: &Journal, count: usize, denial: Option<Reason>) {
         for _ in 0..count {
-            let mut flow = Recorder::open(journal, "127.0.0.1:1".parse().unwrap()).unwrap();
+            let mut flow = Recorder::open(journal, std::net::SocketAddr::from(([127, 0, 0, 1], 1)).into()).unwrap();
             flow.mode(Mode::Forward);
             if let Some(reason) = denial {
                 flow.denied(&Denial::new(reason));

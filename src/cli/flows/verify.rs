@@ -98,7 +98,7 @@ mod tests {
         let settings = Settings { journal: directory.path().into(), durability: Durability::Batched };
         let journal = Journal::open(settings).unwrap();
         for _ in 0..3 {
-            Recorder::open(&journal, "127.0.0.1:1".parse().unwrap()).unwrap().finish();
+            Recorder::open(&journal, std::net::SocketAddr::from(([127, 0, 0, 1], 1)).into()).unwrap().finish();
         }
         journal.close().await.unwrap();
         directory

@@ -55,7 +55,8 @@ mod tests {
         let journal = Journal::open(settings).unwrap();
         let watch = Watch::start(journal.feed());
         for _ in 0..100 {
-            let mut recorder = Recorder::open(&journal, "127.0.0.1:9".parse().unwrap()).unwrap();
+            let mut recorder =
+                Recorder::open(&journal, std::net::SocketAddr::from(([127, 0, 0, 1], 1)).into()).unwrap();
             recorder.denied(&Denial::new(Reason::DestinationNotListed));
             recorder.finish();
         }

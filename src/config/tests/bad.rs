@@ -136,6 +136,7 @@ fn values_that_mean_nothing_are_told() {
         ("listen: {proxy: 127.0.0.1:99999}", &[(1, 17, "listen.proxy", "expected ADDRESS:PORT")]),
         ("listen: {proxy: 127.0.0.1:5, control: 127.0.0.1:5}", &[(1, 39, "listen.control", "can't share")]),
         ("listen: {control: 127.0.0.1:3128}", &[(1, 19, "listen.control", "can't share")]),
+        ("listen: {socks: 127.0.0.1:3129}", &[(1, 17, "listen.socks", "can't share")]),
         ("resolver: {nameservers: dns}", &[(1, 25, "resolver.nameservers", "`system` or a list")]),
         ("resolver: {nameservers: [dns.example:53]}", &[(1, 26, "resolver.nameservers[0]", "a name is no address")]),
         ("resolver: {connect: [{host: a.test, to: \"a b\"}]}", &[(1, 41, "resolver.connect[0].to", "character")]),

@@ -16,8 +16,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use tempfile::TempDir;
 
-fn downstream() -> SocketAddr {
-    "127.0.0.1:50000".parse().unwrap()
+fn downstream() -> crate::flow::Downstream {
+    SocketAddr::from(([127, 0, 0, 1], 50000)).into()
 }
 
 fn settings(directory: &Path) -> Settings {

@@ -58,6 +58,18 @@ impl KnownSecret {
         &self.name
     }
 
+    /// The name that it was registered under.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.split_once(':').map_or("", |(_, name)| name)
+    }
+
+    /// The value, to hand it to the gateway that is to guard it.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.value
+    }
+
     pub(super) fn value(&self) -> &[u8] {
         &self.value
     }
@@ -75,7 +87,9 @@ impl KnownSecret {
             || shown().unwrap_or(false)
     }
 
-    pub(super) fn homes(&self) -> &[HostPattern] {
+    /// The hosts where it belongs, beside those of its kind.
+    #[must_use]
+    pub fn homes(&self) -> &[HostPattern] {
         &self.homes
     }
 }

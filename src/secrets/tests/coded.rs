@@ -117,3 +117,17 @@ fn archives_and_packs_are_looked_into() {
     let zip = [b"x".repeat(100), head, b"a.txt".to_vec(), deflated, b"PK\x01\x02".to_vec()].concat();
     assert_eq!(observed(&zip).len(), 1);
 }
+
+#[test]
+fn bytes_that_only_look_like_a_file_are_gone_by_once() {
+    let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+    // A deflate block of the type that there isn't, behind the heads of zlib, gzip and a pack.
+    let broken: [&[u8]; 4] =
+        [b"x^\x07garbage", b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x07garbage", b"PACK\0\0\0\x02\0\0\0\x01\0\0\0", b"x\x9c\xff"];
+    for head in broken {
+        let text = [head, b"\n", PAT.as_bytes(), b" "].concat();
+        let (found, out, stopped) = body_of(&guard, &host("evil.example"), &[&text]);
+        assert_eq!((found.len(), stopped), (1, None), "{head:?}");
+        assert_eq!(out, text);
+    }
+}

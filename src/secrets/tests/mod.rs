@@ -1,6 +1,7 @@
 //! The whole engine: the catalogue's own examples, evasions, splits.
 
 mod coded;
+mod grpc;
 mod joins;
 mod splits;
 
@@ -9,14 +10,14 @@ use crate::net::Host;
 use bytes::Bytes;
 use std::sync::{Arc, LazyLock};
 
-static SCANNER: LazyLock<Arc<Scanner>> = LazyLock::new(|| Scanner::builtin().unwrap());
-const PAT: &str = "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";
+pub(super) static SCANNER: LazyLock<Arc<Scanner>> = LazyLock::new(|| Scanner::builtin().unwrap());
+pub(super) const PAT: &str = "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";
 
 fn guard(settings: Settings) -> Guard {
     Guard::new(SCANNER.clone(), settings, FingerprintKey::new(&[7; 32])).unwrap()
 }
 
-fn host(name: &str) -> Host {
+pub(super) fn host(name: &str) -> Host {
     Host::parse(name.as_bytes()).unwrap()
 }
 
@@ -25,7 +26,7 @@ fn body_of(guard: &Guard, host: &Host, chunks: &[&[u8]]) -> (Vec<Finding>, Vec<u
     run(guard.body(&context), chunks)
 }
 
-fn run(mut scan: BodyScan, chunks: &[&[u8]]) -> (Vec<Finding>, Vec<u8>, Option<Stopped>) {
+pub(super) fn run(mut scan: BodyScan, chunks: &[&[u8]]) -> (Vec<Finding>, Vec<u8>, Option<Stopped>) {
     let (mut findings, mut out) = (Vec::new(), Vec::new());
     let mut stopped = None;
     for chunk in chunks {
@@ -150,7 +151,13 @@ fn a_masked_secret_keeps_the_length() {
     assert_eq!(String::from_utf8(out).unwrap(), format!("some text {} more", "X".repeat(PAT.len())));
 }
 
-fn head(guard: &Guard, name: &str, path: &str, query: Option<&str>, fields: &[(&str, &str)]) -> Vec<Disposition> {
+pub(super) fn head(
+    guard: &Guard,
+    name: &str,
+    path: &str,
+    query: Option<&str>,
+    fields: &[(&str, &str)],
+) -> Vec<Disposition> {
     let fields: Vec<(&[u8], &[u8])> = fields.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
     let host = host(name);
     let view = HeadView { host: &host, method: "GET", path, query, fields: &fields, trailers: false };

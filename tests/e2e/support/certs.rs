@@ -2,7 +2,7 @@
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SerialNumber,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
 };
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
@@ -35,6 +35,8 @@ pub enum Identity {
 
 /// The authority that the worlds trust through `upstream.trust`.
 pub static TRUSTED: LazyLock<Authority> = LazyLock::new(|| Authority::new("Exeat tests: origins"));
+/// The authority of the agents' own certificates.
+pub static CLIENTS: LazyLock<Authority> = LazyLock::new(|| Authority::new("Exeat tests: agents"));
 static UNTRUSTED: LazyLock<Authority> = LazyLock::new(|| Authority::new("Exeat tests: nobody"));
 static SERIAL: AtomicU64 = AtomicU64::new(1);
 
@@ -52,6 +54,16 @@ impl Authority {
 
     pub fn pem(&self) -> String {
         self.0.pem()
+    }
+
+    /// A client certificate with these alternative names, and its key; PEM.
+    pub fn client(&self, names: Vec<SanType>) -> (String, String) {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.subject_alt_names = names;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        (params.not_before, params.not_after) = around_now(-1, 1);
+        let key = key();
+        (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
     }
 
     fn sign(&self, params: &CertificateParams, key: &KeyPair) -> CertificateDer<'static> {

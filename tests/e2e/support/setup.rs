@@ -17,6 +17,12 @@ pub struct Setup {
     /// Proxy and control port; none: free ones.
     pub ports: Option<(u16, u16)>,
     pub every_address: bool,
+    /// More keys of `listen`, each with its value.
+    pub listen: Vec<String>,
+    /// More keys of sessions, by their ids.
+    pub session_keys: Vec<(String, String)>,
+    /// Files in the folder of the configuration.
+    pub files: Vec<(String, String)>,
     /// What runs the binary: it must end in `exec`.
     pub wrapper: Vec<String>,
 }
@@ -83,6 +89,24 @@ impl Setup {
         self
     }
 
+    /// One key more under `listen`.
+    pub fn listen(mut self, entry: &str) -> Self {
+        self.listen.push(entry.into());
+        self
+    }
+
+    /// One key more of a session.
+    pub fn session_key(mut self, id: &str, entry: &str) -> Self {
+        self.session_keys.push((id.into(), entry.into()));
+        self
+    }
+
+    /// A file beside the configuration, mode 0600.
+    pub fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.into(), text.into()));
+        self
+    }
+
     pub fn durability(mut self, durability: &'static str) -> Self {
         self.durability = Some(durability);
         self
@@ -115,7 +139,9 @@ impl Setup {
     pub fn yaml(&self) -> String {
         let (proxy, control) = self.ports.unwrap_or_default();
         let at = if self.every_address { "0.0.0.0" } else { "127.0.0.1" };
-        let mut text = format!("listen: {{proxy: \"{at}:{proxy}\", control: \"127.0.0.1:{control}\"}}\n");
+        let more = |entries: &[String]| entries.iter().map(|entry| format!(", {entry}")).collect::<String>();
+        let listen = more(&self.listen);
+        let mut text = format!("listen: {{proxy: \"{at}:{proxy}\", control: \"127.0.0.1:{control}\"{listen}}}\n");
         text.push_str("ca: {certificate: ca.pem, key: ca.key}\ncontrol: {key: \"file:control.key\"}\n");
         text.push_str("upstream: {trust: [\"origins.pem\"]}\n");
         let durability = self.durability.unwrap_or("batched");
@@ -142,7 +168,9 @@ impl Setup {
             text.push_str("sessions:\n");
         }
         for (id, policy) in &self.sessions {
-            let _ = writeln!(text, "  - {{id: {id}, policy: {policy}, token: \"env:{}\"}}", token_variable(id));
+            let keys = self.session_keys.iter().filter(|(of, _)| of == id).map(|(_, entry)| entry.clone());
+            let keys = more(&keys.collect::<Vec<_>>());
+            let _ = writeln!(text, "  - {{id: {id}, policy: {policy}, token: \"env:{}\"{keys}}}", token_variable(id));
         }
         text.push_str(&self.extra);
         text

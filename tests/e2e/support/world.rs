@@ -114,6 +114,11 @@ impl World {
 
     fn launch(directory: TempDir, setup: Setup, tokens: BTreeMap<String, String>) -> Self {
         std::fs::write(directory.path().join("exeat.yaml"), setup.yaml()).unwrap();
+        for (name, text) in &setup.files {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        }
         let mut command = exeat_after(&setup.wrapper, directory.path());
         command.args(["serve", "--config"]).arg(directory.path().join("exeat.yaml"));
         command.envs(tokens.iter().map(|(id, token)| (token_variable(id), token)));
@@ -147,6 +152,14 @@ impl World {
         let tokens = std::mem::take(&mut self.tokens);
         let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
         Self::launch(directory, setup, tokens)
+    }
+
+    /// Where it says that it listens besides proxy and control.
+    #[track_caller]
+    pub fn listening(&self, what: &str) -> SocketAddr {
+        let (text, start) = (self.stderr(), format!("exeat: {what} listening on "));
+        let line = text.lines().find_map(|line| line.strip_prefix(&start)).expect("it listens there");
+        line.trim().parse().unwrap()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -1,0 +1,157 @@
+//! Where the gateway listens.
+
+use super::defaults;
+use super::node::At;
+use super::placed::Placed;
+use super::recognition::Recognising;
+use super::rules::Notes;
+use super::shapes::{ListenShape, Listener, TlsListenShape};
+use super::units::Written;
+use crate::ca::{GatewaySettings, Shows};
+use crate::net::Host;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// Where the gateway listens. Port 0 is any free one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The HTTP proxy.
+    pub proxy: SocketAddr,
+    /// The control API.
+    pub control: SocketAddr,
+    /// SOCKS5.
+    pub socks: Option<SocketAddr>,
+    /// The HTTP proxy over TLS.
+    pub tls: Option<TlsListen>,
+}
+
+/// Where agents speak TLS to the gateway itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsListen {
+    /// Where.
+    pub address: SocketAddr,
+    /// How.
+    pub settings: GatewaySettings,
+}
+
+impl Listen {
+    /// Proxy and control API on free loopback ports, and nothing else.
+    #[must_use]
+    pub fn on_free_ports() -> Self {
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { proxy: free, control: free, socks: None, tls: None }
+    }
+
+    /// All but the control API, by their keys under `listen`.
+    #[must_use]
+    pub fn named(&self) -> Vec<(&'static str, SocketAddr)> {
+        let rest = [("socks", self.socks), ("tls", self.tls.as_ref().map(|tls| tls.address))];
+        let rest = rest.into_iter().filter_map(|(name, address)| Some((name, address?)));
+        std::iter::once(("proxy", self.proxy)).chain(rest).collect()
+    }
+
+    /// What its listeners can know a session by.
+    pub(super) fn recognising(&self) -> Recognising {
+        let certificates = self.tls.as_ref().is_some_and(|tls| !tls.settings.clients.is_empty());
+        Recognising { certificates, sources: false }
+    }
+}
+
+type Address = Option<Placed<Written<Listener>>>;
+
+pub(super) fn compile(shape: Option<&ListenShape>, base: &Path, notes: &mut Notes) -> Listen {
+    let empty = ListenShape::default();
+    let shape = shape.unwrap_or(&empty);
+    let address = |placed: &Address| placed.as_ref().map(|placed| placed.value.0.0);
+    let listen = Listen {
+        proxy: address(&shape.proxy).unwrap_or(defaults::PROXY),
+        control: address(&shape.control).unwrap_or(defaults::CONTROL),
+        socks: address(&shape.socks),
+        tls: shape.tls.as_ref().map(|tls| compile_tls(tls, base, notes)),
+    };
+    note_shared(&listen, shape, notes);
+    let beyond = |address: SocketAddr| !address.ip().is_loopback();
+    if let Some(Placed { at, .. }) = shape.control.as_ref().filter(|_| beyond(listen.control)) {
+        let help = "anyone who reaches it and has the key makes sessions: prefer 127.0.0.1";
+        notes.warn(at, "the control API listens beyond this machine", help);
+    }
+    if let Some(Placed { at, .. }) = shape.socks.as_ref().filter(|placed| beyond(placed.value.0.0)) {
+        let help = "tokens go over the network in the clear: prefer 127.0.0.1, or a network of the agents' own";
+        notes.warn(at, "SOCKS listens beyond this machine", help);
+    }
+    listen
+}
+
+fn compile_tls(shape: &Placed<TlsListenShape>, base: &Path, notes: &mut Notes) -> TlsListen {
+    let Placed { at, value: shape } = shape;
+    let address = shape.address.value.0.0;
+    let names = || shape.names.iter().flatten();
+    let shows = match (&shape.certificate, &shape.key) {
+        (Some(certificate), Some(key)) => {
+            if let Some(name) = names().next() {
+                notes.error(&name.at, "the names of a certificate from a file stand in it", "leave `names` out");
+            }
+            let [certificate, key] = [certificate, key].map(|file| file_of(file, base, notes));
+            Shows::Files { certificate, key }
+        }
+        (None, None) => Shows::Minted(own_names(address.ip(), names(), notes)),
+        _ => {
+            notes.error(at, "certificate and key go together", "name both files, or neither: the CA mints one then");
+            Shows::Minted(Vec::new())
+        }
+    };
+    let clients: Vec<PathBuf> = shape.clients.iter().flatten().map(|file| file_of(file, base, notes)).collect();
+    let require_client = shape.require_client.as_ref().is_some_and(|placed| placed.value);
+    if let Some(Placed { at, .. }) = shape.require_client.as_ref().filter(|_| require_client && clients.is_empty()) {
+        notes.error(at, "no client certificate could be checked", "name their roots under `clients`");
+    }
+    TlsListen { address, settings: GatewaySettings { shows, clients, require_client, alpn_h2: false } }
+}
+
+/// The address that it listens on, and this machine by its usual names; then those of the file.
+fn own_names<'s>(ip: IpAddr, names: impl Iterator<Item = &'s Placed<String>>, notes: &mut Notes) -> Vec<Host> {
+    let mut own: Vec<Host> = Vec::new();
+    if ip.is_loopback() || ip.is_unspecified() {
+        own.push(Host::Name("localhost".into()));
+        own.extend([IpAddr::from([127, 0, 0, 1]), IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)].map(Host::from));
+    }
+    if !ip.is_unspecified() && !own.contains(&ip.into()) {
+        own.push(ip.into());
+    }
+    for name in names {
+        match Host::parse(name.value.as_bytes()) {
+            Ok(host) if !own.contains(&host) => own.push(host),
+            Ok(_) => {}
+            Err(error) => notes.error(&name.at, error.to_string(), "write gateway.example.com or an address"),
+        }
+    }
+    own
+}
+
+fn file_of(file: &Placed<String>, base: &Path, notes: &mut Notes) -> PathBuf {
+    let path = base.join(&file.value);
+    if let Err(error) = std::fs::File::open(&path) {
+        notes.error(&file.at, format!("the file can't be read: {error}"), "name a PEM file");
+    }
+    path
+}
+
+/// Two listeners at one address.
+fn note_shared(listen: &Listen, shape: &ListenShape, notes: &mut Notes) {
+    let written: [(&str, Option<&At>); 4] = [
+        ("proxy", shape.proxy.as_ref().map(|placed| &placed.at)),
+        ("control", shape.control.as_ref().map(|placed| &placed.at)),
+        ("socks", shape.socks.as_ref().map(|placed| &placed.at)),
+        ("tls", shape.tls.as_ref().map(|placed| &placed.value.address.at)),
+    ];
+    let at = |key: &str| written.iter().find(|(name, _)| *name == key).and_then(|(_, at)| *at);
+    let mut taken = listen.named();
+    taken.insert(1, ("control", listen.control));
+    for (position, (key, address)) in taken.iter().enumerate().filter(|(_, (_, address))| address.port() != 0) {
+        let Some((earlier, _)) = taken[..position].iter().find(|(_, other)| other == address) else { continue };
+        if let Some(at) = at(key).or(at(earlier)) {
+            let message = format!("listen.{earlier} and listen.{key} can't share an address");
+            notes.error(at, message, "give each its own port");
+        }
+    }
+}

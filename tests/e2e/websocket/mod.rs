@@ -1,0 +1,12 @@
+//! WebSockets through the gateway.
+
+mod ends;
+mod frames;
+mod handshake;
+mod secrets;
+
+use crate::support::*;
+
+fn world(origin: &Origin) -> World {
+    World::start(Setup::new().origin("**.exeat.test", origin))
+}
