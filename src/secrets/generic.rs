@@ -15,18 +15,19 @@ pub(super) struct Assigned {
 pub(super) fn is_secret(before: &[u8], value: &[u8], after: &[u8], rule: &Assigned) -> bool {
     assigned_name(before).is_some_and(|name| names_secret(&fold_context(name), &rule.names))
         && !is_code(after)
-        && if rule.digest { is_random_digest(value) } else { is_random(value) }
+        && if rule.digest { !is_named_otherwise(before, &[]) && is_random_digest(value) } else { is_random(value) }
 }
 
 /// Whether the value before which this stands is assigned to a name that says something else: an id, a digest.
 pub(super) fn is_named_otherwise(before: &[u8], words: &[Box<[u8]>]) -> bool {
-    const OTHERWISE: [&[u8]; 19] = [
+    const OTHERWISE: [&[u8]; 20] = [
         b"id",
         b"uuid",
         b"guid",
         b"hash",
         b"sha",
         b"sha1",
+        b"md5",
         b"sha256",
         b"digest",
         b"checksum",

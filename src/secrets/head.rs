@@ -3,12 +3,16 @@
 use super::finding::{Disposition, Finding, Surface};
 use super::guard::{At, Guard};
 use super::home::Spot;
+use super::memory::is_own;
 use super::settings::special;
 use super::stream::{Hit, SEPARATOR, Scan, Stream, Work};
 use crate::net::Host;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
+
+/// Longer values are no pieces of a secret.
+const LONGEST_PIECE: usize = 256;
 
 /// A request's head as it goes upstream, or a message's trailers.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +66,7 @@ impl Guard {
             path: Vec::new(),
         };
         Stream::new(0).feed(&mut scan, &|at| at, &text, true);
+        findings.extend(self.scan_pieces(head));
         if self.inner.own {
             findings.extend(self.not_own(head, &parts, &text, &registered));
         }
@@ -72,6 +77,25 @@ impl Guard {
             findings.extend(self.inner.unscanned(special::BOMB, surface, head.host));
         }
         findings
+    }
+
+    /// Secrets in pieces: over the segments of the path, the values of the query, the fields.
+    fn scan_pieces(&self, head: &HeadView<'_>) -> Vec<Finding> {
+        let decode = |text| Cow::from(percent_encoding::percent_decode_str(text));
+        let value = |parameter: &'_ str| parameter.find('=').map_or(0, |at| at + 1);
+        let parameters = head.query.unwrap_or_default().split('&');
+        let segments: Vec<_> = head.path.split('/').map(decode).collect();
+        let values: Vec<_> = parameters.map(|text| decode(text.get(value(text)..).unwrap_or_default())).collect();
+        let fields: Vec<_> = head.fields.iter().filter(|field| is_own(field.0)).map(|field| field.1.into()).collect();
+        let mut found = Vec::new();
+        for (surface, texts) in [(Surface::Path, segments), (Surface::Query, values), (Surface::Header, fields)] {
+            let piece = |text: &&[u8]| (2..=LONGEST_PIECE).contains(&text.len());
+            let pieces: Vec<&[u8]> = texts.iter().map(AsRef::as_ref).filter(piece).collect();
+            if pieces.len() > 1 {
+                found.extend(self.across(head.host, surface, &pieces, None, "pieces"));
+            }
+        }
+        found
     }
 
     /// The text with every secret in it replaced, for the journal.

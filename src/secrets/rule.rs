@@ -3,9 +3,9 @@
 use super::catalogue::{ContextSpec, Edge, Group, RuleSpec};
 use super::checksum::{Checksum, UnknownChecksum};
 use super::finding::Severity;
+use super::generic::Assigned;
 use super::home::{BadHome, BadPlace, Home, Place};
 use super::shape::ShapeError;
-use super::generic::Assigned;
 use super::{filter, generic};
 use std::sync::Arc;
 

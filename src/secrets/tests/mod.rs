@@ -4,6 +4,7 @@ mod coded;
 mod grpc;
 mod joins;
 mod splits;
+mod surfaces;
 
 use super::*;
 use crate::net::Host;
