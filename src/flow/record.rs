@@ -136,6 +136,8 @@ pub(super) struct Record {
     pub(super) target: Option<ShownTarget>,
     pub(super) upstream: Option<SocketAddr>,
     pub(super) tls: Option<UpstreamTls>,
+    /// The parent proxy that the way led through.
+    pub(super) parent_proxy: Option<String>,
     pub(super) mode: Option<Mode>,
     pub(super) outcome: Option<Outcome>,
     pub(super) rule: Option<Arc<str>>,
@@ -187,6 +189,7 @@ impl Record {
             target: None,
             upstream: None,
             tls: None,
+            parent_proxy: None,
             mode: None,
             outcome: None,
             rule: None,
@@ -335,12 +338,15 @@ struct Upstream<'a> {
     address: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<&'a UpstreamTls>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<&'a str>,
 }
 
 impl<'a> Upstream<'a> {
     fn of(record: &'a Record) -> Option<Self> {
-        let known = record.upstream.is_some() || record.tls.is_some();
-        known.then_some(Self { address: record.upstream, tls: record.tls.as_ref() })
+        let parent = record.parent_proxy.as_deref();
+        let known = record.upstream.is_some() || record.tls.is_some() || parent.is_some();
+        known.then_some(Self { address: record.upstream, tls: record.tls.as_ref(), parent })
     }
 }
 

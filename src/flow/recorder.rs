@@ -85,6 +85,11 @@ impl Recorder {
         self.record.upstream = Some(address);
     }
 
+    /// The parent proxy that the way leads through, without its credentials.
+    pub fn parent_proxy(&mut self, parent: impl fmt::Display) {
+        self.record.parent_proxy = Some(parent.to_string());
+    }
+
     /// What was agreed in TLS upstream.
     pub fn upstream_tls(&mut self, tls: UpstreamTls) {
         let mut fit = |text: Cow<'static, str>| match cut(&text, FIELD) {

@@ -10,6 +10,7 @@ mod client_hello;
 mod host;
 mod path;
 mod pattern;
+mod proxy_protocol;
 pub mod socks;
 mod target;
 
@@ -19,4 +20,5 @@ pub use client_hello::{ClientHello, HelloError};
 pub use host::{Host, HostError};
 pub use path::{Path, PathError};
 pub use pattern::{HostPattern, PatternError};
+pub use proxy_protocol::{ProxyHeader, ProxyHeaderError};
 pub use target::{HostFields, Scheme, Target, TargetError};

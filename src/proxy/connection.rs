@@ -131,6 +131,9 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
     let framing = request_framing(&head).map_err(Error::Framing)?;
     let asks = check_request(&head.fields, head.version)?;
     request.is_read = framing == Framing::None && !asks.close;
+    if leg.inside.is_none() && head.fields.values("via").any(|via| shared.dialler.is_named_in(via)) {
+        return Err(Reason::LoopDetected.into());
+    }
     let handshake = if asks.websocket { Some(websocket::asked_for(&head, framing, asks)?) } else { None };
     let identity = identify(shared, leg, &head)?;
     recorder.session(identity.info.clone());

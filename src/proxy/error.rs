@@ -3,7 +3,7 @@
 use super::interrupt::Cause;
 use crate::http1::{ChunkError, FramingError, HeadError};
 use crate::net::socks::SocksError;
-use crate::net::{AuthorityError, TargetError};
+use crate::net::{AuthorityError, ProxyHeaderError, TargetError};
 use crate::reason::{Denial, Kind, Reason};
 use crate::websocket::{HandshakeError, Violation};
 use crate::{dns, upstream};
@@ -31,6 +31,9 @@ pub(super) enum Error {
     /// A SOCKS message is refused.
     #[error("the SOCKS message is refused")]
     Socks(#[source] SocksError),
+    /// What a load balancer says is refused.
+    #[error("the load balancer is refused")]
+    Balancer(#[source] ProxyHeaderError),
     /// The client closed its side in the middle of its request.
     #[error("the request is cut short")]
     Cut,
@@ -87,7 +90,7 @@ impl Error {
             Error::Framing(_) | Error::Body(_) => Reason::BadFraming,
             Error::Socks(SocksError::Host(_) | SocksError::Port) => Reason::BadAuthority,
             Error::Socks(SocksError::Command) => Reason::MethodNotSupported,
-            Error::Socks(_) => Reason::BadRequest,
+            Error::Socks(_) | Error::Balancer(_) => Reason::BadRequest,
             Error::Cut => Reason::RequestCut,
             Error::Target(error) => target_reason(*error),
             Error::ClientGone(_) => Reason::ClientClosed,

@@ -188,9 +188,9 @@ async fn dial_once(
     version: Version,
     recorder: &mut Recorder,
 ) -> Result<Upstream, Error> {
-    let vetted = gate::resolve(shared, permit, recorder).await?;
+    let route = gate::resolve(shared, permit, recorder).await?;
     let patience = shared.limits.connect_timeout;
-    let (socket, address) = upstream::connect(&vetted, patience).await.map_err(Error::Connect)?;
+    let (socket, address) = shared.dialler.connect(&route, patience).await.map_err(Error::Connect)?;
     recorder.upstream(address);
     recorder.mark(Phase::Connect);
     let secured = shared.pool.secure(session, permit, version, socket, address, patience).await;

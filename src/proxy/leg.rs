@@ -6,6 +6,7 @@ use crate::flow::{Downstream, FlowId, Recorder};
 use crate::net::{Authority, Scheme};
 use crate::session::ConnectionSlot;
 use crate::wire::Wire;
+use std::time::Duration;
 
 /// One end of a flow towards the agent: a connection to the proxy, or the inside of a tunnel.
 pub(super) struct Leg {
@@ -49,6 +50,13 @@ impl Leg {
     /// The inside of a tunnel.
     pub(super) fn inside(wire: Wire, peer: Downstream, interrupt: Interrupt, inside: Inside) -> Self {
         Self { inside: Some(inside), ..Self::new(wire, peer, interrupt) }
+    }
+
+    /// Waits for the first byte. False: none came, and a connection that never says anything is no flow.
+    pub(super) async fn begins(&mut self, within: Duration) -> bool {
+        self.interrupt.arm(within);
+        !self.wire.input.is_empty()
+            || matches!(self.interrupt.while_idle(self.wire.fill()).await, Ok(Ok(read)) if read > 0)
     }
 
     /// Takes back what is queued of the present request's answer, so that a refusal can stand in its

@@ -26,11 +26,12 @@ mod socks;
 mod stream_body;
 mod streams;
 mod translate;
+mod transparent;
 mod tunnel;
 mod upload;
 mod websocket;
 
-pub use entrance::{Door, Entrance, Speaks};
+pub use entrance::{Door, Entrance, Original, Speaks, UnixDoor};
 pub use limits::Limits;
 pub use listener::listen;
 pub use recognition::Recognition;
@@ -42,7 +43,7 @@ use crate::net::{Authority, Host};
 use crate::session::Ruleset;
 use crate::store::Sessions;
 use crate::telemetry::Metrics;
-use crate::upstream::Pool;
+use crate::upstream::{Dialler, Pool};
 use arc_swap::ArcSwap;
 use interrupt::Interrupt;
 use std::collections::HashMap;
@@ -62,6 +63,8 @@ pub struct Shared {
     pub rulesets: ArcSwap<Rulesets>,
     /// Names to vetted addresses.
     pub resolver: Resolver,
+    /// The ways out.
+    pub dialler: Dialler,
     /// Connections to origins.
     pub pool: Pool,
     /// Certificates for intercepted hosts.

@@ -41,9 +41,7 @@ enum Answer {
 
 /// Serves one connection to its end.
 pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg) {
-    leg.interrupt.arm(shared.limits.keep_alive_timeout);
-    // A connection that never says anything is no flow.
-    if !matches!(leg.interrupt.while_idle(leg.wire.fill()).await, Ok(Ok(read)) if read > 0) {
+    if !leg.begins(shared.limits.keep_alive_timeout).await {
         return;
     }
     let recorder = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));

@@ -9,7 +9,7 @@ use super::{Shared, gate, relay};
 use crate::flow::{Mode, Phase, Recorder, UpstreamTls};
 use crate::http1::Version;
 use crate::net::{Authority, ClientHello, HelloError, Host, Scheme};
-use crate::policy::{Mode as PolicyMode, Permit, Protocol, TlsMode};
+use crate::policy::{Hidden, Mode as PolicyMode, Permit, Protocol, TlsMode};
 use crate::reason::{Denial, Reason};
 use crate::upstream::Link;
 use crate::wire::{Stream, Transport, Wire};
@@ -36,7 +36,7 @@ pub(super) struct Opened {
 }
 
 /// What the first bytes of a tunnel are.
-enum First {
+pub(super) enum First {
     Tls(ClientHello),
     Ssh,
     Http,
@@ -49,15 +49,15 @@ pub(super) async fn prepare(
     permit: &Permit,
     recorder: &mut Recorder,
 ) -> Result<Option<Stream>, Error> {
-    let vetted = gate::resolve(shared, permit, recorder).await?;
+    let route = gate::resolve(shared, permit, recorder).await?;
     if permit.tls() == TlsMode::Intercept {
         return Ok(None);
     }
-    let dialled = crate::upstream::connect(&vetted, shared.limits.connect_timeout).await;
-    let (socket, address) = dialled.map_err(Error::Connect)?;
+    let dialled = shared.dialler.connect(&route, shared.limits.connect_timeout).await;
+    let (stream, address) = dialled.map_err(Error::Connect)?;
     recorder.upstream(address);
     recorder.mark(Phase::Connect);
-    Ok(Some(socket.into()))
+    Ok(Some(stream))
 }
 
 /// Tells the client that the tunnel stands and serves what comes through it. A tunnel that is opened gives the leg inside;
@@ -230,18 +230,23 @@ async fn conclude(shared: &Shared, mut leg: Leg, mut recorder: Recorder, outcome
 }
 
 /// Reads until the first bytes tell what they are: TLS (with its whole ClientHello), SSH or HTTP.
-async fn read_first(leg: &mut Leg) -> Result<First, Error> {
+pub(super) async fn read_first(leg: &mut Leg) -> Result<First, Error> {
     loop {
-        if let Some(first) = tell(&leg.wire.input)? {
-            return Ok(first);
+        match tell(&leg.wire.input)? {
+            Some(first) => return Ok(first),
+            None => fill(leg).await?,
         }
-        match leg.interrupt.during(leg.wire.fill()).await {
-            Ok(Ok(0)) => return Err(Error::ClientGone(None)),
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Err(Error::ClientGone(Some(error))),
-            Err(Cause::Deadline) => return Err(Error::ClientSlow),
-            Err(cause) => return Err(Error::Interrupted(cause)),
-        }
+    }
+}
+
+/// Reads more, which must come.
+pub(super) async fn fill(leg: &mut Leg) -> Result<(), Error> {
+    match leg.interrupt.during(leg.wire.fill()).await {
+        Ok(Ok(0)) => Err(Error::ClientGone(None)),
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(Error::ClientGone(Some(error))),
+        Err(Cause::Deadline) => Err(Error::ClientSlow),
+        Err(cause) => Err(Error::Interrupted(cause)),
     }
 }
 
@@ -275,21 +280,21 @@ fn judge_relay(first: &First, authority: &Authority, permit: &Permit) -> Result<
     match first {
         First::Ssh if protocols.contains(Protocol::Ssh) => Ok(()),
         First::Http if protocols.contains(Protocol::Http) => Ok(()),
-        First::Tls(hello) if protocols.contains(Protocol::Tls) => judge_hello(hello, authority),
+        First::Tls(hello) if protocols.contains(Protocol::Tls) => judge_hello(hello, authority, permit.hidden()),
         _ => Err(Reason::TunnelNotTls.into()),
     }
 }
 
 /// What the origin will see must be what was allowed (T09, T10).
-fn judge_hello(hello: &ClientHello, authority: &Authority) -> Result<(), Error> {
-    if hello.ech {
+fn judge_hello(hello: &ClientHello, authority: &Authority, hidden: Hidden) -> Result<(), Error> {
+    if hello.ech && !hidden.ech {
         return Err(Reason::EchNotInspectable.into());
     }
     match &hello.sni {
         Some(name) if *name == authority.host => Ok(()),
         Some(_) => Err(Reason::SniMismatch.into()),
         // RFC 6066 §3: addresses are not sent as SNI.
-        None if authority.host.as_ip().is_some() => Ok(()),
+        None if hidden.sni || authority.host.as_ip().is_some() => Ok(()),
         None => Err(Reason::SniMissing.into()),
     }
 }

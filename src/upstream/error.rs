@@ -1,5 +1,6 @@
 //! Why there is no upstream connection.
 
+use super::ParentError;
 use crate::reason::Reason;
 use rustls::{AlertDescription, CertificateError};
 use std::fmt;
@@ -34,6 +35,15 @@ pub enum Error {
     /// The handshake took longer than its deadline.
     #[error("TLS handshake not finished in time")]
     HandshakeTimeout,
+    /// The parent proxy can't be reached.
+    #[error("the parent proxy can't be reached")]
+    NoParent(#[source] Box<Error>),
+    /// The parent proxy opened no tunnel.
+    #[error("the parent proxy opened no way")]
+    Parent(#[source] ParentError),
+    /// The parent proxy did not answer in time.
+    #[error("the parent proxy did not answer in time")]
+    ParentTimeout,
     /// The host is no name that TLS could ask for.
     #[error("the host can't be named in TLS")]
     BadName,
@@ -69,6 +79,11 @@ impl Error {
             Error::Connect(_) => Reason::ConnectFailed,
             Error::ConnectTimeout(_) | Error::HandshakeTimeout => Reason::ConnectTimeout,
             Error::Certificate(error) => certificate_reason(error),
+            Error::Parent(ParentError::Status(_) | ParentError::Code(_) | ParentError::Credentials) => {
+                Reason::UpstreamParentRefused
+            }
+            Error::Parent(_) | Error::NoParent(_) => Reason::UpstreamParentFailed,
+            Error::ParentTimeout => Reason::UpstreamParentTimeout,
             Error::Tls(_) | Error::HandshakeLost(_) | Error::NoCommonProtocol | Error::BadName => {
                 Reason::UpstreamTlsFailed
             }

@@ -5,7 +5,9 @@
 //! Serves the data path, which never opens a socket of its own.
 
 mod connect;
+mod dialler;
 mod error;
+mod parent;
 mod pool;
 mod streams;
 mod tls;
@@ -13,7 +15,8 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-pub use connect::connect;
+pub use dialler::{Beyond, Dialler, Route};
 pub use error::Error;
+pub use parent::{Parent, ParentCredentials, ParentError, ParentKind};
 pub use pool::{Link, Pool, Upstream};
 pub use streams::Streams;

@@ -317,3 +317,63 @@ fn a_session_is_made_with_variables_and_files_of_the_operator() {
     let wrong = world.run(&["session", "new", "--policy", "agent", "--config", "exeat.yaml", "--home", "X=a.test"]);
     assert!(!wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains("--home X"), "{wrong:?}");
 }
+
+#[test]
+fn no_core_dump_is_left_of_a_gateway_whatever_its_limits_were() {
+    use std::os::unix::process::ExitStatusExt;
+    let setup = Setup::under(&policy("{known: [\"env:OWN\"]}")).env("OWN", VALUE).after_shell("ulimit -S -c unlimited");
+    let mut world = World::start(setup);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", world.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    // A process that may not be dumped belongs to root in /proc, whoever runs it; its memory is closed to its user.
+    world.signal(nix::sys::signal::Signal::SIGABRT);
+    let status = world.wait();
+    assert!(status.signal() == Some(6) && !status.core_dumped(), "{status:?}");
+}
+
+#[test]
+fn a_command_keeps_its_own_limit_for_core_dumps() {
+    let folder = tempfile::tempdir().unwrap();
+    let limit = |command: &[&str]| {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", "ulimit -S -c \"$(ulimit -H -c)\"; exec \"$@\"", "sh"]).args(command);
+        let done = shell.env("HOME", folder.path()).env_remove("XDG_STATE_HOME").output().unwrap();
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let exeat = crate::support::world::binary();
+    let alone = limit(&["sh", "-c", "ulimit -S -c"]);
+    assert_eq!(
+        limit(&[exeat.to_str().unwrap(), "run", "--quiet", "--no-gather", "--", "sh", "-c", "ulimit -S -c"]),
+        alone
+    );
+}
+
+#[test]
+fn a_canary_is_critical_wherever_it_is_seen() {
+    let origin = Origin::tls().echo();
+    let policy = policy_for(&["host: api.github.com", "host: \"**.exeat.test\""])
+        + "secrets: {groups: {credentials: off}, permit: [{rule: github, hosts: [api.github.com]}]}\n";
+    let world = World::start(Setup::under(&policy).origin("**", &origin));
+    let made = world.run(&["secrets", "canary"]);
+    let canary = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    // At its kind's home, with its group switched off and a permit: it is nobody's credential.
+    let field = format!("Authorization: Bearer {canary}\r\n");
+    let ask = |host: &str, field: &str, body: &[u8]| {
+        let fields = format!("{field}Content-Length: {}\r\n", body.len());
+        world.agent().https(host).ask("POST", host, "/", &fields, body)
+    };
+    for (host, field, body) in [
+        ("api.github.com", field.as_str(), String::new()),
+        ("tls.exeat.test", "", canary.clone()),
+        ("tls.exeat.test", "", data_encoding::BASE64.encode(format!("see {canary} here").as_bytes())),
+    ] {
+        let refusal = assert_refused(&ask(host, field, body.as_bytes()), "secret_in_request");
+        assert_eq!(refusal["rule"], "canary");
+    }
+    assert!(origin.requests().is_empty());
+    let records = world.into_records();
+    let findings: Vec<_> = records.iter().filter_map(|record| record.0.pointer("/findings/0").cloned()).collect();
+    assert_eq!(findings.len(), 3);
+    assert!(findings.iter().all(|finding| finding["severity"] == "critical"), "{findings:?}");
+}

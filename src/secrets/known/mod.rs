@@ -1,8 +1,11 @@
 //! Known secrets: values that the operator named, matched exactly at every level, and short ones in base64 and hex
 //! too, which are too short to be decoded without knowing them.
 
+mod files;
+mod gather;
 mod parse;
 
+pub use gather::{home_beside, of_file, of_variable};
 pub use parse::{Source, UnknownSource, parse};
 
 use super::stream::{Origin, Scan, Stream};
