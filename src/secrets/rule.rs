@@ -183,8 +183,13 @@ pub(super) fn is_protobuf_field(before: &[u8], length: usize) -> bool {
     matches!(before, [.., tag, size] if tag & 7 == 2 && usize::from(*size) == length)
 }
 
+/// Whether a value may start here, as far as that is known before its length is.
+pub(super) fn may_begin(before: &[u8]) -> bool {
+    is_left_edge(before) || matches!(before, [.., tag, _] if tag & 7 == 2 && *tag < 0x40)
+}
+
 /// Whether a value may start here: no word character before, or one that belongs to an escape (`\n`, `%3D`, `u003d`).
-pub(super) fn is_left_edge(before: &[u8]) -> bool {
+fn is_left_edge(before: &[u8]) -> bool {
     match before {
         [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => true,
         [.., b'%', high, low] | [.., b'u', b'0', b'0', high, low] if high.is_ascii_hexdigit() => {

@@ -299,14 +299,8 @@ impl Stream {
         let text = self.buffer.get(run.start..run.end.min(until)).unwrap_or_default();
         let inner = memchr::memchr3_iter(b'/', b'+', b'-', text).map(|at| run.start + at + 1);
         let inner: Vec<usize> = inner.filter(|&at| scan.scanner.starts.may_be(self.head(at))).collect();
-        // The letter of an escaped line break stands before the token, and looks like a part of it; so may the length
-        // of a protobuf string.
-        let lead = self.buffer.get(run.start.saturating_sub(1)..=run.start).unwrap_or_default();
-        let escaped = run.start > 0 && lead.first() == Some(&b'\\');
-        let sized = |size: u8| usize::from(size) >= run.end - run.start - 1 && is_protobuf_field(lead, size.into());
         let first = (!inside).then_some(run.start);
-        let follows = !inside && (escaped || lead.last().is_some_and(|size| sized(*size)));
-        let second = follows.then_some(run.start + 1);
+        let second = first.and_then(|at| self.lead(at, run.end)).map(|lead| run.start + lead);
         for start in first.into_iter().chain(second).chain(inner) {
             if self.covers(self.base + start as u64) {
                 continue;
@@ -333,6 +327,21 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    /// Bytes at a run's front that may not be the token's: the letter of an escaped line break, the digits of `%3D`,
+    /// the length of a protobuf string.
+    fn lead(&self, start: usize, end: usize) -> Option<usize> {
+        let tag = start.checked_sub(1)?;
+        let before = self.buffer.get(tag..=start).unwrap_or_default();
+        match self.buffer.get(tag..end)? {
+            [b'\\', ..] => Some(1),
+            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => Some(2),
+            [_, size, rest @ ..] if usize::from(*size) >= rest.len() => {
+                is_protobuf_field(before, usize::from(*size)).then_some(1)
+            }
+            _ => None,
+        }
     }
 
     fn head(&self, start: usize) -> [u8; 3] {

@@ -43,14 +43,14 @@ fn in_surfaces(text: &str) -> [(&'static str, Vec<u8>); 6] {
     ]
 }
 
-/// Of every rule by turns, and of each with a prefix of its own the value alone.
+/// One rule in five, by its first example.
 #[test]
 fn what_a_rule_finds_it_finds_in_every_surface() {
     let guard = guard(Settings::default());
     let catalogue = Catalogue::builtin().unwrap();
     let bodies = |rule: &&RuleSpec| rule.surfaces.iter().all(|surface| surface != "head");
     let (mut tried, mut wrong) = (0, Vec::new());
-    for rule in catalogue.rules().iter().filter(bodies).step_by(7) {
+    for rule in catalogue.rules().iter().filter(bodies).step_by(5) {
         let Some(example) = rule.examples.first() else { continue };
         for (kind, body) in in_surfaces(example) {
             let context = BodyContext {
