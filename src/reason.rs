@@ -102,6 +102,7 @@ reasons! {
 
     // Tunnels
     TunnelNotTls "tunnel_not_tls" 403 "http_request_denied" Denied "What came through the tunnel is not TLS." "Speak TLS inside CONNECT; plain HTTP goes to the proxy in absolute form.";
+    TunnelNotSsh "tunnel_not_ssh" 403 "http_request_denied" Denied "What came through the tunnel is not SSH." "The rule lets SSH through and nothing else.";
     SniMissing "sni_missing" 403 "http_request_denied" Denied "The ClientHello names no server." "Send SNI equal to the CONNECT host.";
     SniMismatch "sni_mismatch" 403 "http_request_denied" Denied "The ClientHello names another server than the tunnel." "Open a tunnel to the host that you want.";
     EchNotInspectable "ech_not_inspectable" 403 "http_request_denied" Denied "The ClientHello hides the server's name." "Turn off Encrypted ClientHello.";

@@ -1,7 +1,7 @@
 //! One flow's record: what it holds and how it becomes a line.
 
 use super::redact::{FIELD, LIST, SHORT_FIELD, cut};
-use super::{Downstream, FlowId, json};
+use super::{ClientTls, Downstream, FlowId, json};
 use crate::reason::Reason;
 use crate::secrets::Finding;
 use crate::telemetry::{Direction, Metrics};
@@ -133,6 +133,8 @@ pub(super) struct Record {
     pub(super) parent: Option<FlowId>,
     pub(super) session: Option<Arc<SessionInfo>>,
     pub(super) downstream: Downstream,
+    /// What the agent's ClientHello showed.
+    pub(super) hello: Option<ClientTls>,
     pub(super) target: Option<ShownTarget>,
     pub(super) upstream: Option<SocketAddr>,
     pub(super) tls: Option<UpstreamTls>,
@@ -186,6 +188,7 @@ impl Record {
             parent: None,
             session: None,
             downstream,
+            hello: None,
             target: None,
             upstream: None,
             tls: None,
@@ -264,7 +267,7 @@ impl Record {
                 flow: self.id,
                 parent: self.parent,
                 session: self.session.as_deref(),
-                downstream: self.downstream,
+                downstream: Shown { at: self.downstream, tls: self.hello.as_ref() },
                 target: self.target.as_ref(),
                 upstream: Upstream::of(self),
                 mode: self.mode,
@@ -306,7 +309,7 @@ struct Shape<'a> {
     parent: Option<FlowId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<&'a SessionInfo>,
-    downstream: Downstream,
+    downstream: Shown<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<&'a ShownTarget>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -330,6 +333,14 @@ struct Shape<'a> {
     error: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    at: Downstream,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<&'a ClientTls>,
 }
 
 #[derive(Serialize)]

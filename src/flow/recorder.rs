@@ -2,7 +2,7 @@
 
 use super::record::{Messages, Mode, Outcome, Phase, Record, SessionInfo, ShownTarget, UpstreamTls, Verdict, micros};
 use super::redact::{FIELD, cut, strike_values};
-use super::{Downstream, FlowId, Journal, Unavailable};
+use super::{ClientTls, Downstream, FlowId, Journal, Unavailable};
 use crate::net::{Authority, Host, Target};
 use crate::reason::{Denial, Kind, Reason};
 use crate::secrets::Finding;
@@ -83,6 +83,14 @@ impl Recorder {
     /// The address that was dialled, or that was refused.
     pub fn upstream(&mut self, address: SocketAddr) {
         self.record.upstream = Some(address);
+    }
+
+    /// What the agent's ClientHello showed.
+    pub fn hello(&mut self, mut hello: ClientTls) {
+        for protocol in &mut hello.alpn {
+            *protocol = self.fit(std::mem::take(protocol));
+        }
+        self.record.hello = Some(hello);
     }
 
     /// The parent proxy that the way leads through, without its credentials.

@@ -8,10 +8,12 @@ mod address;
 mod authority;
 mod client_hello;
 mod host;
+mod ja4;
 mod path;
 mod pattern;
 mod proxy_protocol;
 pub mod socks;
+mod ssh;
 mod target;
 
 pub use address::AddressClass;
@@ -21,4 +23,5 @@ pub use host::{Host, HostError};
 pub use path::{Path, PathError};
 pub use pattern::{HostPattern, PatternError};
 pub use proxy_protocol::{ProxyHeader, ProxyHeaderError};
+pub use ssh::{SshError, SshOpening};
 pub use target::{HostFields, Scheme, Target, TargetError};

@@ -74,6 +74,7 @@ async fn admit(
     let authority = match &first {
         First::Tls(hello) => {
             *understands = Understands::Tls;
+            recorder.hello(tunnel::seen(hello));
             named_by_sni(hello.sni.clone(), original)?
         }
         First::Http => {

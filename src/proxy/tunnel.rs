@@ -6,9 +6,9 @@ use super::identify::Identity;
 use super::interrupt::Cause;
 use super::leg::{Inside, Leg};
 use super::{Shared, gate, relay};
-use crate::flow::{Mode, Phase, Recorder, UpstreamTls};
+use crate::flow::{ClientTls, Mode, Phase, Recorder, UpstreamTls};
 use crate::http1::Version;
-use crate::net::{Authority, ClientHello, HelloError, Host, Scheme};
+use crate::net::{Authority, ClientHello, HelloError, Host, Scheme, SshOpening};
 use crate::policy::{Hidden, Mode as PolicyMode, Permit, Protocol, TlsMode};
 use crate::reason::{Denial, Reason};
 use crate::upstream::Link;
@@ -107,15 +107,20 @@ async fn enter_relay(
     mut origin: Wire,
     recorder: &mut Recorder,
 ) -> Result<(), Error> {
+    let mut opening = None;
     if !permit.protocols().contains(Protocol::Any) {
         let first = read_first(leg).await;
+        opening = matches!(first, Ok(First::Ssh)).then(SshOpening::default);
         if let Ok(First::Tls(hello)) = &first {
+            recorder.hello(seen(hello));
             recorder.upstream_tls(offered(hello));
         }
         let judged = first.and_then(|first| judge_relay(&first, authority, permit));
         observe_or(judged, identity, recorder)?;
     }
-    relay::relay(shared, leg, identity, &mut origin, recorder).await
+    // Observing stops nothing.
+    opening = opening.filter(|_| identity.ruleset.policy.mode() == PolicyMode::Enforce);
+    relay::relay(shared, leg, identity, &mut origin, opening, recorder).await
 }
 
 /// How a tunnel that is opened begins.
@@ -129,10 +134,13 @@ enum Opening {
 async fn enter_intercept(leg: &mut Leg, authority: &Authority, recorder: &mut Recorder) -> Result<Opening, Error> {
     recorder.mode(Mode::Intercept);
     match read_first(leg).await? {
-        First::Tls(hello) => match &hello.sni {
-            Some(name) if *name != authority.host => Err(Reason::SniMismatch.into()),
-            _ => Ok(Opening::Tls(hello)),
-        },
+        First::Tls(hello) => {
+            recorder.hello(seen(&hello));
+            match &hello.sni {
+                Some(name) if *name != authority.host => Err(Reason::SniMismatch.into()),
+                _ => Ok(Opening::Tls(hello)),
+            }
+        }
         First::Http => Ok(Opening::Http),
         First::Ssh => Err(Reason::TunnelNotTls.into()),
     }
@@ -263,6 +271,16 @@ fn tell(bytes: &[u8]) -> Result<Option<First>, Error> {
             Err(HelloError::BadName(error)) => Err(Denial::new(Reason::SniMismatch).because(error).into()),
             Err(error) => Err(Denial::new(Reason::TunnelNotTls).because(error).into()),
         },
+    }
+}
+
+/// What a ClientHello shows of the client, for the record.
+pub(super) fn seen(hello: &ClientHello) -> ClientTls {
+    ClientTls {
+        sni: hello.sni.as_ref().map(ToString::to_string),
+        alpn: hello.alpn.iter().take(8).map(|protocol| String::from_utf8_lossy(protocol).into_owned()).collect(),
+        ech: hello.ech,
+        ja4: hello.ja4.clone(),
     }
 }
 

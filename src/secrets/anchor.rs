@@ -261,6 +261,20 @@ fn shorten(literals: &mut Vec<Vec<u8>>) -> u32 {
     cut as u32
 }
 
+/// A row of one character, half of it.
+const ROW: usize = 32;
+
+/// The end of the row of one character that a place is deep inside of. Literals such as `----` and `AAAA` are found
+/// all along a row, and what may begin there begins nearer to its end.
+fn row_end(hay: &[u8], at: usize) -> Option<usize> {
+    let row = hay.get(at.checked_sub(ROW)?..at + ROW)?;
+    let first = *row.first()?;
+    row.iter().all(|byte| *byte == first).then(|| {
+        let rest = hay.get(at..).unwrap_or_default();
+        at + rest.iter().position(|byte| *byte != first).unwrap_or(rest.len())
+    })
+}
+
 impl Anchors {
     pub(super) fn new(anchors: impl IntoIterator<Item = (Anchor, u32)>, traits: &Traits<'_>) -> Self {
         let mut by_literal: BTreeMap<Vec<u8>, Vec<Target>> = BTreeMap::new();
@@ -389,6 +403,10 @@ impl Anchors {
                 && let Some(found) = teddy.find_in(hay, (at..end).into())
             {
                 let number = entries.get(found.pattern().as_usize()).copied().unwrap_or_default();
+                if let Some(end) = row_end(hay, found.start()) {
+                    at = end - ROW + 1;
+                    continue;
+                }
                 at = found.start() + 1;
                 let edge = self.entries.get(number as usize).is_some_and(|entry| entry.edge);
                 if !edge || may_begin(hay.get(..found.start()).unwrap_or_default()) {

@@ -61,6 +61,8 @@ mod smuggling;
 mod socks;
 /// The HTTP proxy over TLS, and sessions known by their certificates.
 mod tls_listener;
+/// What relayed tunnels carry, told apart: SSH, hidden names, kinds of clients.
+mod told_apart;
 /// What the network leads here.
 mod transparent;
 /// Origins that are broken or hostile.

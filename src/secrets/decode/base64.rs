@@ -53,6 +53,17 @@ const LONG: usize = 256;
 const SHORT: usize = 32;
 const SPAN: usize = STREAK * 4 - 1;
 
+/// Whether a run is base64 of text that isn't ASCII: full-width letters, invisible characters between others.
+pub(in crate::secrets) fn begins_wide_text(text: &[u8]) -> bool {
+    const LOOKED_AT: usize = 48;
+    let mut bytes = Vec::with_capacity(LOOKED_AT);
+    decode(text.get(..LOOKED_AT).unwrap_or(text), &mut bytes);
+    // The last character may be cut.
+    let valid = std::str::from_utf8(&bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    let rest = bytes.get(..valid).unwrap_or_default();
+    valid + 4 > bytes.len() && !rest.is_ascii() && !rest.iter().any(|byte| matches!(byte, 0..=8 | 14..=31))
+}
+
 /// Finds streaks in a run of base64 characters; `each` gets where a streak starts and its bytes.
 #[inline(never)]
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {

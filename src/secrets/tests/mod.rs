@@ -1,6 +1,9 @@
 //! The whole engine: the catalogue's own examples, evasions, splits.
 
+mod bodies;
 mod coded;
+mod evasions;
+mod floods;
 mod grpc;
 mod joins;
 mod splits;

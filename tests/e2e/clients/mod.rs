@@ -8,6 +8,7 @@ mod node;
 mod npm;
 mod python;
 mod socks;
+mod ssh;
 mod tls_listener;
 
 use crate::support::clients::Way;
