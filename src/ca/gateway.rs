@@ -87,7 +87,7 @@ pub fn certificate_names(certificate: &CertificateDer<'_>) -> Vec<String> {
     names.value.general_names.iter().filter_map(name).collect()
 }
 
-fn read_pair(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, Error> {
+pub(super) fn read_pair(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, Error> {
     let pem = std::fs::read(certificate).map_err(Error::read(certificate))?;
     let bad = || Error::BadCertificate { path: certificate.to_owned() };
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| bad())?;

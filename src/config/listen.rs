@@ -205,7 +205,7 @@ fn own_names<'s>(ip: IpAddr, names: impl Iterator<Item = &'s Placed<String>>, no
     own
 }
 
-fn file_of(file: &Placed<String>, base: &Path, notes: &mut Notes) -> PathBuf {
+pub(super) fn file_of(file: &Placed<String>, base: &Path, notes: &mut Notes) -> PathBuf {
     let path = base.join(&file.value);
     if let Err(error) = std::fs::File::open(&path) {
         notes.error(&file.at, format!("the file can't be read: {error}"), "name a PEM file");

@@ -5,6 +5,7 @@ use super::file::parse;
 use super::rules::{self, Notes};
 use super::shapes::PresetShape;
 use crate::policy::Rule;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Rules by name, with what they are for.
@@ -107,7 +108,7 @@ fn compile(name: &str, text: &str) -> Result<Preset, Diagnostics> {
         name: shape.name.as_str().into(),
         description: shape.description,
         documentation: shape.documentation,
-        rules: shape.allow.iter().map(|rule| rules::allow(name, rule, &mut notes)).collect(),
+        rules: shape.allow.iter().map(|rule| rules::allow(name, rule, Path::new("/"), &mut notes)).collect(),
     });
     let mut errors = Diagnostics::default();
     for mistake in notes.errors {

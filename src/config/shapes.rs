@@ -250,12 +250,24 @@ pub(super) struct AllowShape {
     pub(super) protocols: Option<Vec<ProtocolWord>>,
     /// Who looks up the name where a parent proxy is asked; left out: the gateway, which vets every address.
     pub(super) resolve: Option<ResolveWord>,
+    /// What the gateway shows of itself to a destination that asks for a certificate; left out: nothing.
+    pub(super) client_certificate: Option<Placed<ClientCertificateShape>>,
     /// What the ClientHello of a relayed tunnel may hide: the name that policy allowed can't be checked then.
     pub(super) dangerously_allow: Option<Vec<HiddenWord>>,
     /// Non-public ranges that this rule may dial; left out: none.
     pub(super) addresses: Option<Vec<Placed<Written<Range>>>>,
     /// Whose credentials may go to their home by this rule; left out: any.
     pub(super) credentials: Option<Placed<CredentialsWord>>,
+}
+
+/// A certificate for destinations.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClientCertificateShape {
+    /// The certificate and its chain, PEM.
+    pub(super) certificate: Placed<String>,
+    /// Its key, PEM, mode 0600.
+    pub(super) key: Placed<String>,
 }
 
 /// Who looks up a name.

@@ -15,6 +15,8 @@ mod support;
 
 /// A gibibyte each way.
 mod bodies;
+/// What the gateway shows of itself to origins that ask.
+mod client_certificates;
 /// curl, git, pip, npm, cargo, node, requests, httpx, urllib.
 mod clients;
 /// CONNECT, and the relay of what may not be opened.
