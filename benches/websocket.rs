@@ -44,7 +44,7 @@ fn decode(c: &mut Criterion) {
 
 fn message(c: &mut Criterion) {
     let guard = Guard::new(Scanner::builtin().unwrap(), Settings::default(), FingerprintKey::new(&[7; 32])).unwrap();
-    let host: Host = "realtime.example.com".parse().unwrap();
+    let host = Host::parse(b"realtime.example.com").unwrap();
     let memory = Arc::new(SessionMemory::new());
     let mut group = c.benchmark_group("message");
     let line = r#"{"type":"response.create","event":{"text":"words that nobody minds, one after another"}}"#;

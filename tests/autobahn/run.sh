@@ -52,9 +52,10 @@ echo "{\"outdir\": \"client\", \"cases\": [$cases], \"exclude-cases\": [$without
 printf 'the fuzzing client, and an echo server behind the gateway: ' && count client/index.json
 
 kill $echo
+wait $echo 2>/dev/null || true
 echo "{\"outdir\": \"server\", \"url\": \"ws://127.0.0.1:9401\", \"cases\": [$cases], \"exclude-cases\": [$without],
   \"exclude-agent-cases\": {}}" >server.json
 "${wstest[@]}" -m fuzzingserver -s server.json -u 0 >>wstest.log 2>&1 &
-sleep 2
+until_listening 9401
 "$python3" "$here/peers.py" client
 printf 'the fuzzing server, and a client before the gateway: ' && count server/index.json
