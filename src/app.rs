@@ -296,16 +296,29 @@ fn operator_key(source: &SecretSource) -> Result<OperatorKey, StartError> {
 }
 
 /// The policies with the scanner that they share.
-fn rulesets(
-    configured: &HashMap<Arc<str>, Arc<config::Ruleset>>,
+fn rulesets<'c>(
+    configured: &'c HashMap<Arc<str>, Arc<config::Ruleset>>,
     key: &FingerprintKey,
 ) -> Result<Rulesets, StartError> {
-    let scanner = Scanner::builtin().map_err(StartError::Catalogue)?;
-    let compile = |ruleset: &config::Ruleset| {
-        let guard = Guard::new(scanner.clone(), secret_settings(ruleset), key.clone()).map_err(StartError::Secrets)?;
+    let mut scanners: HashMap<&config::OwnRules, Arc<Scanner>> = HashMap::new();
+    let mut compile = |ruleset: &'c config::Ruleset| {
+        let scanner = match scanners.get(&ruleset.own_rules) {
+            Some(scanner) => scanner.clone(),
+            None => {
+                let scanner = scanner(&ruleset.own_rules).map_err(StartError::Catalogue)?;
+                scanners.insert(&ruleset.own_rules, scanner.clone());
+                scanner
+            }
+        };
+        let guard = Guard::new(scanner, secret_settings(ruleset), key.clone()).map_err(StartError::Secrets)?;
         Ok(Ruleset { policy: ruleset.policy.clone(), guard: Arc::new(guard), limits: ruleset.limits })
     };
     configured.iter().map(|(name, ruleset)| Ok((name.clone(), Arc::new(compile(ruleset)?)))).collect()
+}
+
+/// The built-in rules, and a user's own where there are some.
+fn scanner(own: &config::OwnRules) -> Result<Arc<Scanner>, secrets::BuiltinError> {
+    if own.is_empty() { Scanner::builtin() } else { Ok(Arc::new(Scanner::new(own.with_builtin()?)?)) }
 }
 
 fn secret_settings(ruleset: &config::Ruleset) -> secrets::Settings {

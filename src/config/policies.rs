@@ -32,9 +32,9 @@ pub(super) fn compile(
         Some(ModeWord::Observe) => Mode::Observe,
         Some(ModeWord::Enforce) | None => Mode::Enforce,
     };
-    let secrets = secrets::compile(shape.secrets.as_ref(), base, notes);
+    let (secrets, own_rules) = secrets::compile(shape.secrets.as_ref(), base, notes);
     let policy = Policy::new(Arc::clone(name), mode, origins.rules).ok()?;
-    Some(Ruleset { policy: Arc::new(policy), secrets, limits: compile_limits(shape.limits.as_ref()) })
+    Some(Ruleset { policy: Arc::new(policy), secrets, own_rules, limits: compile_limits(shape.limits.as_ref()) })
 }
 
 /// The rules of a policy, and where each was written.

@@ -103,7 +103,7 @@ pub fn load(name: &str) -> Option<Result<Preset, Diagnostics>> {
 
 fn compile(name: &str, text: &str) -> Result<Preset, Diagnostics> {
     let document = parse::<PresetShape>(format!("presets/{name}.yaml").into(), text)?;
-    let mut notes = Notes { errors: document.mistakes, warnings: Vec::new() };
+    let mut notes = Notes { errors: document.mistakes, ..Notes::default() };
     let preset = document.shape.map(|shape| Preset {
         name: shape.name.as_str().into(),
         description: shape.description,

@@ -1,6 +1,6 @@
 //! From rules as typed to rules compiled.
 
-use super::diagnostic::Mistake;
+use super::diagnostic::{Diagnostic, Mistake};
 use super::node::At;
 use super::placed::Placed;
 use super::shapes::{AllowShape, CredentialsWord, DenyShape, HiddenWord, ProtocolWord, ResolveWord, TlsWord};
@@ -22,6 +22,8 @@ use std::sync::Arc;
 pub(super) struct Notes {
     pub(super) errors: Vec<Mistake>,
     pub(super) warnings: Vec<Mistake>,
+    /// What is wrong with files that this one names.
+    pub(super) elsewhere: Vec<Diagnostic>,
 }
 
 impl Notes {
