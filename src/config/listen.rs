@@ -1,11 +1,11 @@
 //! Where the gateway listens.
 
 use super::defaults;
+use super::entrances::{ListenShape, Listener, OriginalWord, TlsListenShape, TransparentListenShape, UnixListenShape};
 use super::node::At;
 use super::placed::Placed;
 use super::recognition::Recognising;
 use super::rules::Notes;
-use super::shapes::{ListenShape, Listener, OriginalWord, TlsListenShape, TransparentListenShape, UnixListenShape};
 use super::units::Written;
 use crate::ca::{GatewaySettings, Shows};
 use crate::net::Host;

@@ -8,6 +8,7 @@ mod catalogue;
 mod compile;
 mod defaults;
 mod diagnostic;
+mod entrances;
 mod file;
 mod known;
 mod listen;
