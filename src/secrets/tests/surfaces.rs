@@ -47,7 +47,7 @@ fn in_surfaces(text: &str) -> [(&'static str, Vec<u8>); 6] {
 #[test]
 fn what_a_rule_finds_it_finds_in_every_surface() {
     let guard = guard(Settings::default());
-    let catalogue = Catalogue::builtin().unwrap();
+    let catalogue = Catalogue::annotated().unwrap();
     let bodies = |rule: &&RuleSpec| rule.surfaces.iter().all(|surface| surface != "head");
     let (mut tried, mut wrong) = (0, Vec::new());
     for rule in catalogue.rules().iter().filter(bodies).step_by(5) {
