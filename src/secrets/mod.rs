@@ -14,6 +14,8 @@ mod embedded;
 mod escapes;
 mod filter;
 mod finding;
+#[doc(hidden)]
+pub mod fuzzing;
 mod generic;
 mod grpc;
 mod guard;
