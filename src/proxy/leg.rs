@@ -16,7 +16,7 @@ pub(super) struct Leg {
     /// Where in what is written the present request's final answer begins, once its head is queued.
     pub(super) answer_from: Option<u64>,
     /// What is queued is the last that the client is to get, whatever else went wrong: a close frame.
-    pub(super) says_goodbye: bool,
+    pub(super) goodbye: Option<Goodbye>,
     pub(super) remembered: Remembered,
     pub(super) inside: Option<Inside>,
 }
@@ -34,6 +34,15 @@ pub(super) struct Inside {
     pub(super) _slot: Option<ConnectionSlot>,
 }
 
+/// How a WebSocket is closed that the gateway ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goodbye {
+    /// The client broke the protocol: it is told, and that is all (RFC 6455 §7.1.7).
+    Told,
+    /// The client's close frame is waited for (§7.1.1).
+    Answered,
+}
+
 impl Leg {
     pub(super) fn new(wire: Wire, peer: Downstream, interrupt: Interrupt) -> Self {
         Self {
@@ -41,7 +50,7 @@ impl Leg {
             peer,
             interrupt,
             answer_from: None,
-            says_goodbye: false,
+            goodbye: None,
             remembered: Remembered::default(),
             inside: None,
         }
@@ -72,7 +81,7 @@ impl Leg {
         }
     }
 
-    /// Whether HTTP/2 was agreed on inside the tunnel.
+    /// Whether HTTP/2 was agreed on, with the gateway or inside the tunnel.
     pub(super) fn speaks_http2(&self) -> bool {
         self.wire.stream().alpn() == Some(b"h2")
     }

@@ -8,6 +8,7 @@ mod binary;
 mod body;
 pub mod canary;
 mod catalogue;
+mod check;
 mod checksum;
 mod decode;
 mod embedded;

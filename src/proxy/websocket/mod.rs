@@ -14,7 +14,7 @@ use super::forward::{Admitted, Switched};
 use super::headers::Asks;
 use super::identify::Identity;
 use super::interrupt::{Cause, Interrupt};
-use super::leg::Leg;
+use super::leg::{Goodbye, Leg};
 use crate::flow::{Mode, Recorder};
 use crate::http1::{Framing, RequestHead, Version, list_tokens};
 use crate::net::Target;
@@ -75,7 +75,11 @@ pub(super) async fn serve(
     let ends = Ends { down: &mut leg.wire, up: &mut switched.origin };
     let agreed = Agreed { target: &admitted.target, identity: admitted.identity.clone(), deflate: switched.deflate };
     let ended = relay(shared, &mut leg.interrupt, ends, agreed, recorder).await;
-    leg.says_goodbye = ended.is_err();
+    leg.goodbye = match &ended {
+        Ok(()) => None,
+        Err(Error::Frames(_)) => Some(Goodbye::Told),
+        Err(_) => Some(Goodbye::Answered),
+    };
     ended
 }
 

@@ -1,5 +1,6 @@
 //! WebSockets through the gateway.
 
+mod clients;
 mod ends;
 mod frames;
 mod handshake;
