@@ -3,6 +3,7 @@
 use super::binary::{Binary, Coding, Layout};
 use super::decode::{base32, base64, hex};
 use super::loose::Makeup;
+use super::rule::is_protobuf_field;
 use super::shape::ByteSet;
 use super::stream::{BEFORE, DEEPEST, Origin, Pending, Scan, Stream, word_start};
 use std::ops::Range;
@@ -302,10 +303,8 @@ impl Runs {
         let text = level.buffer.get(run.start..run.end.min(until)).unwrap_or_default();
         let inner = memchr::memchr3_iter(b'/', b'+', b'-', text).map(|at| run.start + at + 1);
         let inner: Vec<usize> = inner.filter(|&at| scan.scanner.starts.may_be(level.head(at))).collect();
-        // The letter of an escaped line break stands before the token, and looks like a part of it.
-        let escaped = run.start > 0 && level.buffer.get(run.start - 1) == Some(&b'\\');
         let first = (!self.inside).then_some(run.start);
-        let second = (!self.inside && escaped).then_some(run.start + 1);
+        let second = first.and_then(|at| level.lead(at, run.end)).map(|lead| run.start + lead);
         for start in first.into_iter().chain(second).chain(inner) {
             // A match of the literals' pass may have it as a part.
             if level.base + start as u64 >= limit || scan.work.is_exhausted() {
@@ -341,6 +340,21 @@ impl Runs {
 }
 
 impl Stream {
+    /// Bytes at a run's front that may not be the token's: the letter of an escaped line break, the digits of `%3D`,
+    /// the length of a protobuf string.
+    fn lead(&self, start: usize, end: usize) -> Option<usize> {
+        let tag = start.checked_sub(1)?;
+        let before = self.buffer.get(tag..=start).unwrap_or_default();
+        match self.buffer.get(tag..end)? {
+            [b'\\', ..] => Some(1),
+            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => Some(2),
+            [_, size, rest @ ..] if usize::from(*size) >= rest.len() => {
+                is_protobuf_field(before, usize::from(*size)).then_some(1)
+            }
+            _ => None,
+        }
+    }
+
     fn head(&self, start: usize) -> [u8; 3] {
         self.buffer.get(start..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
     }

@@ -7,6 +7,7 @@ mod floods;
 mod grpc;
 mod joins;
 mod splits;
+mod surfaces;
 
 use super::*;
 use crate::net::Host;
