@@ -10,6 +10,8 @@ include!(concat!(env!("OUT_DIR"), "/catalogue.rs"));
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     pub(super) rules: Vec<RuleSpec>,
+    pub(super) public: Vec<PublicSpec>,
+    pub(super) examples: ExamplesSpec,
 }
 
 /// Why a catalogue was refused.
@@ -50,12 +52,61 @@ pub enum Group {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(default)]
     provider: String,
+    #[serde(default)]
+    public: Vec<PublicSpec>,
+    #[serde(default)]
+    examples: ExamplesSpec,
     #[serde(default)]
     #[allow(dead_code, reason = "holds the YAML anchor that the rules refer to")]
     homes: Vec<String>,
     #[serde(default)]
     rules: Vec<RuleSpec>,
+}
+
+/// An identifier that looks like a credential and is public by design: nothing that lies wholly in it is a finding.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PublicSpec {
+    pub(super) id: String,
+    pub(super) pattern: String,
+    /// Texts in which nothing is a finding; a test holds the pattern to them.
+    pub(super) examples: Vec<String>,
+}
+
+impl PublicSpec {
+    /// As a rule, which tells of nothing.
+    pub(super) fn to_rule(&self) -> RuleSpec {
+        RuleSpec {
+            id: format!("public:{}", self.id),
+            provider: String::new(),
+            name: String::new(),
+            group: Group::Credentials,
+            severity: Severity::Low,
+            pattern: self.pattern.clone(),
+            keywords: Vec::new(),
+            context: None,
+            checksum: None,
+            entropy: None,
+            boundary: None,
+            homes: Vec::new(),
+            places: Vec::new(),
+            surfaces: Vec::new(),
+            reference: None,
+            examples: self.examples.clone(),
+            counterexamples: Vec::new(),
+        }
+    }
+}
+
+/// Credentials that documentation prints for everyone.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExamplesSpec {
+    pub(super) values: Vec<String>,
+    /// Where they may go: to models, to git hosts and registries, to documentation.
+    pub(super) hosts: Vec<String>,
 }
 
 /// A rule as it is written.
@@ -203,6 +254,9 @@ impl Catalogue {
             rule.provider.clone_from(&parsed.provider);
             self.rules.push(rule);
         }
+        self.public.extend(parsed.public);
+        self.examples.values.extend(parsed.examples.values);
+        self.examples.hosts.extend(parsed.examples.hosts);
         Ok(())
     }
 

@@ -149,6 +149,9 @@ impl Inner {
             let action = self.settings.action_for(special::CANARY, None, at.host)?;
             return Some(self.finding((special::CANARY.into(), Severity::Critical), action, value, hit, at));
         }
+        if self.scanner.examples.may_go(value, at.host) {
+            return None;
+        }
         let head = !matches!(at.surface, Surface::Body | Surface::Message);
         let on = |number: &u32| {
             let rule =

@@ -11,6 +11,7 @@ mod checksum;
 mod decode;
 mod embedded;
 mod escapes;
+mod examples;
 mod filter;
 mod finding;
 mod generic;

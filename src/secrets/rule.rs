@@ -30,6 +30,8 @@ pub(super) struct Rule {
     /// Whether a match over the edge between two pieces is believed.
     pub(super) joins: bool,
     aws_key_id: bool,
+    /// An identifier for everyone: it tells of nothing, nor does what lies in it.
+    pub(super) public: bool,
     /// For a generic rule: one of these names stands right before the value, which must look random.
     names: Option<Box<[Box<[u8]>]>>,
 }
@@ -99,8 +101,14 @@ impl Rule {
             body: seen("body"),
             joins: spec.context.is_none() && prefix >= 3 && spec.group != Group::Generic,
             names: names_of(spec),
+            public: false,
             aws_key_id: spec.id.starts_with("aws-") && prefix == 4,
         })
+    }
+
+    /// The same for what is public.
+    pub(super) fn public(spec: &RuleSpec, prefix: usize) -> Result<Self, RuleError> {
+        Ok(Self { public: true, ..Self::new(spec, prefix)? })
     }
 
     /// Whether no word character may stand before a match.
@@ -111,11 +119,16 @@ impl Rule {
     /// Whether a match of the shape is a finding: neighbours, checksum, entropy, no placeholder, context.
     pub(super) fn accepts(&self, candidate: &Candidate<'_>, prefix: usize) -> bool {
         let Candidate { before, value, after } = *candidate;
-        if self.right && after.first().is_some_and(|byte| is_word(*byte)) {
+        // A public identifier may end in a separator.
+        let ends = !self.public || value.last().is_some_and(|byte| is_word(*byte));
+        if self.right && ends && after.first().is_some_and(|byte| is_word(*byte)) {
             return false;
         }
         if self.left && !self.certain && !is_left_edge(before) {
             return false;
+        }
+        if self.public {
+            return true;
         }
         if self.checksum.as_ref().is_some_and(|checksum| !checksum.holds(value)) {
             return false;

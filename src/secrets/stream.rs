@@ -355,6 +355,9 @@ impl Stream {
         }
         let (start, length) = best?;
         let offset = self.base + start as u64;
+        if rules.iter().any(|rule| scan.scanner.rules.get(*rule as usize).is_some_and(|rule| rule.public)) {
+            return Some((offset, offset + length as u64));
+        }
         (scan.report)(&Hit {
             known: None,
             joins: rules.iter().filter_map(|rule| scan.scanner.rules.get(*rule as usize)).any(|rule| rule.joins),

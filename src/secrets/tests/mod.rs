@@ -2,6 +2,7 @@
 
 mod coded;
 mod joins;
+mod public;
 mod splits;
 
 use super::*;
