@@ -71,6 +71,9 @@ struct File {
 pub(super) struct PublicSpec {
     pub(super) id: String,
     pub(super) pattern: String,
+    /// What may stand beside it.
+    #[serde(default)]
+    pub(super) boundary: Option<BoundarySpec>,
     /// Texts in which nothing is a finding; a test holds the pattern to them.
     pub(super) examples: Vec<String>,
 }
@@ -89,7 +92,7 @@ impl PublicSpec {
             context: None,
             checksum: None,
             entropy: None,
-            boundary: None,
+            boundary: self.boundary,
             homes: Vec::new(),
             places: Vec::new(),
             surfaces: Vec::new(),

@@ -11,7 +11,11 @@ pub(super) fn is_secret(before: &[u8], value: &[u8], after: &[u8], names: &[Box<
 
 /// Whether the value before which this stands is assigned to a name that says something else: an id, a digest.
 pub(super) fn is_named_otherwise(before: &[u8], words: &[Box<[u8]>]) -> bool {
-    const OTHERWISE: [&[u8]; 19] = [
+    const OTHERWISE: [&[u8]; 22] = [
+        // Lines of go.sum, integrity values.
+        b"h1",
+        b"sha512",
+        b"md5",
         b"id",
         b"uuid",
         b"guid",

@@ -3,9 +3,10 @@
 use super::catalogue::{ContextSpec, Edge, Group, RuleSpec};
 use super::checksum::{Checksum, UnknownChecksum};
 use super::finding::Severity;
-use super::home::{BadHome, BadPlace, Home, Place};
+use super::home::{BadHome, BadPlace, Home, Place, Spot};
 use super::shape::ShapeError;
 use super::{filter, generic};
+use crate::net::Host;
 use std::sync::Arc;
 
 /// A rule ready to judge a match.
@@ -23,6 +24,9 @@ pub(super) struct Rule {
     entropy: f32,
     left: bool,
     right: bool,
+    /// It may go to names below its homes that anyone may rent: an id and a session's token open nothing alone, and
+    /// signed requests go to buckets.
+    rented: bool,
     /// A JWT may go to the host that it names itself.
     pub(super) names_its_home: bool,
     pub(super) head: bool,
@@ -96,6 +100,7 @@ impl Rule {
             entropy: spec.entropy.unwrap_or(0.0),
             left: edge(boundary.left, prefix < 5),
             right: edge(boundary.right, true),
+            rented: spec.places.iter().any(|place| place.contains(":x-amz-") || place.contains(":x-goog-")),
             names_its_home: kind == "jwt" && spec.homes.is_empty(),
             head: seen("head"),
             body: seen("body"),
@@ -111,6 +116,17 @@ impl Rule {
         Ok(Self { public: true, ..Self::new(spec, prefix)? })
     }
 
+    /// Whether this host is a home.
+    pub(super) fn is_at_home(&self, host: &Host) -> bool {
+        self.homes.iter().any(|home| if self.rented { home.matches(host) } else { home.owns(host) })
+    }
+
+    /// Whether the provider reads it here: at its places, and in any field for keys if it reads it in the head.
+    pub(super) fn is_read_at(&self, spot: Spot<'_>) -> bool {
+        let in_fields = |place: &Place| matches!(place, Place::Authorization | Place::Header(_));
+        spot.is_one_of(&self.places) || (spot.is_key_field() && self.places.iter().any(in_fields))
+    }
+
     /// Whether no word character may stand before a match.
     pub(super) const fn wants_left_edge(&self) -> bool {
         self.left && !self.certain
@@ -119,9 +135,7 @@ impl Rule {
     /// Whether a match of the shape is a finding: neighbours, checksum, entropy, no placeholder, context.
     pub(super) fn accepts(&self, candidate: &Candidate<'_>, prefix: usize) -> bool {
         let Candidate { before, value, after } = *candidate;
-        // A public identifier may end in a separator.
-        let ends = !self.public || value.last().is_some_and(|byte| is_word(*byte));
-        if self.right && ends && after.first().is_some_and(|byte| is_word(*byte)) {
+        if self.right && after.first().is_some_and(|byte| is_word(*byte)) {
             return false;
         }
         if self.left && !self.certain && !is_left_edge(before) {
@@ -129,6 +143,9 @@ impl Rule {
         }
         if self.public {
             return true;
+        }
+        if self.left && !self.certain && filter::is_inside_base64(before, value, after) {
+            return false;
         }
         if self.checksum.as_ref().is_some_and(|checksum| !checksum.holds(value)) {
             return false;

@@ -1,6 +1,7 @@
 //! The whole engine: the catalogue's own examples, evasions, splits.
 
 mod coded;
+mod homes;
 mod joins;
 mod public;
 mod splits;
