@@ -1,18 +1,21 @@
 //! The composition root: a configuration becomes a running gateway, and a running gateway ends.
 
+mod entrances;
+
 use crate::ca::{self, CertificateAuthority, Leaves, Trust};
 use crate::config::{self, Config, SecretSource};
 use crate::control::{self, Control, OperatorKey};
 use crate::dns::{OwnListeners, Resolver};
 use crate::flow::{Feed, Journal};
 use crate::policy::Mode;
-use crate::proxy::{self, Door, Entrance, Rulesets, Shared, Speaks};
+use crate::proxy::{self, Rulesets, Shared};
 use crate::secrets::{self, FingerprintKey, Guard, Scanner};
 use crate::session::Ruleset;
 use crate::store::{Embedded, Memory, Sessions, Store};
 use crate::telemetry::Metrics;
-use crate::upstream::Pool;
+use crate::upstream::{Dialler, Pool};
 use arc_swap::ArcSwap;
+use entrances::Entrances;
 use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -39,8 +42,8 @@ pub struct Gateway {
     shared: Arc<Shared>,
     proxy_address: SocketAddr,
     control_address: Option<SocketAddr>,
-    /// The listeners besides these, by name.
-    entrances: Vec<(&'static str, SocketAddr)>,
+    /// The listeners that agents come in by, by name.
+    entrances: Vec<(&'static str, String)>,
     ca_certificate: PathBuf,
     ca_bundle: PathBuf,
     connections: TaskTracker,
@@ -71,6 +74,9 @@ pub enum StartError {
     /// The roots that destinations are checked against.
     #[error("the trusted certificates (upstream.trust) can't be used")]
     Trust(#[source] ca::Error),
+    /// Random bits.
+    #[error("the system's random source failed")]
+    Random(#[source] io::Error),
     /// The certificates of the gateway itself.
     #[error("the certificates of listen.tls can't be used")]
     Tls(#[source] ca::Error),
@@ -100,6 +106,14 @@ pub enum StartError {
     /// The name servers.
     #[error("the resolver can't be set up")]
     Resolver(#[source] crate::dns::Error),
+    /// A listener at a file.
+    #[error("can't listen on {} (listen.unix)", path.display())]
+    ListenUnix {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// A listener.
     #[error("can't listen on {address} ({key})")]
     Listen {
@@ -128,27 +142,21 @@ impl Gateway {
             Role::Command => Arc::new(Memory),
         };
         let sessions = Sessions::open(store, config.sessions).await.map_err(StartError::Store)?;
-        let mut entrances = Entrances::default();
-        let proxy_address = entrances.open("proxy", "listen.proxy", config.listen.proxy, Speaks::Http).await?;
-        if let Some(address) = config.listen.socks {
-            entrances.open("socks", "listen.socks", address, Speaks::Socks).await?;
-        }
-        if let Some(tls) = &config.listen.tls {
-            let settings = ca::gateway_config(&tls.settings, &authority).map_err(StartError::Tls)?;
-            entrances.open("tls", "listen.tls", tls.address, Speaks::Tls(settings)).await?;
-        }
+        let entrances = Entrances::open(&config.listen, &authority).await?;
+        let proxy_address = entrances.proxy;
         let control = match role {
             Role::Service => Some(bind("listen.control", config.listen.control).await?),
             Role::Command => None,
         };
         let control_address = control.as_ref().map(|listener| local_address(listener, config.listen.control));
-        let own = OwnListeners::new(entrances.addresses().chain(control_address));
+        let own = OwnListeners::new(entrances.addresses.into_iter().chain(control_address));
         let resolver = Resolver::new(config.resolver, own).map_err(StartError::Resolver)?;
         let shared = Arc::new(Shared {
             sessions,
             recognition: config.recognition,
             rulesets: ArcSwap::from_pointee(rulesets),
             resolver,
+            dialler: Dialler::new(config.parent, &trust, random().map_err(StartError::Random)?),
             pool: Pool::new(trust),
             leaves,
             journal,
@@ -162,7 +170,7 @@ impl Gateway {
             shared,
             proxy_address,
             control_address,
-            entrances: entrances.names(),
+            entrances: entrances.named,
             ca_certificate: config.ca.certificate,
             ca_bundle,
             connections: TaskTracker::new(),
@@ -192,9 +200,9 @@ impl Gateway {
         self.control_address
     }
 
-    /// The other listeners, by name.
+    /// The listeners that agents come in by, by name; the proxy is the first.
     #[must_use]
-    pub fn entrances(&self) -> &[(&'static str, SocketAddr)] {
+    pub fn entrances(&self) -> &[(&'static str, String)] {
         &self.entrances
     }
 
@@ -327,37 +335,10 @@ fn fingerprint_key(state: &Path, role: Role) -> Result<FingerprintKey, StartErro
     Ok(FingerprintKey::new(&bytes))
 }
 
-/// The listeners that agents come in by, bound and not yet served.
-#[derive(Default)]
-struct Entrances {
-    open: Vec<Entrance>,
-    named: Vec<(&'static str, SocketAddr)>,
-}
-
-impl Entrances {
-    /// Binds one, and tells where: the system chooses where port 0 was asked for.
-    async fn open(
-        &mut self,
-        name: &'static str,
-        key: &'static str,
-        address: SocketAddr,
-        speaks: Speaks,
-    ) -> Result<SocketAddr, StartError> {
-        let listener = bind(key, address).await?;
-        let address = local_address(&listener, address);
-        self.open.push(Entrance { door: Door::Tcp(listener), speaks });
-        self.named.push((name, address));
-        Ok(address)
-    }
-
-    fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.named.iter().map(|(_, address)| *address)
-    }
-
-    /// All but the proxy, which is told by itself.
-    fn names(&self) -> Vec<(&'static str, SocketAddr)> {
-        self.named.iter().filter(|(name, _)| *name != "proxy").copied().collect()
-    }
+fn random() -> io::Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| io::Error::other("no random bits"))?;
+    Ok(bytes)
 }
 
 async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

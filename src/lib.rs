@@ -15,7 +15,7 @@
 //! | 4 | [`store`] | the live sessions, and what survives a restart |
 //! | 3 | [`flow`] | every flow written down, in a chain |
 //! | 2 | [`session`] | who asks, and how much they may |
-//! | 1 | [`policy`] [`secrets`] | where requests may go · what must not be in them |
+//! | 1 | [`policy`] [`secrets`] [`websocket`] | where requests may go · what must not be in them · WebSocket frames |
 //! | 0 | [`net`] [`http1`] [`reason`] [`telemetry`] | hosts and targets · messages · refusals · diagnostics |
 //!
 //! # The way of a request
@@ -43,4 +43,5 @@ pub mod session;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;
+pub mod websocket;
 pub mod wire;

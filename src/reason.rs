@@ -86,6 +86,7 @@ reasons! {
     // Who asks
     AuthRequired "proxy_auth_required" 407 "http_request_denied" Denied "No live session showed its token." "Use the proxy URL of a session: http://SESSION:TOKEN@HOST:PORT (exeat session new).";
     SessionEnded "session_ended" 403 "connection_terminated" Denied "The session has expired or was revoked." "Ask the operator for a new session.";
+    KnownSecretsLost "known_secrets_lost" 403 "http_request_denied" Denied "The gateway was restarted and no longer holds the session's known secrets." "A retry will not help. The operator gives them again (exeat session known SESSION --known ...) or makes a new session.";
     QuotaExceeded "quota_exceeded" 429 "connection_limit_reached" Denied "The session has used up its budget." "Wait, then send fewer or smaller requests.";
     TooManyConnections "too_many_connections" 503 "connection_limit_reached" Denied "The gateway holds as many connections as it may." "Try again in a second.";
 
@@ -95,10 +96,13 @@ reasons! {
     DestinationDenied "dest_denied" 403 "http_request_denied" Denied "A deny rule of the session's policy names this request." "A retry will not help: deny wins over every allow.";
     AddressForbidden "dest_address_forbidden" 403 "destination_ip_prohibited" Denied "The name leads to an address inside the network." "A retry will not help. The operator can name the range under the rule's addresses.";
     SelfConnection "self_connection" 403 "destination_ip_prohibited" Denied "The destination is the gateway itself." "The gateway is no destination.";
-    UpgradeNotAllowed "upgrade_not_allowed" 403 "http_upgrade_failed" Denied "The request asks for another protocol on this connection." "Leave out the Upgrade field.";
+    LoopDetected "loop_detected" 508 "proxy_loop_detected" Denied "The request went through this gateway before." "A retry will not help. The operator must keep the gateway's own traffic out of it.";
+    UpgradeNotAllowed "upgrade_not_allowed" 403 "http_upgrade_failed" Denied "The request asks for another protocol on this connection." "WebSocket is all that a connection can become here. Leave out the Upgrade field.";
+    BadWebSocket "bad_websocket" 400 "http_protocol_error" Denied "The WebSocket handshake or its frames are not well-formed." "Speak RFC 6455, version 13; a retry of the same bytes will not help.";
 
     // Tunnels
     TunnelNotTls "tunnel_not_tls" 403 "http_request_denied" Denied "What came through the tunnel is not TLS." "Speak TLS inside CONNECT; plain HTTP goes to the proxy in absolute form.";
+    TunnelNotSsh "tunnel_not_ssh" 403 "http_request_denied" Denied "What came through the tunnel is not SSH." "The rule lets SSH through and nothing else.";
     SniMissing "sni_missing" 403 "http_request_denied" Denied "The ClientHello names no server." "Send SNI equal to the CONNECT host.";
     SniMismatch "sni_mismatch" 403 "http_request_denied" Denied "The ClientHello names another server than the tunnel." "Open a tunnel to the host that you want.";
     EchNotInspectable "ech_not_inspectable" 403 "http_request_denied" Denied "The ClientHello hides the server's name." "Turn off Encrypted ClientHello.";
@@ -121,6 +125,9 @@ reasons! {
     DnsTimeout "dns_timeout" 504 "dns_timeout" Failed "The name servers did not answer in time." "Try again later.";
     ConnectFailed "connect_failed" 502 "connection_refused" Failed "No address of the destination took the connection." "Check host and port, or try again later.";
     ConnectTimeout "connect_timeout" 504 "connection_timeout" Failed "The destination did not take the connection in time." "Try again later.";
+    UpstreamParentRefused "upstream_parent_refused" 502 "connection_refused" Failed "The parent proxy did not open the way." "Tell the operator: the parent proxy refuses the destination or the gateway's credentials.";
+    UpstreamParentFailed "upstream_parent_failed" 502 "proxy_internal_error" Failed "The parent proxy can't be reached or broke off." "Tell the operator, or try again later.";
+    UpstreamParentTimeout "upstream_parent_timeout" 504 "connection_timeout" Failed "The parent proxy did not answer in time." "Try again later.";
     UpstreamTlsFailed "upstream_tls_failed" 502 "tls_protocol_error" Failed "The TLS handshake with the destination failed." "The destination must speak TLS 1.2 or 1.3.";
     UpstreamTlsExpired "upstream_tls_expired" 502 "tls_certificate_error" Failed "The destination's certificate has expired or is not valid yet." "Tell the destination's owner; it can't be overridden from inside.";
     UpstreamTlsWrongName "upstream_tls_wrong_name" 502 "tls_certificate_error" Failed "The destination's certificate is for another name." "Check the name; it can't be overridden from inside.";

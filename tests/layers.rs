@@ -16,12 +16,12 @@ const LEVELS: &[(u32, &[&str])] = &[
     (4, &["store"]),
     (3, &["flow"]),
     (2, &["session"]),
-    (1, &["policy", "secrets"]),
+    (1, &["policy", "secrets", "websocket"]),
     (0, &["net", "http1", "reason", "telemetry"]),
 ];
 
 /// Rooms without async, clocks or I/O: bytes and instants in, decisions out.
-const PURE: &[&str] = &["net", "http1", "policy", "secrets", "session", "reason"];
+const PURE: &[&str] = &["net", "http1", "policy", "secrets", "session", "reason", "websocket"];
 const IMPURE: &[&str] =
     &["tokio", "std::net::Tcp", "std::fs", "std::thread", "Instant::now", "SystemTime", "Timestamp::now"];
 

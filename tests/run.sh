@@ -17,10 +17,13 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # --- what the real-client tests need -------------------------------------------------------------------------------
 heading "Programs that the tests drive"
 missing=()
-for pair in git:git curl:curl node:nodejs npm:npm python3:python3 prlimit:util-linux tar:tar cc:gcc; do
+for pair in git:git curl:curl node:nodejs npm:npm python3:python3 prlimit:util-linux tar:tar cc:gcc ssh:openssh-client socat:socat; do
     has "${pair%%:*}" || missing+=("${pair##*:}")
 done
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+# Outside the PATH of most users.
+[ -x /usr/sbin/sshd ] || missing+=(openssh-server)
+{ has iptables || [ -x /usr/sbin/iptables ]; } || missing+=(iptables)
 # git's CGI program comes with git itself, but not in every package of it.
 if has git && [ ! -x "$(git --exec-path)/git-http-backend" ]; then missing+=(git); fi
 if [ "${#missing[@]}" -gt 0 ]; then
@@ -37,7 +40,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 venv=$PWD/target/test-venv
-python_works() { "$venv/bin/python" -c 'import requests, httpx, pip, socks, socksio' 2>/dev/null; }
+python_works() { "$venv/bin/python" -c 'import requests, httpx, h2, grpc, pip, socks, socksio, websockets, aiohttp' 2>/dev/null; }
 if ! python_works; then
     if ! python3 -m venv --clear "$venv" >/dev/null 2>&1; then
         as_root=()
@@ -46,12 +49,15 @@ if ! python_works; then
         DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends python3-venv
         python3 -m venv --clear "$venv"
     fi
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check 'requests[socks]' 'httpx[socks]'
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+        'requests[socks]' 'httpx[http2,socks]' grpcio websockets aiohttp
     python_works
 fi
 export EXEAT_TEST_PYTHON=$venv/bin/python
-[ -d target/test-node/node_modules/socks-proxy-agent ] ||
-    npm install --silent --no-audit --no-fund --prefix target/test-node socks-proxy-agent
+for package in socks-proxy-agent https-proxy-agent ws undici; do
+    [ -d "target/test-node/node_modules/$package" ] ||
+        npm install --silent --no-audit --no-fund --prefix target/test-node "$package"
+done
 printf '%s\n' "$(git --version)" "$(curl --version | head -n 1)" "node $(node --version), npm $(npm --version)" \
     "$("$venv/bin/python" --version)" "$(cargo --version)"
 

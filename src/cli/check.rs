@@ -92,6 +92,9 @@ fn listeners(config: &Config) -> serde_json::Value {
     for (name, address) in config.listen.named() {
         listeners[name] = address.to_string().into();
     }
+    if let Some(unix) = &config.listen.unix {
+        listeners["unix"] = unix.path.display().to_string().into();
+    }
     listeners
 }
 

@@ -6,7 +6,9 @@
 mod ca;
 mod check;
 mod doctor;
+mod dumps;
 mod flows;
+mod known;
 mod policy;
 mod run;
 mod secrets;
@@ -82,7 +84,7 @@ pub fn main() -> ExitCode {
         eprintln!("exeat: {error}");
         return ExitCode::from(USAGE);
     }
-    forbid_dumps();
+    dumps::forbid();
     // For libraries that ask for the process's default; ours name theirs.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -106,13 +108,6 @@ pub fn main() -> ExitCode {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
     kind == Some(std::io::ErrorKind::BrokenPipe)
-}
-
-/// No core dump and no debugger of another process of this user: the CA's key and tokens are in memory.
-fn forbid_dumps() {
-    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
-        tracing::warn!(%error, "core dumps can't be forbidden");
-    }
 }
 
 async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,7 @@
 //! `exeat run`: one command behind a gateway of its own.
 
 mod arguments;
+mod gather;
 mod place;
 mod report;
 mod summary;
@@ -13,6 +14,7 @@ use crate::app::{Gateway, Role};
 use crate::config::{Config, RUN_POLICY, Ruleset, RunOptions};
 use crate::policy::{Mode, Policy};
 use crate::sandbox::{self, Way};
+use crate::secrets::KnownSecret;
 use crate::store::{Created, New};
 use anyhow::Context as _;
 use place::{Place, runs_directory};
@@ -44,12 +46,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
     };
     let mut config = configure(&args)?;
+    let known = known(&args)?;
     let place = Place::make(&runs_directory(|name| env::var_os(name))?, jiff::Timestamp::now())?;
     let journal = args.journal.clone().unwrap_or_else(|| place.journal());
     config.flows.journal.clone_from(&journal);
     let gateway = Gateway::start(config, Role::Command).await?;
     let watch = Watch::start(gateway.feed());
-    let new = New { policy: RUN_POLICY.into(), ttl: args.ttl, task, labels };
+    let new = New { policy: RUN_POLICY.into(), ttl: args.ttl, task, labels, known };
     let created = gateway.sessions().create(new).await.context("the session can't be made")?;
     let session = created.session.id.to_string();
     let environment = way_out(&gateway, created, &place)?;
@@ -69,6 +72,26 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         tell("exeat: the journal could not be flushed; its last records are lost\n");
     }
     Ok(ExitCode::from(code))
+}
+
+/// What the command may send to nobody but its home: what was named, and what was found.
+fn known(args: &Args) -> anyhow::Result<Vec<KnownSecret>> {
+    let mut known = args.known.read()?;
+    if !args.no_gather {
+        let variables: Vec<_> = env::vars_os().collect();
+        let directory = env::current_dir().unwrap_or_default();
+        let gathered = gather::gather(&variables, &directory);
+        if !args.quiet && !args.json && !gathered.known.is_empty() {
+            let (here, files) = (gathered.of_environment, gathered.of_files);
+            let secrets = if gathered.known.len() == 1 { "secret" } else { "secrets" };
+            tell(format_args!(
+                "exeat: guarding {} {secrets}: {here} of the environment, {files} of files (--no-gather: none)\n",
+                gathered.known.len()
+            ));
+        }
+        known.extend(gathered.known);
+    }
+    args.known.send_home(known)
 }
 
 /// The configuration of this run; wrong, it is told before anything starts.
@@ -115,7 +138,7 @@ fn way_out(gateway: &Gateway, created: Created, place: &Place) -> anyhow::Result
 /// Runs the command to its exit code; what keeps it from running is told here, with the code of a shell.
 async fn supervise(command: &[OsString], environment: &BTreeMap<OsString, OsString>) -> Result<u8, u8> {
     let (program, arguments) = command.split_first().ok_or(USAGE)?;
-    let ended = sandbox::run(program, arguments, environment).await;
+    let ended = sandbox::run(program, arguments, environment, super::dumps::limit_before()).await;
     ended.map(sandbox::Exit::code).map_err(|error| {
         let code = error.code();
         tell(format_args!("exeat: {:#}\n", anyhow::Error::new(error)));

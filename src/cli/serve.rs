@@ -39,7 +39,6 @@ pub(super) async fn run(arguments: Args) -> anyhow::Result<ExitCode> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let hup = signal(SignalKind::hangup())?;
     let gateway = Gateway::start(config, Role::Service).await?;
-    eprintln!("exeat: proxy listening on {}", gateway.proxy_address());
     for (name, address) in gateway.entrances() {
         eprintln!("exeat: {name} listening on {address}");
     }

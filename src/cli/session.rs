@@ -3,8 +3,10 @@
 mod client;
 mod output;
 
+use super::known::KnownArgs;
 use crate::config::{self, SecretSource};
 use crate::control::{KeyError, OperatorKey};
+use crate::secrets::KnownSecret;
 use anyhow::{Context, Result, bail};
 use client::{Client, Endpoint, Failure};
 use http::Method;
@@ -26,6 +28,7 @@ const EXAMPLES: &str = "\
 Examples:
   eval \"$(exeat session new --policy agent --ttl 1h --task 'Fix issue 12')\"
   exeat session new --policy agent --label team=core --label run=12 --json
+  exeat session new --policy agent --known env:GITHUB_TOKEN --known file:.env --home ACME_TOKEN=api.acme.dev
   exeat session list --control http://127.0.0.1:3129 --key certs/control.key
   exeat session revoke s-0ttemgvefz";
 
@@ -40,6 +43,16 @@ enum Verb {
     Show {
         /// The session.
         id: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Registers known secrets for a live session, in the place of those that it had: after a restart of the gateway,
+    /// which holds them in memory only, its requests are refused until then.
+    Known {
+        /// The session.
+        id: String,
+        #[command(flatten)]
+        known: KnownArgs,
         #[command(flatten)]
         common: Common,
     },
@@ -67,6 +80,8 @@ struct New {
     /// A label for the records of its flows; may come up to 16 times.
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
+    #[command(flatten)]
+    known: KnownArgs,
     #[command(flatten)]
     common: Common,
 }
@@ -117,6 +132,17 @@ async fn execute(args: Args, out: &mut impl Write) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Verb::Known { id, known, common } => {
+            let known = known.send_home(known.read()?)?;
+            let wanted = serde_json::json!({"known": written(&known)?});
+            ask(&common, Method::PUT, &format!("{}/known", path(&id)?), Some(&wanted)).await?;
+            if common.json {
+                output::json(out, &serde_json::json!({"id": id, "known": known.len()}))?
+            } else {
+                writeln!(out, "{id}: {} known secrets", known.len())?
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         Verb::Revoke { ids, common } => revoke(&ids, &common, out).await,
     }
 }
@@ -128,7 +154,10 @@ async fn make(new: New, out: &mut impl Write) -> Result<ExitCode> {
             bail!("--label {key} is there twice");
         }
     }
-    let wanted = serde_json::json!({"policy": new.policy, "ttl": new.ttl, "task": new.task, "labels": labels});
+    let known = new.known.send_home(new.known.read()?)?;
+    let wanted = serde_json::json!({
+        "policy": new.policy, "ttl": new.ttl, "task": new.task, "labels": labels, "known": written(&known)?,
+    });
     let made = ask(&new.common, Method::POST, "/v1/sessions", Some(&wanted)).await?;
     if new.common.json {
         output::json(out, &made)?
@@ -136,6 +165,17 @@ async fn make(new: New, out: &mut impl Write) -> Result<ExitCode> {
         output::exports(out, &made)?
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Known secrets as the control API takes them.
+fn written(known: &[KnownSecret]) -> Result<Vec<Value>> {
+    let one = |secret: &KnownSecret| {
+        let value = std::str::from_utf8(secret.expose()).ok();
+        let value = value.with_context(|| format!("the value of {} is not UTF-8", secret.name()))?;
+        let homes: Vec<String> = secret.homes().iter().map(ToString::to_string).collect();
+        Ok(serde_json::json!({"name": secret.name(), "value": value, "homes": homes}))
+    };
+    known.iter().map(one).collect()
 }
 
 /// Revokes as many as it can; fails at the end if one was left.

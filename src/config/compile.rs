@@ -9,7 +9,7 @@ use super::shapes::{CaShape, DurabilityWord, FileShape, FlowsShape, LimitsShape,
 use super::units::{Span, Written};
 use super::wire::Ruleset;
 use super::words::{Named, NameserverWords};
-use super::{Config, listen, policies, recognition, sessions};
+use super::{Config, listen, parent, policies, recognition, sessions};
 use crate::proxy::Limits;
 use crate::{ca, dns, flow};
 use std::collections::HashMap;
@@ -50,8 +50,11 @@ pub(super) fn compile(
     let limits = compile_limits(shape.limits.as_ref(), notes);
     let written = shape.sessions.as_deref().unwrap_or_default();
     let sessions = sessions::compile(written, known_policies, surroundings.base, notes);
+    recognition::note_unknown_session(shape.listen.as_ref(), written, notes);
     let recognition = recognition::compile(written, listen.recognising(), notes);
     let trust = compile_trust(shape, surroundings, notes);
+    let parent = shape.upstream.as_ref().and_then(|upstream| upstream.parent.as_ref());
+    let parent = parent.and_then(|shape| parent::compile(shape, surroundings.base, notes));
     let resolver = compile_resolver(shape.resolver.as_ref(), notes);
     let paths = Paths::new(shape, surroundings)?;
     if !notes.errors.is_empty() {
@@ -63,6 +66,7 @@ pub(super) fn compile(
         control_key: paths.control_key,
         resolver,
         trust,
+        parent,
         flows: paths.flows,
         state: paths.state,
         rulesets,

@@ -5,10 +5,13 @@ use super::node::At;
 use super::placed::Placed;
 use super::recognition::Recognising;
 use super::rules::Notes;
-use super::shapes::{ListenShape, Listener, TlsListenShape};
+use super::shapes::{ListenShape, Listener, OriginalWord, TlsListenShape, TransparentListenShape, UnixListenShape};
 use super::units::Written;
 use crate::ca::{GatewaySettings, Shows};
 use crate::net::Host;
+use crate::proxy::Original;
+use crate::session::SessionId;
+use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +26,32 @@ pub struct Listen {
     pub socks: Option<SocketAddr>,
     /// The HTTP proxy over TLS.
     pub tls: Option<TlsListen>,
+    /// The HTTP proxy at a file.
+    pub unix: Option<UnixListen>,
+    /// What the network leads here.
+    pub transparent: Option<TransparentListen>,
+    /// The load balancers before `proxy`, `socks` and `tls`, which speak the PROXY protocol.
+    pub balancers: Vec<IpNet>,
+}
+
+/// The HTTP proxy at a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixListen {
+    /// The file.
+    pub path: PathBuf,
+    /// Its mode.
+    pub mode: u32,
+}
+
+/// What the network leads here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransparentListen {
+    /// Where.
+    pub address: SocketAddr,
+    /// How the network does it.
+    pub original: Original,
+    /// Whose connections are that come from no session's source.
+    pub session: Option<SessionId>,
 }
 
 /// Where agents speak TLS to the gateway itself.
@@ -39,13 +68,23 @@ impl Listen {
     #[must_use]
     pub fn on_free_ports() -> Self {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { proxy: free, control: free, socks: None, tls: None }
+        Self {
+            proxy: free,
+            control: free,
+            socks: None,
+            tls: None,
+            unix: None,
+            transparent: None,
+            balancers: Vec::new(),
+        }
     }
 
-    /// All but the control API, by their keys under `listen`.
+    /// All with an address but the control API, by their keys under `listen`.
     #[must_use]
     pub fn named(&self) -> Vec<(&'static str, SocketAddr)> {
-        let rest = [("socks", self.socks), ("tls", self.tls.as_ref().map(|tls| tls.address))];
+        let transparent = self.transparent.as_ref().map(|transparent| transparent.address);
+        let rest =
+            [("socks", self.socks), ("tls", self.tls.as_ref().map(|tls| tls.address)), ("transparent", transparent)];
         let rest = rest.into_iter().filter_map(|(name, address)| Some((name, address?)));
         std::iter::once(("proxy", self.proxy)).chain(rest).collect()
     }
@@ -53,7 +92,7 @@ impl Listen {
     /// What its listeners can know a session by.
     pub(super) fn recognising(&self) -> Recognising {
         let certificates = self.tls.as_ref().is_some_and(|tls| !tls.settings.clients.is_empty());
-        Recognising { certificates, sources: false }
+        Recognising { certificates, sources: self.transparent.is_some() }
     }
 }
 
@@ -68,7 +107,15 @@ pub(super) fn compile(shape: Option<&ListenShape>, base: &Path, notes: &mut Note
         control: address(&shape.control).unwrap_or(defaults::CONTROL),
         socks: address(&shape.socks),
         tls: shape.tls.as_ref().map(|tls| compile_tls(tls, base, notes)),
+        unix: shape.unix.as_ref().map(|unix| compile_unix(unix, base, notes)),
+        transparent: shape.transparent.as_ref().map(|transparent| compile_transparent(transparent, notes)),
+        balancers: shape.proxy_protocol.iter().flat_map(|shape| &shape.from).map(|range| range.value.0.0).collect(),
     };
+    for range in
+        shape.proxy_protocol.iter().flat_map(|shape| &shape.from).filter(|range| range.value.0.0.prefix_len() == 0)
+    {
+        notes.error(&range.at, "everybody would be a load balancer, and could be anyone", "name their addresses");
+    }
     note_shared(&listen, shape, notes);
     let beyond = |address: SocketAddr| !address.ip().is_loopback();
     if let Some(Placed { at, .. }) = shape.control.as_ref().filter(|_| beyond(listen.control)) {
@@ -80,6 +127,36 @@ pub(super) fn compile(shape: Option<&ListenShape>, base: &Path, notes: &mut Note
         notes.warn(at, "SOCKS listens beyond this machine", help);
     }
     listen
+}
+
+fn compile_unix(shape: &UnixListenShape, base: &Path, notes: &mut Notes) -> UnixListen {
+    let mode = shape.mode.as_ref().map(|placed| (&placed.at, u32::from_str_radix(&placed.value, 8)));
+    let mode = match mode {
+        None => 0o600,
+        // Others than owner and group are nobody's agents.
+        Some((_, Ok(mode @ (0o600 | 0o660 | 0o620)))) => mode,
+        Some((at, _)) => {
+            notes.error(at, "the mode lets the owner and at most a group connect", "write \"0600\" or \"0660\"");
+            0o600
+        }
+    };
+    UnixListen { path: base.join(&shape.path.value), mode }
+}
+
+fn compile_transparent(shape: &TransparentListenShape, notes: &mut Notes) -> TransparentListen {
+    let session = shape.session.as_ref().and_then(|placed| match placed.value.parse() {
+        Ok(id) => Some(id),
+        Err(error) => {
+            let error: crate::session::SessionIdError = error;
+            notes.error(&placed.at, error.to_string(), "name one of `sessions`");
+            None
+        }
+    });
+    let original = match shape.original {
+        None | Some(OriginalWord::Redirect) => Original::Redirected,
+        Some(OriginalWord::Tproxy) => Original::Kept,
+    };
+    TransparentListen { address: shape.address.value.0.0, original, session }
 }
 
 fn compile_tls(shape: &Placed<TlsListenShape>, base: &Path, notes: &mut Notes) -> TlsListen {
@@ -138,11 +215,12 @@ fn file_of(file: &Placed<String>, base: &Path, notes: &mut Notes) -> PathBuf {
 
 /// Two listeners at one address.
 fn note_shared(listen: &Listen, shape: &ListenShape, notes: &mut Notes) {
-    let written: [(&str, Option<&At>); 4] = [
+    let written: [(&str, Option<&At>); 5] = [
         ("proxy", shape.proxy.as_ref().map(|placed| &placed.at)),
         ("control", shape.control.as_ref().map(|placed| &placed.at)),
         ("socks", shape.socks.as_ref().map(|placed| &placed.at)),
         ("tls", shape.tls.as_ref().map(|placed| &placed.value.address.at)),
+        ("transparent", shape.transparent.as_ref().map(|shape| &shape.address.at)),
     ];
     let at = |key: &str| written.iter().find(|(name, _)| *name == key).and_then(|(_, at)| *at);
     let mut taken = listen.named();

@@ -13,6 +13,7 @@ mod listen;
 mod load;
 mod locate;
 mod node;
+mod parent;
 mod placed;
 mod policies;
 pub mod preset;
@@ -32,14 +33,15 @@ mod words;
 
 pub use crate::secrets::{Action, Permitted};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use listen::{Listen, TlsListen};
+pub use known::{KnownError, read_known};
+pub use listen::{Listen, TlsListen, TransparentListen, UnixListen};
 pub use load::{load, load_places, load_policy};
 pub use run::{RUN_POLICY, RunOptions};
 pub use schema::{file_schema, policy_schema};
 pub use secret::{SecretError, SecretSource, SourceError};
 pub use wire::Ruleset;
 
-use crate::{ca, dns, flow, proxy, session};
+use crate::{ca, dns, flow, proxy, session, upstream};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,6 +60,8 @@ pub struct Config {
     pub resolver: dns::Settings,
     /// Whose certificates are trusted.
     pub trust: ca::TrustSettings,
+    /// The proxy that destinations are reached through.
+    pub parent: Option<upstream::Parent>,
     /// The journal.
     pub flows: flow::Settings,
     /// The folder of what must outlive a restart.

@@ -3,7 +3,7 @@
 use super::node::At;
 use super::placed::Placed;
 use super::rules::Notes;
-use super::shapes::{Range, SessionShape};
+use super::shapes::{ListenShape, Range, SessionShape};
 use super::units::Written;
 use crate::net::Host;
 use crate::proxy::Recognition;
@@ -45,6 +45,14 @@ pub(super) fn compile(shapes: &[Placed<SessionShape>], by: Recognising, notes: &
         }
     }
     recognition
+}
+
+/// The session of the transparent listener must be one of the file's.
+pub(super) fn note_unknown_session(listen: Option<&ListenShape>, sessions: &[Placed<SessionShape>], notes: &mut Notes) {
+    let named = listen.and_then(|listen| listen.transparent.as_ref()).and_then(|shape| shape.session.as_ref());
+    if let Some(named) = named.filter(|named| !sessions.iter().any(|session| session.value.id.value == named.value)) {
+        notes.error(&named.at, "there is no such session in the file", "name one of `sessions`");
+    }
 }
 
 fn note_twice(what: &str, at: &At, position: usize, taken: &mut HashMap<String, usize>, notes: &mut Notes) {

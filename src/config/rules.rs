@@ -3,11 +3,13 @@
 use super::diagnostic::Mistake;
 use super::node::At;
 use super::placed::Placed;
-use super::shapes::{AllowShape, CredentialsWord, DenyShape, ProtocolWord, TlsWord};
+use super::shapes::{AllowShape, CredentialsWord, DenyShape, HiddenWord, ProtocolWord, ResolveWord, TlsWord};
 use super::units::Written;
 use super::words::{MethodWords, PortWord};
 use crate::net::{AddressClass, Host, HostPattern, PatternError};
-use crate::policy::{Credentials, MethodError, Methods, Paths, Ports, Protocol, Protocols, Rule, TlsMode};
+use crate::policy::{
+    Credentials, Hidden, MethodError, Methods, Paths, Ports, Protocol, Protocols, Resolve, Rule, TlsMode,
+};
 use http::Method;
 use ipnet::IpNet;
 use std::net::Ipv4Addr;
@@ -58,7 +60,7 @@ pub(super) const NO_HOST: HostPattern = HostPattern::Exact(Host::V4(Ipv4Addr::UN
 
 /// Compiles an allow of the policy or preset `owner`. What is mistaken is noted.
 pub(super) fn allow(owner: &str, placed: &Placed<AllowShape>, notes: &mut Notes) -> Rule {
-    let AllowShape { host, ports, methods, paths, tls, protocols, addresses, credentials } = &placed.value;
+    let AllowShape { host, ports, methods, paths, tls, protocols, addresses, credentials, .. } = &placed.value;
     let pattern = notes.host(host);
     let rule = Rule {
         ports: compile_ports(ports.as_deref()),
@@ -69,6 +71,11 @@ pub(super) fn allow(owner: &str, placed: &Placed<AllowShape>, notes: &mut Notes)
             Some(TlsWord::Intercept) | None => TlsMode::Intercept,
         },
         protocols: protocols.as_deref().map_or_else(Protocols::default, compile_protocols),
+        resolve: match placed.value.resolve {
+            Some(ResolveWord::Parent) => Resolve::Parent,
+            Some(ResolveWord::Gateway) | None => Resolve::Gateway,
+        },
+        hidden: compile_hidden(placed, notes),
         addresses: compile_addresses(addresses.as_deref().unwrap_or_default(), notes),
         credentials: match credentials.as_ref().map(|word| word.value) {
             Some(CredentialsWord::Own) => Credentials::Own,
@@ -168,6 +175,15 @@ fn compile_paths(globs: Option<&Placed<Vec<Placed<String>>>>, notes: &mut Notes)
     }
     // Each was taken alone, so that all are together; no path at all would be the safe side.
     Paths::only(&good).or_else(|_| Paths::only::<&str>(&[])).unwrap_or(Paths::ALL)
+}
+
+fn compile_hidden(placed: &Placed<AllowShape>, notes: &mut Notes) -> Hidden {
+    let words = placed.value.dangerously_allow.as_deref().unwrap_or_default();
+    if !words.is_empty() && placed.value.tls != Some(TlsWord::Tunnel) {
+        let help = "add `tls: tunnel`, or leave it out: where TLS is opened, its name is known";
+        notes.error(&placed.at, "`dangerously_allow` means nothing where TLS is opened", help);
+    }
+    Hidden { ech: words.contains(&HiddenWord::Ech), sni: words.contains(&HiddenWord::MissingSni) }
 }
 
 fn compile_protocols(words: &[ProtocolWord]) -> Protocols {

@@ -41,7 +41,7 @@ pub(super) fn compile(
             let (task, labels) = details;
             let policy = shape.policy.value.as_str().into();
             let created_at = Timestamp::now();
-            sessions.push(Session { id, policy, task, labels, created_at, expires_at: None, digest });
+            sessions.push(Session { id, policy, task, labels, created_at, expires_at: None, digest, known: 0 });
         }
     }
     sessions

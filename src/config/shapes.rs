@@ -54,6 +54,52 @@ pub(super) struct ListenShape {
     pub(super) socks: Option<Placed<Written<Listener>>>,
     /// The HTTP proxy over TLS (a proxy URL of `https://`). Left out: none.
     pub(super) tls: Option<Placed<TlsListenShape>>,
+    /// The HTTP proxy at a Unix socket. Left out: none.
+    pub(super) unix: Option<UnixListenShape>,
+    /// What the network leads here (REDIRECT, TPROXY), of agents that know of no proxy. Left out: none.
+    pub(super) transparent: Option<TransparentListenShape>,
+    /// Load balancers before proxy, socks and tls. Left out: none.
+    pub(super) proxy_protocol: Option<ProxyProtocolShape>,
+}
+
+/// The HTTP proxy at a Unix socket.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UnixListenShape {
+    /// The file; one that nobody listens at any more is replaced.
+    pub(super) path: Placed<String>,
+    /// Who may connect: "0600" the owner, "0660" the group too; left out: 0600.
+    pub(super) mode: Option<Placed<String>>,
+}
+
+/// Where the network leads agents that know of no proxy.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TransparentListenShape {
+    /// ADDRESS:PORT.
+    pub(super) address: Placed<Written<Listener>>,
+    /// How the network leads there; left out: redirect.
+    pub(super) original: Option<OriginalWord>,
+    /// Whose connections are that come from no session's `sources`; left out: nobody's.
+    pub(super) session: Option<Placed<String>>,
+}
+
+/// How the network leads there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum OriginalWord {
+    /// By a REDIRECT or DNAT rule.
+    Redirect,
+    /// By a TPROXY rule.
+    Tproxy,
+}
+
+/// Load balancers that tell for whom they speak.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProxyProtocolShape {
+    /// Their addresses: each connection from there must begin with a header of version 2, and none from elsewhere may.
+    pub(super) from: Vec<Placed<Written<Range>>>,
 }
 
 /// Where agents speak TLS to the gateway itself.
@@ -122,6 +168,20 @@ pub(super) struct ConnectShape {
 pub(super) struct UpstreamShape {
     /// Whose certificates are trusted: `system` and PEM files. Only what is listed is.
     pub(super) trust: Option<Vec<Placed<String>>>,
+    /// A proxy that destinations are reached through. Left out: none.
+    pub(super) parent: Option<ParentShape>,
+}
+
+/// A proxy that destinations are reached through.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ParentShape {
+    /// http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT. It is asked for tunnels only.
+    pub(super) url: Placed<String>,
+    /// NAME:PASSWORD, as `env:NAME` or `file:PATH`.
+    pub(super) credentials: Option<Placed<Written<SecretSource>>>,
+    /// Hosts that are dialled without it.
+    pub(super) bypass: Option<Vec<Placed<String>>>,
 }
 
 /// The record of every flow.
@@ -188,10 +248,34 @@ pub(super) struct AllowShape {
     pub(super) tls: Option<TlsWord>,
     /// What a relayed tunnel may carry; left out: tls.
     pub(super) protocols: Option<Vec<ProtocolWord>>,
+    /// Who looks up the name where a parent proxy is asked; left out: the gateway, which vets every address.
+    pub(super) resolve: Option<ResolveWord>,
+    /// What the ClientHello of a relayed tunnel may hide: the name that policy allowed can't be checked then.
+    pub(super) dangerously_allow: Option<Vec<HiddenWord>>,
     /// Non-public ranges that this rule may dial; left out: none.
     pub(super) addresses: Option<Vec<Placed<Written<Range>>>>,
     /// Whose credentials may go to their home by this rule; left out: any.
     pub(super) credentials: Option<Placed<CredentialsWord>>,
+}
+
+/// Who looks up a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ResolveWord {
+    /// The gateway: every address is vetted, and the parent proxy gets one of them.
+    Gateway,
+    /// The parent proxy: where the name leads is its word.
+    Parent,
+}
+
+/// What a relayed ClientHello may hide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum HiddenWord {
+    /// Encrypted ClientHello, real or greased.
+    Ech,
+    /// No server name.
+    MissingSni,
 }
 
 /// An address or a range of them.

@@ -8,6 +8,7 @@ mod access;
 mod backoff;
 mod health;
 mod key;
+mod known;
 mod problem;
 mod serve;
 mod sessions;
@@ -20,7 +21,7 @@ use crate::telemetry::Metrics;
 use access::Access;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
+use axum::routing::{get, put};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -83,6 +84,7 @@ pub fn router(control: Control) -> Router {
             Router::new()
                 .route("/sessions", get(sessions::list).post(sessions::create))
                 .route("/sessions/{id}", get(sessions::show).delete(sessions::revoke))
+                .route("/sessions/{id}/known", put(known::register))
                 .fallback(problem::not_found)
                 .method_not_allowed_fallback(problem::method_not_allowed)
                 .layer(keyed),

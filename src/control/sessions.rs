@@ -1,8 +1,8 @@
 //! Sessions made, shown and ended by operators.
 
-use super::State;
 use super::access::{AskedFor, reachable_host};
 use super::problem::Problem;
+use super::{State, known};
 use crate::session::{self, SessionId, TTL_DEFAULT};
 use crate::store::{Error, Live, New, Origin};
 use axum::Json;
@@ -14,12 +14,13 @@ use hyper::body::Body as _;
 use jiff::Timestamp;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// More than any session that can be made takes.
-const BODY_MAX: usize = 32 << 10;
+const BODY_MAX: usize = 512 << 10;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +32,8 @@ struct Wanted {
     task: Option<String>,
     #[serde(default)]
     labels: Pairs,
+    #[serde(default)]
+    known: Option<Box<RawValue>>,
 }
 
 /// A JSON object as it was written: a key that is there twice is seen.
@@ -49,6 +52,11 @@ struct Shown<'a> {
     origin: &'static str,
     connections: u32,
     uploaded: u64,
+    /// How many known secrets are registered for it.
+    known: usize,
+    /// They were, and are gone: its requests are refused.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    known_lost: bool,
 }
 
 #[derive(Serialize)]
@@ -66,6 +74,7 @@ struct Made<'a> {
     labels: &'a session::Labels,
     created_at: Timestamp,
     expires_at: Option<Timestamp>,
+    known: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     ca_bundle: Option<&'a std::path::Path>,
 }
@@ -90,6 +99,7 @@ pub(super) async fn create(
         labels: &session.labels,
         created_at: session.created_at,
         expires_at: session.expires_at,
+        known: session.known,
         ca_bundle: state.ca_bundle.as_deref(),
     };
     let location = format!("/v1/sessions/{}", session.id);
@@ -115,7 +125,8 @@ pub(super) async fn revoke(Shared(state): Shared<Arc<State>>, Path(id): Path<Str
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn read(state: &State, body: Body) -> Result<New, Problem> {
+/// A JSON object of bounded size.
+pub(super) async fn read_body(body: Body) -> Result<axum::body::Bytes, Problem> {
     // What says that it is too large is not waited for.
     if body.size_hint().lower() > BODY_MAX as u64 {
         return Err(too_large());
@@ -125,7 +136,14 @@ async fn read(state: &State, body: Body) -> Result<New, Problem> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(bad_request("bad_json", "The body is expected to be a JSON object.".to_owned()));
     }
-    let wanted: Wanted = serde_json::from_slice(&body).map_err(|error| bad_request("bad_json", error.to_string()))?;
+    Ok(body)
+}
+
+async fn read(state: &State, body: Body) -> Result<New, Problem> {
+    let body = read_body(body).await?;
+    let wanted = serde_json::from_slice::<Wanted>(&body);
+    known::wipe(body);
+    let wanted = wanted.map_err(|error| bad_request("bad_json", error.to_string()))?;
     let policies = (state.policies)();
     let Some(policy) = policies.iter().find(|policy| ***policy == *wanted.policy) else {
         return Err(unknown_policy(&wanted.policy, &policies));
@@ -138,7 +156,8 @@ async fn read(state: &State, body: Body) -> Result<New, Problem> {
         .map_err(|error| bad_request("bad_task", error.to_string()))?;
     let labels = session::labels(wanted.labels.0.iter().map(|(key, value)| (&**key, &**value)))
         .map_err(|error| bad_request("bad_labels", error.to_string()))?;
-    Ok(New { policy: Arc::clone(policy), ttl: Some(ttl), task, labels })
+    let known = wanted.known.map_or_else(|| Ok(Vec::new()), known::read)?;
+    Ok(New { policy: Arc::clone(policy), ttl: Some(ttl), task, labels, known })
 }
 
 impl<'a> Shown<'a> {
@@ -157,6 +176,8 @@ impl<'a> Shown<'a> {
             },
             connections: live.budget.connections(),
             uploaded: live.budget.uploaded(),
+            known: live.known().unwrap_or(0),
+            known_lost: live.known().is_err(),
         }
     }
 }
@@ -185,7 +206,7 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-fn bad_request(reason: &'static str, detail: String) -> Problem {
+pub(super) fn bad_request(reason: &'static str, detail: String) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, reason, detail)
 }
 
@@ -204,12 +225,12 @@ fn unknown_policy(wanted: &str, policies: &[Arc<str>]) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_policy", detail)
 }
 
-fn unknown_session() -> Problem {
+pub(super) fn unknown_session() -> Problem {
     let detail = "No live session has this name: it has expired, was revoked, or never was.";
     Problem::new(StatusCode::NOT_FOUND, "unknown_session", detail)
 }
 
-fn failed(error: Error) -> Problem {
+pub(super) fn failed(error: Error) -> Problem {
     tracing::warn!(error = &error as &dyn std::error::Error, "a session could not be made");
     match error {
         Error::TooMany => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_sessions", error.to_string()),

@@ -55,6 +55,7 @@ impl World {
             created_at: Timestamp::now(),
             expires_at: None,
             digest: TokenDigest::of("dev-token"),
+            known: 0,
         };
         let sessions = Sessions::open(Arc::new(Memory), vec![dev]).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -309,7 +310,7 @@ async fn what_is_wrong_with_a_wanted_session_is_told() {
 #[tokio::test]
 async fn a_huge_body_is_refused_and_not_kept() {
     let world = World::start().await;
-    let body = format!("{{\"policy\":\"agent\",\"task\":\"{}\"}}", "x".repeat(40_000));
+    let body = format!("{{\"policy\":\"agent\",\"task\":\"{}\"}}", "x".repeat(600_000));
     let answer = world.as_operator("POST /v1/sessions", &body).await;
     assert_eq!((answer.status, answer.reason().as_str()), (413, "body_too_large"));
     let claimed = format!(
@@ -320,7 +321,7 @@ async fn a_huge_body_is_refused_and_not_kept() {
     let head = format!(
         "POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\nTransfer-Encoding: chunked\r\n\r\n"
     );
-    assert_eq!(world.raw((head + &chunk.repeat(12)).as_bytes()).await.status, 413);
+    assert_eq!(world.raw((head + &chunk.repeat(140)).as_bytes()).await.status, 413);
 }
 
 #[tokio::test]

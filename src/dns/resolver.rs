@@ -2,9 +2,9 @@
 
 use super::lookup::{Answer, lookup};
 use super::nameservers::Servers;
-use super::vet::{Vetted, vet};
+use super::vet::{Vetted, vet, vet_parent};
 use super::{Error, OwnListeners, Settings};
-use crate::net::Host;
+use crate::net::{Authority, Host};
 use crate::policy::Permit;
 use moka::Expiry;
 use moka::future::Cache;
@@ -71,6 +71,20 @@ impl Resolver {
             Host::Name(_) if host.is_localhost() => vet(permit, port, &localhost(permit), own),
             Host::Name(name) => vet(permit, port, &self.inner.lookup(name).await?.addresses, own),
         }
+    }
+
+    /// The addresses of a parent proxy, which the operator chose and may lie inside the network; never those
+    /// that nobody dials, and never our own.
+    pub async fn resolve_parent(&self, parent: &Authority) -> Result<Vetted, Error> {
+        let addresses = match &parent.host {
+            Host::V4(address) => vec![IpAddr::V4(*address)],
+            Host::V6(address) => vec![IpAddr::V6(*address)],
+            Host::Name(_) if parent.host.is_localhost() => {
+                vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]
+            }
+            Host::Name(name) => self.inner.lookup(name).await?.addresses.to_vec(),
+        };
+        vet_parent(parent, &addresses, &self.inner.own)
     }
 
     /// How many more lookups could be under way.

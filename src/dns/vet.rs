@@ -50,6 +50,25 @@ pub(super) fn vet(permit: &Permit, port: u16, answer: &[IpAddr], own: &OwnListen
     Ok(Vetted { authority: permit.authority().clone(), addresses })
 }
 
+/// Judges the addresses of a parent proxy: the operator's word stands for a rule that names its range.
+pub(super) fn vet_parent(parent: &Authority, answer: &[IpAddr], own: &OwnListeners) -> Result<Vetted, Error> {
+    let mut addresses = Vec::with_capacity(answer.len());
+    for &address in answer {
+        let target = SocketAddr::new(address, parent.port);
+        if AddressClass::is_never_dialled(address) {
+            return Err(Error::NeverDialled { address, class: AddressClass::of(address) });
+        }
+        if own.contains(target) {
+            return Err(Error::OwnListener { address: target });
+        }
+        addresses.push(target);
+    }
+    if addresses.is_empty() {
+        return Err(Error::NoAddress);
+    }
+    Ok(Vetted { authority: parent.clone(), addresses })
+}
+
 fn judge(permit: &Permit, target: SocketAddr, own: &OwnListeners) -> Result<(), Error> {
     let address = target.ip();
     let class = AddressClass::of(address);

@@ -38,6 +38,22 @@ pub enum Way {
     Transparent,
 }
 
+/// What an agent's ClientHello showed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClientTls {
+    /// The server name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sni: Option<String>,
+    /// The application protocols offered, the first few of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alpn: Vec<String>,
+    /// Whether Encrypted ClientHello was there, real or greased.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ech: bool,
+    /// What kind of client it is of.
+    pub ja4: String,
+}
+
 /// A process, as the kernel knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Process {

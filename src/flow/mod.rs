@@ -30,7 +30,7 @@ mod writer;
 mod tests;
 
 pub use chain::{GENESIS, Link};
-pub use downstream::{Downstream, Process, Way};
+pub use downstream::{ClientTls, Downstream, Process, Way};
 pub use feed::{Feed, News};
 pub use file::Error;
 pub use health::Unavailable;

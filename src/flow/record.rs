@@ -1,7 +1,7 @@
 //! One flow's record: what it holds and how it becomes a line.
 
 use super::redact::{FIELD, LIST, SHORT_FIELD, cut};
-use super::{Downstream, FlowId, json};
+use super::{ClientTls, Downstream, FlowId, json};
 use crate::reason::Reason;
 use crate::secrets::Finding;
 use crate::telemetry::{Direction, Metrics};
@@ -133,9 +133,13 @@ pub(super) struct Record {
     pub(super) parent: Option<FlowId>,
     pub(super) session: Option<Arc<SessionInfo>>,
     pub(super) downstream: Downstream,
+    /// What the agent's ClientHello showed.
+    pub(super) hello: Option<ClientTls>,
     pub(super) target: Option<ShownTarget>,
     pub(super) upstream: Option<SocketAddr>,
     pub(super) tls: Option<UpstreamTls>,
+    /// The parent proxy that the way led through.
+    pub(super) parent_proxy: Option<String>,
     pub(super) mode: Option<Mode>,
     pub(super) outcome: Option<Outcome>,
     pub(super) rule: Option<Arc<str>>,
@@ -143,6 +147,7 @@ pub(super) struct Record {
     pub(super) status: Option<u16>,
     pub(super) up: u64,
     pub(super) down: u64,
+    pub(super) messages: Option<Messages>,
     pub(super) error: Option<String>,
     pub(super) truncated: bool,
 }
@@ -183,9 +188,11 @@ impl Record {
             parent: None,
             session: None,
             downstream,
+            hello: None,
             target: None,
             upstream: None,
             tls: None,
+            parent_proxy: None,
             mode: None,
             outcome: None,
             rule: None,
@@ -193,6 +200,7 @@ impl Record {
             status: None,
             up: 0,
             down: 0,
+            messages: None,
             error: None,
             truncated: false,
         }
@@ -259,7 +267,7 @@ impl Record {
                 flow: self.id,
                 parent: self.parent,
                 session: self.session.as_deref(),
-                downstream: self.downstream,
+                downstream: Shown { at: self.downstream, tls: self.hello.as_ref() },
                 target: self.target.as_ref(),
                 upstream: Upstream::of(self),
                 mode: self.mode,
@@ -269,6 +277,7 @@ impl Record {
                 findings: &self.findings,
                 status: self.status,
                 bytes: Bytes { up: self.up, down: self.down },
+                messages: self.messages,
                 timing: Timing { decide, dns, connect, tls, first_byte, total: micros(self.started.elapsed()) },
                 error: self.error.as_deref(),
                 truncated: self.truncated,
@@ -300,7 +309,7 @@ struct Shape<'a> {
     parent: Option<FlowId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<&'a SessionInfo>,
-    downstream: Downstream,
+    downstream: Shown<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<&'a ShownTarget>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -317,6 +326,8 @@ struct Shape<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     bytes: Bytes,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Messages>,
     timing: Timing,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
@@ -325,17 +336,28 @@ struct Shape<'a> {
 }
 
 #[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    at: Downstream,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<&'a ClientTls>,
+}
+
+#[derive(Serialize)]
 struct Upstream<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<&'a UpstreamTls>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<&'a str>,
 }
 
 impl<'a> Upstream<'a> {
     fn of(record: &'a Record) -> Option<Self> {
-        let known = record.upstream.is_some() || record.tls.is_some();
-        known.then_some(Self { address: record.upstream, tls: record.tls.as_ref() })
+        let parent = record.parent_proxy.as_deref();
+        let known = record.upstream.is_some() || record.tls.is_some() || parent.is_some();
+        known.then_some(Self { address: record.upstream, tls: record.tls.as_ref(), parent })
     }
 }
 
@@ -343,6 +365,13 @@ impl<'a> Upstream<'a> {
 struct Bytes {
     up: u64,
     down: u64,
+}
+
+/// WebSocket messages.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Messages {
+    pub(super) up: u64,
+    pub(super) down: u64,
 }
 
 /// Microseconds.

@@ -1,8 +1,8 @@
 //! The recorder of one flow: opened with the request, ends in exactly one record.
 
-use super::record::{Mode, Outcome, Phase, Record, SessionInfo, ShownTarget, UpstreamTls, Verdict, micros};
+use super::record::{Messages, Mode, Outcome, Phase, Record, SessionInfo, ShownTarget, UpstreamTls, Verdict, micros};
 use super::redact::{FIELD, cut, strike_values};
-use super::{Downstream, FlowId, Journal, Unavailable};
+use super::{ClientTls, Downstream, FlowId, Journal, Unavailable};
 use crate::net::{Authority, Host, Target};
 use crate::reason::{Denial, Kind, Reason};
 use crate::secrets::Finding;
@@ -85,6 +85,19 @@ impl Recorder {
         self.record.upstream = Some(address);
     }
 
+    /// What the agent's ClientHello showed.
+    pub fn hello(&mut self, mut hello: ClientTls) {
+        for protocol in &mut hello.alpn {
+            *protocol = self.fit(std::mem::take(protocol));
+        }
+        self.record.hello = Some(hello);
+    }
+
+    /// The parent proxy that the way leads through, without its credentials.
+    pub fn parent_proxy(&mut self, parent: impl fmt::Display) {
+        self.record.parent_proxy = Some(parent.to_string());
+    }
+
     /// What was agreed in TLS upstream.
     pub fn upstream_tls(&mut self, tls: UpstreamTls) {
         let mut fit = |text: Cow<'static, str>| match cut(&text, FIELD) {
@@ -122,6 +135,11 @@ impl Recorder {
     /// Bytes that went from upstream to downstream.
     pub fn add_down(&mut self, bytes: u64) {
         self.record.down = self.record.down.saturating_add(bytes);
+    }
+
+    /// WebSocket messages that went up and down.
+    pub fn messages(&mut self, up: u64, down: u64) {
+        self.record.messages = Some(Messages { up, down });
     }
 
     /// A phase ends now: its time is what has gone by since the mark before, or since the flow began.

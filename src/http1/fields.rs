@@ -1,6 +1,6 @@
 //! Header and trailer fields, in the order and spelling in which they came.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::ops::Range;
 
 /// Field lines over the bytes that they came in: nothing is copied, order and case are kept.
@@ -69,6 +69,30 @@ impl Fields {
         Ok(Self { bytes, spans })
     }
 
+    /// Fields that came as names and values, as in HTTP/2: held to the same grammar, copied together.
+    pub fn collect<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>, max: usize) -> Result<Self, FieldsError> {
+        let mut bytes = BytesMut::with_capacity(512);
+        let mut spans = Vec::with_capacity(16);
+        for (name, value) in fields {
+            if spans.len() == max {
+                return Err(FieldsError::TooMany);
+            }
+            if name.is_empty() || !name.iter().all(|&byte| is_token_byte(byte)) {
+                return Err(FieldsError::BadName);
+            }
+            // RFC 9113 §8.2.1: no white space around a value; HTTP/1 would lose it.
+            if value.iter().any(is_control) || value.trim_ascii().len() != value.len() {
+                return Err(FieldsError::BadValue);
+            }
+            let at = bytes.len();
+            bytes.extend_from_slice(name);
+            bytes.extend_from_slice(value);
+            let value = at + name.len()..bytes.len();
+            spans.push(Span { name: shift(0..name.len(), at), value: shift(value, 0) });
+        }
+        Ok(Self { bytes: bytes.freeze(), spans })
+    }
+
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
         self.spans.iter().map(|span| Field { name: self.slice(&span.name), value: self.slice(&span.value) })
@@ -83,6 +107,12 @@ impl Fields {
     #[must_use]
     pub fn first(&self, name: &'static str) -> Option<&[u8]> {
         self.values(name).next()
+    }
+
+    /// Bytes of all names and values, and of what a field line has besides.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.spans.iter().map(|span| (span.name.len() + span.value.len()) + 4).sum()
     }
 
     /// Whether there are none.
@@ -131,11 +161,14 @@ fn split_line(line: &[u8]) -> Result<(Range<usize>, Range<usize>), FieldsError> 
     let value = &line[colon + 1..];
     let start = colon + 1 + value.iter().take_while(|byte| is_blank(byte)).count();
     let end = line.len() - line[start..].iter().rev().take_while(|byte| is_blank(byte)).count();
-    let is_control = |&byte: &u8| (byte < 0x20 && byte != b'\t') || byte == 0x7f;
     if line[start..end].iter().any(is_control) {
         return Err(FieldsError::BadValue);
     }
     Ok((0..colon, start..end))
+}
+
+fn is_control(byte: &u8) -> bool {
+    (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f
 }
 
 // Heads are bounded far below 4 GiB.
@@ -158,6 +191,28 @@ mod tests {
     fn fields_keep_order_and_spelling_and_lose_outer_blanks() {
         let fields = parse(b"HOST: a\r\nx-B:\t b c \t\r\nEmpty:\r\n").unwrap();
         assert_eq!(fields, [("HOST", "a"), ("x-B", "b c"), ("Empty", "")].map(|(n, v)| (n.to_owned(), v.to_owned())));
+    }
+
+    #[test]
+    fn collected_fields_are_held_to_the_same_grammar() {
+        let collect = |fields: &[(&'static str, &'static str)]| {
+            let pairs = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+            Fields::collect(pairs, 2).map(|fields| fields.iter().map(|f| (f.name.to_vec(), f.value.to_vec())).collect())
+        };
+        let kept: Vec<(Vec<u8>, Vec<u8>)> = vec![(b"a".into(), b"b c".into()), (b"d".into(), b"".into())];
+        assert_eq!(collect(&[("a", "b c"), ("d", "")]), Ok(kept));
+        for (fields, error) in [
+            (&[("a b", "c")][..], FieldsError::BadName),
+            (&[("", "c")], FieldsError::BadName),
+            (&[("a:", "c")], FieldsError::BadName),
+            (&[("a", "b\r\nc: d")], FieldsError::BadValue),
+            (&[("a", "b\0")], FieldsError::BadValue),
+            (&[("a", " b")], FieldsError::BadValue),
+            (&[("a", "b\t")], FieldsError::BadValue),
+            (&[("a", ""), ("b", ""), ("c", "")], FieldsError::TooMany),
+        ] {
+            assert_eq!(collect(fields), Err(error), "{fields:?}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use http::Method;
 pub enum Framing {
     /// No body.
     None,
-    /// This many bytes; at least one.
+    /// This many bytes; none only where an answer's length goes without saying in HTTP/2.
     Length(u64),
     /// In chunks, with trailers perhaps.
     Chunked,
@@ -45,9 +45,27 @@ pub fn request_framing(head: &RequestHead) -> Result<Framing, FramingError> {
     Ok(declared(&head.fields, head.version)?.unwrap_or(Framing::None))
 }
 
+/// The framing of a body that HTTP/2 frames: by its declared length, or else until its stream ends (in chunks, where
+/// it goes on in HTTP/1). `ended`: the stream ended with the head.
+pub fn stream_framing(fields: &Fields, ended: bool) -> Result<Framing, FramingError> {
+    match declared(fields, Version::Http2)? {
+        // A length that the stream can't bring any more (RFC 9113 §8.1.1).
+        Some(Framing::Length(_)) if ended => Err(FramingError::BadLength),
+        Some(framing) => Ok(framing),
+        None if ended => Ok(Framing::None),
+        None => Ok(Framing::Chunked),
+    }
+}
+
+/// Whether a response of this status to `method` has no body whatever its fields say (RFC 9110 §6.4.1).
+#[must_use]
+pub fn is_bodyless(status: u16, method: &Method) -> bool {
+    *method == Method::HEAD || matches!(status, 100..=199 | 204 | 304)
+}
+
 /// The framing of the body of a response to `method`.
 pub fn response_framing(head: &ResponseHead, method: &Method) -> Result<Framing, FramingError> {
-    let bodyless = *method == Method::HEAD || matches!(head.status, 100..=199 | 204 | 304);
+    let bodyless = is_bodyless(head.status, method);
     let declared = declared(&head.fields, head.version)?;
     if bodyless { Ok(Framing::None) } else { Ok(declared.unwrap_or(Framing::UntilClose)) }
 }

@@ -5,13 +5,15 @@ use bytes::{Bytes, BytesMut};
 use http::Method;
 use std::ops::Range;
 
-/// `HTTP/1.0` or `HTTP/1.1`.
+/// The version that a message came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// No persistent connections, no chunks.
     Http10,
     /// RFC 9112.
     Http11,
+    /// RFC 9113: a stream of a connection, framed by it.
+    Http2,
 }
 
 /// How large a head may be.
@@ -93,7 +95,7 @@ impl HeadScan {
 pub struct RequestHead {
     /// The method.
     pub method: Method,
-    /// 1.0 or 1.1.
+    /// What it came in.
     pub version: Version,
     /// The header fields.
     pub fields: Fields,
@@ -126,6 +128,20 @@ impl RequestHead {
         Ok(Self { method, version, fields, target, bytes })
     }
 
+    /// A head that came in parts, as in HTTP/2: `target` is its `:path`.
+    pub fn assemble(method: Method, target: Bytes, fields: Fields, limits: &HeadLimits) -> Result<Self, HeadError> {
+        if target.is_empty() || !target.iter().all(|byte| (0x21..=0x7e).contains(byte)) {
+            return Err(HeadError::BadRequestLine);
+        }
+        if target.len() > limits.target {
+            return Err(HeadError::TargetTooLong);
+        }
+        if fields.size() + target.len() >= limits.bytes {
+            return Err(HeadError::TooLarge);
+        }
+        Ok(Self { method, version: Version::Http2, fields, target: 0..target.len(), bytes: target })
+    }
+
     /// The request target as sent: visible ASCII, never empty.
     #[must_use]
     pub fn target(&self) -> &[u8] {
@@ -138,7 +154,7 @@ impl RequestHead {
 pub struct ResponseHead {
     /// 100 to 999.
     pub status: u16,
-    /// 1.0 or 1.1.
+    /// What it came in.
     pub version: Version,
     /// The header fields.
     pub fields: Fields,
@@ -170,6 +186,12 @@ impl ResponseHead {
         }
         let fields = Fields::parse(bytes.clone(), line_end + 2..length - 2, limits.fields)?;
         Ok(Self { status, version, fields, reason, bytes })
+    }
+
+    /// A head that came in parts, as in HTTP/2.
+    #[must_use]
+    pub fn assemble(status: u16, fields: Fields) -> Self {
+        Self { status, version: Version::Http2, fields, reason: 0..0, bytes: Bytes::new() }
     }
 
     /// The reason phrase as sent; it may be empty.

@@ -14,5 +14,5 @@ mod head;
 pub use body::{BodyReader, Frame};
 pub use chunked::ChunkError;
 pub use fields::{Field, Fields, FieldsError, list_tokens};
-pub use framing::{Framing, FramingError, request_framing, response_framing};
+pub use framing::{Framing, FramingError, is_bodyless, request_framing, response_framing, stream_framing};
 pub use head::{HeadError, HeadLimits, HeadScan, RequestHead, ResponseHead, Version};

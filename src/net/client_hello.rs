@@ -1,5 +1,6 @@
 //! The first message of TLS, read without answering it.
 
+use super::ja4::Parts;
 use super::{Host, HostError};
 
 /// Bytes of a ClientHello, records and all: post-quantum key shares make them span packets, nothing
@@ -15,6 +16,8 @@ pub struct ClientHello {
     pub alpn: Vec<Box<[u8]>>,
     /// Whether the encrypted_client_hello extension is there, real or greased (RFC 9849).
     pub ech: bool,
+    /// What kind of client it is of (JA4).
+    pub ja4: String,
 }
 
 /// Why the first bytes are no ClientHello that can be judged.
@@ -86,34 +89,52 @@ fn within_bounds(bytes: &[u8]) -> Result<Option<Vec<u8>>, HelloError> {
 
 fn read_message(message: &[u8]) -> Result<ClientHello, HelloError> {
     let mut reader = Reader(message);
-    reader.take(2 + 32)?; // version, random
+    let mut parts = Parts { legacy_version: reader.u16()?, ..Parts::default() };
+    reader.take(32)?; // random
     reader.vector8()?; // session id
-    reader.vector16()?; // cipher suites
+    parts.ciphers = numbers(reader.vector16()?)?;
     reader.vector8()?; // compression methods
     let mut hello = ClientHello::default();
-    if reader.0.is_empty() {
-        return Ok(hello);
+    if !reader.0.is_empty() {
+        read_extensions(&mut reader, &mut hello, &mut parts)?;
     }
+    parts.has_name = parts.extensions.contains(&0);
+    parts.alpn = hello.alpn.first().cloned();
+    hello.ja4 = parts.ja4();
+    Ok(hello)
+}
+
+fn read_extensions(reader: &mut Reader<'_>, hello: &mut ClientHello, parts: &mut Parts) -> Result<(), HelloError> {
     let mut extensions = Reader(reader.vector16()?);
     if !reader.0.is_empty() {
         return Err(HelloError::Malformed);
     }
-    let mut seen = Vec::new();
     while !extensions.0.is_empty() {
         let kind = extensions.u16()?;
         let data = extensions.vector16()?;
-        if seen.contains(&kind) {
+        if parts.extensions.contains(&kind) {
             return Err(HelloError::Malformed);
         }
-        seen.push(kind);
+        parts.extensions.push(kind);
         match kind {
             0 => hello.sni = Some(read_server_name(data)?),
+            13 => parts.signature_algorithms = numbers(Reader(data).vector16()?)?,
             16 => hello.alpn = read_alpn(data)?,
+            43 => parts.versions = numbers(Reader(data).vector8()?)?,
             0xfe0d => hello.ech = true,
             _ => {}
         }
     }
-    Ok(hello)
+    Ok(())
+}
+
+/// A list of two-byte numbers.
+fn numbers(data: &[u8]) -> Result<Vec<u16>, HelloError> {
+    let (pairs, rest) = data.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(HelloError::Malformed);
+    }
+    Ok(pairs.iter().map(|pair| u16::from_be_bytes(*pair)).collect())
 }
 
 /// Exactly one name of type host_name: two would be two readings.
@@ -234,7 +255,9 @@ mod tests {
             assert_eq!(ClientHello::parse(&hello(&extensions, 4096)), Err(HelloError::Malformed), "{extensions:?}");
         }
         assert!(matches!(ClientHello::parse(&hello(&sni(b"a\0b.test"), 4096)), Err(HelloError::BadName(_))));
-        assert_eq!(ClientHello::parse(&hello(&[], 4096)).unwrap().unwrap(), ClientHello::default());
+        let bare = ClientHello::parse(&hello(&[], 4096)).unwrap().unwrap();
+        assert_eq!(bare.ja4, "t12i010000_0f2cb44170f4_000000000000");
+        assert_eq!(bare, ClientHello { ja4: bare.ja4.clone(), ..ClientHello::default() });
     }
 
     proptest! {

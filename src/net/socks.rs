@@ -155,6 +155,30 @@ pub fn connect(bytes: &[u8]) -> Parsed<Authority> {
     }
 }
 
+/// A CONNECT to this authority, as a client sends it.
+#[must_use]
+pub fn request(to: &Authority) -> Vec<u8> {
+    let mut message = vec![VERSION, 1, 0];
+    match &to.host {
+        Host::Name(name) => {
+            message.push(3);
+            // A canonical name has at most 253 bytes.
+            message.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+            message.extend_from_slice(name.as_bytes());
+        }
+        Host::V4(address) => {
+            message.push(1);
+            message.extend_from_slice(&address.octets());
+        }
+        Host::V6(address) => {
+            message.push(4);
+            message.extend_from_slice(&address.octets());
+        }
+    }
+    message.extend_from_slice(&to.port.to_be_bytes());
+    message
+}
+
 /// Brackets belong to URLs: a name that has them is none.
 fn named(name: &[u8]) -> Result<Host, SocksError> {
     if name.first() == Some(&b'[') {
@@ -175,6 +199,10 @@ mod tests {
 
     fn request(command: u8, reserved: u8, kind: u8, address: &[u8], port: u16) -> Vec<u8> {
         [&[5, command, reserved, kind], address, &port.to_be_bytes()].concat()
+    }
+
+    fn request_to(authority: &Authority) -> Vec<u8> {
+        super::request(authority)
     }
 
     fn name(name: &[u8]) -> Vec<u8> {
@@ -259,6 +287,14 @@ mod tests {
         assert_eq!(username_password(b"\x01\x03dev\x02t:rest"), Ok(Some(((&b"dev"[..], &b"t:"[..]), 8))));
         assert_eq!(username_password(b"\x01\x00\x00"), Ok(Some(((&b""[..], &b""[..]), 3))));
         assert_eq!(username_password(b"\x05\x03dev"), Err(SocksError::Malformed));
+    }
+
+    #[test]
+    fn what_is_asked_of_a_server_is_read_back() {
+        for text in ["example.com:443", "192.0.2.1:80", "[2001:db8::1]:8443"] {
+            let authority = Authority::parse(text.as_bytes()).unwrap();
+            assert_eq!(shown(&request_to(&authority)).unwrap(), text);
+        }
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use super::conflict::{Conflict, conflicts};
 use super::index::Index;
-use super::{Credentials, Permit, Protocol, Protocols, Rule, TlsMode};
+use super::{Credentials, Hidden, Permit, Protocol, Protocols, Resolve, Rule, TlsMode};
 use crate::net::{Authority, Scheme, Target};
 use crate::reason::{Denial, Reason};
 use ipnet::IpNet;
@@ -203,6 +203,8 @@ impl Policy {
                 rule: Arc::clone(&self.observed_rule),
                 tls: TlsMode::Intercept,
                 protocols: Protocols::NONE.with(Protocol::Any),
+                resolve: Resolve::Gateway,
+                hidden: Hidden::default(),
                 addresses: Arc::clone(&self.nothing),
                 credentials: Credentials::Any,
                 observed: None,
@@ -251,6 +253,8 @@ fn permit(scheme: Scheme, authority: &Authority, rule: &Rule, weighed: &Weighed<
         rule: Arc::clone(&rule.name),
         tls: rule.tls,
         protocols: rule.protocols,
+        resolve: rule.resolve,
+        hidden: rule.hidden,
         addresses: Arc::clone(&weighed.addresses),
         credentials: weighed.credentials,
         observed: None,
@@ -271,10 +275,14 @@ fn hash(mode: Mode, rules: &Rules) -> Arc<str> {
     let mut text = format!("{mode:?}\n");
     for (kind, rules) in [("allow", &rules.allow), ("deny", &rules.deny)] {
         for rule in rules {
-            let Rule { name: _, host, ports, methods, paths, tls, protocols, addresses, credentials } = rule;
+            let Rule { name: _, host, ports, methods, paths, tls, protocols, addresses, .. } = rule;
+            let Rule { resolve, hidden, credentials, .. } = rule;
             let paths = paths.written();
             // Writing to a String can't fail.
             let _ = write!(text, "{kind} {host} {ports:?} {methods:?} {paths:?} {tls:?} {protocols:?} {addresses:?}");
+            if *resolve != Resolve::default() || *hidden != Hidden::default() {
+                let _ = write!(text, " {resolve:?} {hidden:?}");
+            }
             let _ = writeln!(text, "{}", if *credentials == Credentials::Own { " own" } else { "" });
         }
     }

@@ -18,4 +18,4 @@ pub use decide::{Mode, Policy, PolicyError, Rules};
 pub use explain::{Considered, Explanation, Miss};
 pub use paths::{GlobError, Paths};
 pub use permit::{Permit, Protocol, Protocols, TlsMode};
-pub use rule::{Credentials, MethodError, Methods, Ports, Rule};
+pub use rule::{Credentials, Hidden, MethodError, Methods, Ports, Resolve, Rule};

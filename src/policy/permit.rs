@@ -1,6 +1,6 @@
 //! Proof that policy allowed a target.
 
-use super::Credentials;
+use super::{Credentials, Hidden, Resolve};
 use crate::net::{Authority, Scheme};
 use crate::reason::Denial;
 use ipnet::IpNet;
@@ -18,6 +18,8 @@ pub struct Permit {
     pub(super) tls: TlsMode,
     pub(super) protocols: Protocols,
     pub(super) addresses: Arc<[IpNet]>,
+    pub(super) resolve: Resolve,
+    pub(super) hidden: Hidden,
     pub(super) credentials: Credentials,
     pub(super) observed: Option<Denial>,
 }
@@ -105,6 +107,18 @@ impl Permit {
         self.protocols
     }
 
+    /// Who looks up the name, where a parent proxy is asked.
+    #[must_use]
+    pub fn resolve(&self) -> Resolve {
+        self.resolve
+    }
+
+    /// What a relayed ClientHello may hide.
+    #[must_use]
+    pub fn hidden(&self) -> Hidden {
+        self.hidden
+    }
+
     /// Whether the rule names a range with this address. Public addresses need no range.
     #[must_use]
     pub fn names_address(&self, address: IpAddr) -> bool {
@@ -133,6 +147,8 @@ impl Permit {
             tls: TlsMode::Intercept,
             protocols: Protocols::default(),
             addresses: addresses.iter().map(|range| range.parse().unwrap()).collect(),
+            resolve: Resolve::default(),
+            hidden: Hidden::default(),
             credentials: Credentials::Any,
             observed: None,
         }

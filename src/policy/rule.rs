@@ -26,8 +26,31 @@ pub struct Rule {
     pub protocols: Protocols,
     /// Non-public ranges that may be dialled. Means nothing in a deny.
     pub addresses: Arc<[IpNet]>,
+    /// Who looks up the names, where a parent proxy is asked. Means nothing in a deny.
+    pub resolve: Resolve,
+    /// What relayed TLS may hide. Means nothing in a deny.
+    pub hidden: Hidden,
     /// Whose credentials may go there. Means nothing in a deny.
     pub credentials: Credentials,
+}
+
+/// Who looks up the names of a rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Resolve {
+    /// The gateway, which vets every address.
+    #[default]
+    Gateway,
+    /// The parent proxy, if there is one for the host: where its name leads is the parent's word.
+    Parent,
+}
+
+/// What a ClientHello that is relayed may hide.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Hidden {
+    /// The server's name, by Encrypted ClientHello.
+    pub ech: bool,
+    /// The server's name, by leaving it out.
+    pub sni: bool,
 }
 
 /// Whose credentials may go home by a rule.
@@ -86,6 +109,8 @@ impl Rule {
             paths: Paths::ALL,
             tls: TlsMode::default(),
             protocols: Protocols::default(),
+            resolve: Resolve::default(),
+            hidden: Hidden::default(),
             addresses: Arc::new([]),
             credentials: Credentials::Any,
         }

@@ -1,19 +1,24 @@
 //! One downstream connection: its requests one after another, and the tunnel that it may become.
 
+use super::client::{Client, Http1Client};
 use super::error::Error;
 use super::forward::{Admitted, forward};
 use super::headers::{check_request, host_fields};
 use super::identify::Identity;
 use super::interrupt::Cause;
-use super::leg::Leg;
+use super::leg::{Goodbye, Leg};
 use super::tunnel::{self, Opened};
-use super::{Limits, Shared, gate, refusal};
+use super::{Limits, Shared, gate, refusal, streams, websocket};
 use crate::flow::{Mode, Recorder, Unavailable};
 use crate::http1::{Framing, HeadError, HeadScan, RequestHead, request_framing};
 use crate::net::{Authority, Scheme, Target};
 use crate::reason::{Denial, Reason};
 use http::Method;
+use std::sync::Arc;
 use tokio::time::timeout;
+
+/// The first byte of a close frame.
+const CLOSE_FRAME: u8 = 0x88;
 
 /// What comes after a request.
 enum Next {
@@ -33,8 +38,11 @@ enum Next {
 
 /// Serves one connection to its end: the proxy's own leg first, then the inside of the tunnel that it
 /// may open. One loop, no recursion.
-pub(super) async fn serve(shared: &Shared, mut leg: Leg) {
+pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg) {
     loop {
+        if leg.inside.is_some() && leg.speaks_http2() {
+            return streams::serve(shared, leg).await;
+        }
         match serve_requests(shared, &mut leg).await {
             Next::Tunnel(opened) => match Box::pin(tunnel::enter(shared, leg, *opened)).await {
                 Some(inner) => leg = inner,
@@ -126,6 +134,10 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
     let framing = request_framing(&head).map_err(Error::Framing)?;
     let asks = check_request(&head.fields, head.version)?;
     request.is_read = framing == Framing::None && !asks.close;
+    if leg.inside.is_none() && head.fields.values("via").any(|via| shared.dialler.is_named_in(via)) {
+        return Err(Reason::LoopDetected.into());
+    }
+    let handshake = if asks.websocket { Some(websocket::asked_for(&head, framing, asks)?) } else { None };
     let identity = identify(shared, leg, &head)?;
     recorder.session(identity.info.clone());
     request.identity = Some(identity.clone());
@@ -151,14 +163,26 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
         }
     }
     let permit = gate::admit(&identity, &target, &head.fields, recorder)?;
-    let admitted = Admitted { head, target, permit, framing, asks, identity };
+    if handshake.is_some() && !leg.wire.input.is_empty() {
+        return Err(Denial::new(Reason::BadWebSocket).because(websocket::EARLY).into());
+    }
+    let admitted = Admitted { head, target, permit, framing, asks, identity, handshake };
     request.is_read = false;
-    match forward(shared, leg, recorder, &admitted).await {
-        Ok(true) => Ok(Next::Request),
-        Ok(false) if framing == Framing::None => Ok(Next::Close),
-        Ok(false) => Ok(Next::Linger),
+    let close = asks.close || leg.interrupt.is_draining();
+    let mut client = Client::Http1(Http1Client::new(&mut leg.wire, admitted.head.version, framing, close));
+    let outcome = forward(shared, &mut client, &mut leg.interrupt, recorder, &admitted).await;
+    let Client::Http1(client) = client else { return Ok(Next::Cut) };
+    leg.answer_from = client.answer_from;
+    match outcome {
+        Ok(Some(switched)) => {
+            let serving = websocket::serve(shared, leg, switched, &admitted, recorder);
+            Box::pin(serving).await.map(|()| Next::Linger)
+        }
+        Ok(None) if !client.close && client.is_read() => Ok(Next::Request),
+        Ok(None) if framing == Framing::None => Ok(Next::Close),
+        Ok(None) => Ok(Next::Linger),
         Err(error) => {
-            request.is_read = framing == Framing::None && !admitted.asks.close;
+            request.is_read = framing == Framing::None && !asks.close;
             Err(error)
         }
     }
@@ -228,19 +252,15 @@ async fn connect(
 }
 
 /// Records and answers a request that ends short of its answer.
-async fn refuse(shared: &Shared, leg: &mut Leg, mut recorder: Recorder, request: &Request, error: &Error) -> Next {
+async fn refuse(shared: &Shared, leg: &mut Leg, recorder: Recorder, request: &Request, error: &Error) -> Next {
     let denial = error.denial();
-    recorder.denied(&denial);
-    if let Some(cause) = error.cause() {
-        recorder.error(cause);
-    }
     // Half an answer is on its way, or nobody is there to read one.
-    let is_silent = !leg.take_back_answer() || matches!(error, Error::ClientGone(_));
-    if !is_silent {
-        recorder.status(denial.reason.status());
-    }
+    let is_silent = leg.goodbye.is_some() || !leg.take_back_answer() || matches!(error, Error::ClientGone(_));
     let flow = recorder.id();
-    let recorded = recorder.finish_durable().await;
+    let recorded = refusal::record(recorder, error, is_silent).await;
+    if leg.goodbye.is_some() {
+        return Next::Linger;
+    }
     if is_silent {
         leg.wire.discard_queued();
         // All that is left is to cut it where the client can see it: no last chunk, no clean end.
@@ -281,6 +301,14 @@ async fn close(mut leg: Leg, end: Next) {
         return;
     }
     let goodbye = async {
+        if leg.goodbye == Some(Goodbye::Answered) {
+            // Its answer is alone in what it sends; whatever else comes is frames that were on their way.
+            leg.wire.input.clear();
+            while matches!(leg.wire.fill().await, Ok(read) if read > 0) && leg.wire.input.first() != Some(&CLOSE_FRAME)
+            {
+                leg.wire.input.clear();
+            }
+        }
         if leg.wire.shutdown().await.is_err() || !matches!(end, Next::Linger) {
             return;
         }

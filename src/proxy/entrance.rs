@@ -2,14 +2,21 @@
 
 use super::error::Error;
 use super::leg::Leg;
-use super::{Shared, connection, socks};
+use super::{Shared, connection, socks, transparent, tunnel};
 use crate::ca::certificate_names;
 use crate::flow::{Downstream, Recorder, Way};
+use crate::net::ProxyHeader;
 use crate::reason::Reason;
+use crate::session::SessionId;
 use crate::wire::{Socket, Stream, Transport, Wire};
+use bytes::Buf;
+use ipnet::IpNet;
+use nix::sys::socket::{getsockopt, sockopt};
 use rustls::ServerConfig;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
 /// What is listened on, and what is spoken there.
@@ -19,6 +26,8 @@ pub struct Entrance {
     pub door: Door,
     /// What they speak.
     pub speaks: Speaks,
+    /// The load balancers, which tell by the PROXY protocol for whom they speak, and must.
+    pub balancers: Arc<[IpNet]>,
 }
 
 /// Where connections come from.
@@ -26,6 +35,24 @@ pub struct Entrance {
 pub enum Door {
     /// An address.
     Tcp(TcpListener),
+    /// A file.
+    Unix(UnixDoor),
+}
+
+/// A Unix socket's listener, and the file that goes with it.
+#[derive(Debug)]
+pub struct UnixDoor {
+    /// The listener.
+    pub listener: UnixListener,
+    /// Its file.
+    pub path: PathBuf,
+}
+
+impl Drop for UnixDoor {
+    fn drop(&mut self) {
+        // A file that stays behind is taken for what it is at the next start.
+        let _ = std::fs::remove_file(&self.path);
+    }
 }
 
 /// What a connection speaks to the gateway.
@@ -37,6 +64,17 @@ pub enum Speaks {
     Tls(Arc<ServerConfig>),
     /// SOCKS5 with username and password.
     Socks,
+    /// Whatever agents speak that know of no proxy. The session is that of the source, or this one.
+    Transparent(Original, Option<SessionId>),
+}
+
+/// How the kernel tells where a connection was meant to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Original {
+    /// REDIRECT and DNAT: connection tracking knows.
+    Redirected,
+    /// TPROXY: it is the socket's own address.
+    Kept,
 }
 
 impl Speaks {
@@ -46,6 +84,7 @@ impl Speaks {
             Speaks::Http => Way::Proxy,
             Speaks::Tls(_) => Way::Tls,
             Speaks::Socks => Way::Socks,
+            Speaks::Transparent(..) => Way::Transparent,
         }
     }
 
@@ -56,9 +95,13 @@ impl Speaks {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn enter(shared: Arc<Shared>, socket: Socket, peer: Downstream, speaks: Speaks) {
+pub(super) async fn enter(shared: Arc<Shared>, arrival: Arrival) {
+    let Arrival { socket, peer, speaks, is_balancer } = arrival;
     let peer = Downstream { way: speaks.way(), ..peer };
-    let leg = Leg::new(Wire::new(socket.into()), peer, shared.interrupt());
+    let mut leg = Leg::new(Wire::new(socket.into()), peer, shared.interrupt());
+    if is_balancer && Box::pin(hear_balancer(&shared, &mut leg)).await.is_none() {
+        return;
+    }
     match speaks {
         Speaks::Http => connection::serve(&shared, leg).await,
         Speaks::Tls(config) => {
@@ -67,15 +110,90 @@ pub(super) async fn enter(shared: Arc<Shared>, socket: Socket, peer: Downstream,
             }
         }
         Speaks::Socks => Box::pin(socks::serve(&shared, leg)).await,
+        Speaks::Transparent(_, session) => Box::pin(transparent::serve(&shared, leg, session.as_ref())).await,
+    }
+}
+
+/// One connection, before anything was read of it.
+pub(super) struct Arrival {
+    pub(super) socket: Socket,
+    pub(super) peer: Downstream,
+    pub(super) speaks: Speaks,
+    /// A load balancer's.
+    pub(super) is_balancer: bool,
+}
+
+impl Entrance {
+    /// What is known of a connection from its socket alone.
+    pub(super) fn arrival(&self, socket: Socket, mut peer: Downstream) -> Arrival {
+        if let (Socket::Tcp(socket), Speaks::Transparent(original, _), Door::Tcp(own)) =
+            (&socket, &self.speaks, &self.door)
+        {
+            peer.original = original_destination(socket, *original, own.local_addr().ok());
+        }
+        let is_balancer = peer
+            .address
+            .is_some_and(|from| self.balancers.iter().any(|range| range.contains(&from.ip().to_canonical())));
+        Arrival { socket, peer, speaks: self.speaks.clone(), is_balancer }
+    }
+}
+
+/// Where a connection was meant to go; nothing where it was meant for the listener itself.
+fn original_destination(socket: &TcpStream, original: Original, own: Option<SocketAddr>) -> Option<SocketAddr> {
+    let here = socket.local_addr().ok()?;
+    let meant = match original {
+        Original::Kept => here,
+        Original::Redirected => redirected(socket, here)?,
+    };
+    let is_own = meant == here && original == Original::Redirected
+        || own.is_some_and(|own| own.port() == meant.port() && (own.ip().is_unspecified() || own.ip() == meant.ip()));
+    (!is_own).then_some(meant)
+}
+
+fn redirected(socket: &TcpStream, here: SocketAddr) -> Option<SocketAddr> {
+    if here.ip().to_canonical().is_ipv4() {
+        let found = getsockopt(socket, sockopt::OriginalDst).ok()?;
+        let address = Ipv4Addr::from(u32::from_be(found.sin_addr.s_addr));
+        return Some((address, u16::from_be(found.sin_port)).into());
+    }
+    let found = getsockopt(socket, sockopt::Ip6tOriginalDst).ok()?;
+    Some((Ipv6Addr::from(found.sin6_addr.s6_addr), u16::from_be(found.sin6_port)).into())
+}
+
+/// Reads for whom a load balancer speaks, which it must say first. Nothing: the connection is over.
+async fn hear_balancer(shared: &Shared, leg: &mut Leg) -> Option<()> {
+    leg.interrupt.arm(shared.limits.head_timeout);
+    loop {
+        let error = match ProxyHeader::parse(&leg.wire.input) {
+            Ok(Some((header, length))) => {
+                leg.wire.input.advance(length);
+                if let ProxyHeader::For(client) = header {
+                    leg.peer = Downstream { address: Some(client), through: leg.peer.address, ..leg.peer };
+                }
+                return Some(());
+            }
+            Ok(None) => match tunnel::fill(leg).await {
+                Ok(()) => continue,
+                // A balancer that looks whether somebody is there says nothing.
+                Err(_) if leg.wire.input.is_empty() => return None,
+                Err(error) => error,
+            },
+            Err(error) => Error::Balancer(error),
+        };
+        let recorder = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));
+        if let Ok(mut recorder) = recorder {
+            recorder.denied(&error.denial());
+            recorder.error(error.cause().unwrap_or_default());
+            recorder.finish();
+        }
+        return None;
     }
 }
 
 /// The leg inside TLS with the gateway itself. A certificate that names a session is remembered for its
 /// requests.
 async fn shake_hands(shared: &Shared, mut leg: Leg, config: Arc<ServerConfig>) -> Option<Leg> {
-    leg.interrupt.arm(shared.limits.keep_alive_timeout);
-    // A connection that never says anything is no flow.
-    if !matches!(leg.interrupt.while_idle(leg.wire.fill()).await, Ok(Ok(read)) if read > 0) {
+    if !leg.begins(shared.limits.keep_alive_timeout).await {
         return None;
     }
     leg.interrupt.arm(shared.limits.handshake_timeout);

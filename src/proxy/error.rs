@@ -3,8 +3,9 @@
 use super::interrupt::Cause;
 use crate::http1::{ChunkError, FramingError, HeadError};
 use crate::net::socks::SocksError;
-use crate::net::{AuthorityError, TargetError};
+use crate::net::{AuthorityError, ProxyHeaderError, TargetError};
 use crate::reason::{Denial, Kind, Reason};
+use crate::websocket::{HandshakeError, Violation};
 use crate::{dns, upstream};
 use std::error::Error as _;
 use std::io;
@@ -30,6 +31,9 @@ pub(super) enum Error {
     /// A SOCKS message is refused.
     #[error("the SOCKS message is refused")]
     Socks(#[source] SocksError),
+    /// What a load balancer says is refused.
+    #[error("the load balancer is refused")]
+    Balancer(#[source] ProxyHeaderError),
     /// The client closed its side in the middle of its request.
     #[error("the request is cut short")]
     Cut,
@@ -54,6 +58,18 @@ pub(super) enum Error {
     /// The origin's head has no single reading, or answers what was not asked.
     #[error("the origin's answer is refused: {0}")]
     BadResponse(String),
+    /// The request asks for a WebSocket in a way that no server may take.
+    #[error("the WebSocket handshake is refused")]
+    Handshake(#[source] HandshakeError),
+    /// The origin's 101 is not to this request.
+    #[error("the answer to the WebSocket handshake is refused")]
+    UpstreamHandshake(#[source] HandshakeError),
+    /// The client's frames.
+    #[error("the client's frames are refused")]
+    Frames(#[from] Violation),
+    /// The origin's frames.
+    #[error("the origin's frames are refused")]
+    UpstreamFrames(#[source] Violation),
     /// The wait was ended from outside.
     #[error("ended from outside: {0:?}")]
     Interrupted(Cause),
@@ -74,7 +90,7 @@ impl Error {
             Error::Framing(_) | Error::Body(_) => Reason::BadFraming,
             Error::Socks(SocksError::Host(_) | SocksError::Port) => Reason::BadAuthority,
             Error::Socks(SocksError::Command) => Reason::MethodNotSupported,
-            Error::Socks(_) => Reason::BadRequest,
+            Error::Socks(_) | Error::Balancer(_) => Reason::BadRequest,
             Error::Cut => Reason::RequestCut,
             Error::Target(error) => target_reason(*error),
             Error::ClientGone(_) => Reason::ClientClosed,
@@ -83,7 +99,11 @@ impl Error {
             Error::Connect(error) => error.reason(),
             Error::UpstreamGone(_) => Reason::UpstreamClosed,
             Error::UpstreamSlow => Reason::UpstreamTimeout,
-            Error::BadResponse(_) => Reason::BadUpstreamResponse,
+            Error::BadResponse(_) | Error::UpstreamHandshake(_) | Error::UpstreamFrames(_) => {
+                Reason::BadUpstreamResponse
+            }
+            Error::Frames(Violation::Bomb) => Reason::InflateLimit,
+            Error::Handshake(_) | Error::Frames(_) => Reason::BadWebSocket,
             Error::Interrupted(Cause::SessionEnded) => Reason::SessionEnded,
             Error::Interrupted(Cause::JournalBroken) => Reason::LogUnavailable,
             Error::Interrupted(Cause::Draining | Cause::Killed) => Reason::ShuttingDown,
@@ -99,6 +119,9 @@ impl Error {
         let denial = Denial::new(self.reason());
         match self {
             Error::Head(_) | Error::Framing(_) | Error::Body(_) | Error::Target(_) | Error::Socks(_) => {
+                denial.because(self.innermost())
+            }
+            Error::Handshake(_) | Error::UpstreamHandshake(_) | Error::Frames(_) | Error::UpstreamFrames(_) => {
                 denial.because(self.innermost())
             }
             Error::Dns(error) => denial.because(error.detail()),

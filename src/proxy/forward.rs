@@ -1,24 +1,25 @@
 //! One admitted request on its way up, and its answer on its way down, in one task.
 
+use super::client::Client;
 use super::download::Download;
 use super::error::Error;
-use super::gate;
-use super::headers::{Asks, Nominated};
+use super::headers::Asks;
 use super::identify::Identity;
-use super::interrupt::Cause;
-use super::leg::Leg;
+use super::interrupt::{Cause, Interrupt};
+use super::origin::Origin;
 use super::upload::Upload;
-use super::{Limits, Shared};
+use super::{Limits, Shared, gate, websocket};
 use crate::flow::{Phase, Recorder};
-use crate::http1::{Framing, RequestHead, encode};
-use crate::net::{Authority, Host, Scheme, Target};
+use crate::http1::{Framing, RequestHead, Version};
+use crate::net::{Scheme, Target};
 use crate::policy::Permit;
-use crate::upstream::Upstream;
+use crate::reason::{Denial, Reason};
+use crate::session::SessionId;
+use crate::upstream::{self, Upstream};
+use crate::websocket::{Deflate, Handshake};
 use crate::wire::Wire;
-use bytes::BytesMut;
 use std::future::poll_fn;
-use std::io;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -38,147 +39,172 @@ pub(super) struct Admitted {
     pub(super) framing: Framing,
     pub(super) asks: Asks,
     pub(super) identity: Identity,
+    /// The request asks for a WebSocket.
+    pub(super) handshake: Option<Handshake>,
 }
 
-/// Sends the request up and its answer down, all but the last flush of the answer. True: the client's
-/// connection stays open.
+/// A connection to an origin that is a WebSocket now; the 101 is queued for the client.
+pub(super) struct Switched {
+    pub(super) origin: Wire,
+    pub(super) deflate: Option<Deflate>,
+}
+
+/// Sends the request up and its answer down, all but the last flush of the answer.
 pub(super) async fn forward(
     shared: &Shared,
-    leg: &mut Leg,
+    client: &mut Client<'_>,
+    interrupt: &mut Interrupt,
     recorder: &mut Recorder,
     admitted: &Admitted,
-) -> Result<bool, Error> {
-    let close = admitted.asks.close || leg.interrupt.is_draining();
+) -> Result<Option<Switched>, Error> {
     let mut exchange = Exchange {
         upload: Upload::new(admitted),
-        download: Download::new(admitted.target.method.clone(), admitted.head.version, close),
+        download: Download::default(),
         awaits_continue: admitted.asks.expects_continue,
         client_closed: false,
         sent_at: None,
     };
-    let outcome = send(shared, leg, recorder, admitted, &mut exchange).await;
+    let outcome = send(shared, client, interrupt, recorder, admitted, &mut exchange).await;
     recorder.findings(exchange.upload.take_findings());
     recorder.add_up(exchange.upload.sent);
     recorder.add_down(exchange.download.received);
-    leg.answer_from = exchange.download.answer_from;
-    outcome.map(|()| !exchange.download.closes() && exchange.upload.is_read())
+    outcome
 }
 
 async fn send(
     shared: &Shared,
-    leg: &mut Leg,
+    client: &mut Client<'_>,
+    interrupt: &mut Interrupt,
     recorder: &mut Recorder,
     admitted: &Admitted,
     exchange: &mut Exchange,
-) -> Result<(), Error> {
+) -> Result<Option<Switched>, Error> {
     if !exchange.awaits_continue {
-        look_ahead(leg, &mut exchange.upload).await?;
+        look_ahead(client, interrupt, &mut exchange.upload).await?;
     }
     loop {
-        let (mut upstream, is_reused) = reach(shared, leg, recorder, admitted).await?;
-        write_head(upstream.wire.head_buffer(), admitted);
-        gate::spend_upload(&admitted.identity, upstream.wire.queued() as u64)?;
-        match exchange.run(&shared.limits, leg, &mut upstream.wire, recorder).await {
-            Err(Error::UpstreamGone(_)) if is_reused && exchange.may_be_sent_again(&upstream.wire, admitted) => {
+        let Reached { upstream, is_reused } = reach(shared, client.version(), interrupt, recorder, admitted).await?;
+        let Upstream { link, address, tls } = upstream;
+        let mut origin = Origin::new(link, admitted.target.method.clone());
+        let up = origin.request(admitted)?;
+        gate::spend_upload(&admitted.identity, up as u64)?;
+        match exchange.run(&shared.limits, client, interrupt, &mut origin, recorder).await {
+            Err(Error::UpstreamGone(_)) if is_reused && exchange.may_be_sent_again(&origin, admitted) => {
                 tracing::debug!("a pooled connection was stale; the request goes out on another one");
             }
             Err(error) => return Err(error),
             Ok(()) => {
-                let whole = exchange.upload.is_written() && upstream.wire.input.is_empty();
-                if whole && exchange.download.upstream_persists {
+                if let Some(deflate) = exchange.download.switched {
+                    refuse_early_frames(client).await?;
+                    return Ok(origin.into_switched().map(|origin| Switched { origin, deflate }));
+                }
+                let idle = origin.into_idle().filter(|_| exchange.upload.is_written());
+                if let Some(link) = idle {
+                    let upstream = Upstream { link, address, tls };
                     shared.pool.put(&admitted.identity.live.session.id, &admitted.permit, upstream);
                 }
-                return Ok(());
+                return Ok(None);
             }
         }
     }
 }
 
+/// Frames may not be sent before the 101 is seen (RFC 6455 §4.1), and it has not been sent.
+async fn refuse_early_frames(client: &mut Client<'_>) -> Result<(), Error> {
+    let closed = poll_fn(|cx| Poll::Ready(client.poll_closed(cx, 1))).await;
+    if client.is_ahead() {
+        return Err(Denial::new(Reason::BadWebSocket).because(websocket::EARLY).into());
+    }
+    match closed {
+        Poll::Pending => Ok(()),
+        Poll::Ready(closed) => closed.and(Err(Error::ClientGone(None))),
+    }
+}
+
 /// Lets the scanner see the first of the body before anything goes up.
-async fn look_ahead(leg: &mut Leg, upload: &mut Upload) -> Result<(), Error> {
+async fn look_ahead(client: &mut Client<'_>, interrupt: &mut Interrupt, upload: &mut Upload) -> Result<(), Error> {
     let until = Instant::now() + AHEAD_WAIT;
     // The head's deadline was met.
-    leg.interrupt.arm(AHEAD_WAIT * 2);
-    while upload.advance(&mut leg.wire.input)? && upload.received < AHEAD_MAX {
-        match leg.interrupt.during(timeout_at(until, leg.wire.fill())).await.map_err(Error::Interrupted)? {
+    interrupt.arm(AHEAD_WAIT * 2);
+    while upload.advance(client)? && upload.received < AHEAD_MAX {
+        match interrupt.during(timeout_at(until, client.read())).await.map_err(Error::Interrupted)? {
             Err(_) => return Ok(()),
-            Ok(Ok(0)) => return Err(Error::Cut),
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Err(Error::ClientGone(Some(error))),
+            Ok(read) => read?,
         }
     }
     Ok(())
 }
 
-/// A connection to the permitted destination: an idle one of this session, or a new one.
+/// A connection to the permitted destination.
+struct Reached {
+    upstream: Upstream,
+    is_reused: bool,
+}
+
+/// A connection to the permitted destination: one of this session's, or a new one. `version` is the client's: the
+/// origin's is the same where it speaks it.
 async fn reach(
     shared: &Shared,
-    leg: &mut Leg,
+    version: Version,
+    interrupt: &mut Interrupt,
     recorder: &mut Recorder,
     admitted: &Admitted,
-) -> Result<(Upstream, bool), Error> {
+) -> Result<Reached, Error> {
     let session = &admitted.identity.live.session.id;
-    if let Some(upstream) = shared.pool.take(session, &admitted.permit) {
-        note_upstream(&upstream, recorder);
-        return Ok((upstream, true));
-    }
-    leg.interrupt.arm(shared.limits.connect_timeout * 3);
     let permit = &admitted.permit;
+    if let Some(upstream) = shared.pool.take(session, permit, version) {
+        note_upstream(&upstream, recorder);
+        return Ok(Reached { upstream, is_reused: true });
+    }
+    interrupt.arm(shared.limits.connect_timeout * 3);
     // On the heap, and only while it runs: a connection's task would carry its size all its life.
-    let connect = Box::pin(async {
-        let vetted = gate::resolve(shared, permit, recorder).await?;
-        let (socket, address) =
-            crate::upstream::connect(&vetted, shared.limits.connect_timeout).await.map_err(Error::Connect)?;
-        recorder.upstream(address);
-        recorder.mark(Phase::Connect);
-        let upstream = shared.pool.secure(session, permit, socket, address, shared.limits.connect_timeout).await;
-        let upstream = upstream.map_err(Error::Connect)?;
-        if permit.scheme() == Scheme::Https {
-            recorder.mark(Phase::Tls);
-        }
-        Ok::<_, Error>(upstream)
-    });
-    let upstream = leg.interrupt.during(connect).await.map_err(Error::Interrupted)??;
+    let connect = Box::pin(dial(shared, session, permit, version, recorder));
+    let upstream = interrupt.during(connect).await.map_err(Error::Interrupted)??;
     note_upstream(&upstream, recorder);
-    Ok((upstream, false))
+    Ok(Reached { upstream, is_reused: false })
+}
+
+/// Steps 7 and 8: resolves, vets and connects. An origin that speaks HTTP/2 only is called again for a client that
+/// does not.
+pub(super) async fn dial(
+    shared: &Shared,
+    session: &SessionId,
+    permit: &Permit,
+    version: Version,
+    recorder: &mut Recorder,
+) -> Result<Upstream, Error> {
+    match dial_once(shared, session, permit, version, recorder).await {
+        Err(Error::Connect(upstream::Error::NoCommonProtocol)) if version != Version::Http2 => {
+            dial_once(shared, session, permit, version, recorder).await
+        }
+        ended => ended,
+    }
+}
+
+async fn dial_once(
+    shared: &Shared,
+    session: &SessionId,
+    permit: &Permit,
+    version: Version,
+    recorder: &mut Recorder,
+) -> Result<Upstream, Error> {
+    let route = gate::resolve(shared, permit, recorder).await?;
+    let patience = shared.limits.connect_timeout;
+    let (socket, address) = shared.dialler.connect(&route, patience).await.map_err(Error::Connect)?;
+    recorder.upstream(address);
+    recorder.mark(Phase::Connect);
+    let secured = shared.pool.secure(session, permit, version, socket, address, patience).await;
+    let upstream = secured.map_err(Error::Connect)?;
+    if permit.scheme() == Scheme::Https {
+        recorder.mark(Phase::Tls);
+    }
+    Ok(upstream)
 }
 
 fn note_upstream(upstream: &Upstream, recorder: &mut Recorder) {
     recorder.upstream(upstream.address);
     if let Some(tls) = &upstream.tls {
         recorder.upstream_tls(tls.clone());
-    }
-}
-
-/// The request as it goes up: origin form, one `Host`, one framing, nothing that was for this hop.
-fn write_head(out: &mut BytesMut, admitted: &Admitted) {
-    let Admitted { head, target, framing, asks, .. } = admitted;
-    encode::request_line(out, target.method.as_str(), target.path.sent());
-    out.extend_from_slice(b"Host: ");
-    out.extend_from_slice(host_value(&target.authority, target.scheme).as_bytes());
-    out.extend_from_slice(b"\r\n");
-    let nominated = Nominated::of(&head.fields);
-    for field in head.fields.iter() {
-        let ours = field.is("host") || nominated.is_for_this_hop(field);
-        if !ours && (asks.expects_continue || !field.is("expect")) {
-            encode::field(out, field);
-        }
-    }
-    if head.fields.values("te").any(|value| value.eq_ignore_ascii_case(b"trailers")) {
-        out.extend_from_slice(b"TE: trailers\r\n");
-    }
-    if *framing == Framing::Chunked {
-        out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
-    }
-    encode::end_of_head(out);
-}
-
-/// A `Host` without the scheme's own port, as every client writes it.
-fn host_value(authority: &Authority, scheme: Scheme) -> String {
-    match (&authority.host, authority.port == scheme.default_port()) {
-        (Host::V6(address), true) => format!("[{address}]"),
-        (host, true) => host.to_string(),
-        (_, false) => authority.to_string(),
     }
 }
 
@@ -197,25 +223,26 @@ struct Exchange {
 impl Exchange {
     /// Whether nothing was lost with the connection that broke: there was no body and no answer yet,
     /// and doing it twice does no harm (RFC 9110 §9.2.2).
-    fn may_be_sent_again(&self, up: &Wire, admitted: &Admitted) -> bool {
-        let untouched = self.download.is_untouched() && up.input.is_empty();
+    fn may_be_sent_again(&self, origin: &Origin, admitted: &Admitted) -> bool {
+        let untouched = self.download.is_untouched() && origin.is_untouched();
         self.upload.is_empty() && untouched && admitted.target.method.is_idempotent()
     }
 
     async fn run(
         &mut self,
         limits: &Limits,
-        leg: &mut Leg,
-        up: &mut Wire,
+        client: &mut Client<'_>,
+        interrupt: &mut Interrupt,
+        origin: &mut Origin,
         recorder: &mut Recorder,
     ) -> Result<(), Error> {
-        leg.interrupt.arm(self.patience(limits));
+        interrupt.arm(self.patience(limits));
         loop {
-            match poll_fn(|cx| self.poll(cx, limits, leg, up, recorder)).await {
+            match poll_fn(|cx| self.poll(cx, limits, client, interrupt, origin, recorder)).await {
                 // A deadline passed: the end, unless it was only a look at a body that comes well enough.
                 Err(Error::Interrupted(Cause::Deadline)) => match self.overdue() {
                     Some(error) => return Err(error),
-                    None => leg.interrupt.arm(self.patience(limits)),
+                    None => interrupt.arm(self.patience(limits)),
                 },
                 ended => return ended,
             }
@@ -226,21 +253,21 @@ impl Exchange {
         &mut self,
         cx: &mut Context<'_>,
         limits: &Limits,
-        leg: &mut Leg,
-        up: &mut Wire,
+        client: &mut Client<'_>,
+        interrupt: &mut Interrupt,
+        origin: &mut Origin,
         recorder: &mut Recorder,
     ) -> Poll<Result<(), Error>> {
         let (before, was_clients_turn) = (self.progress(), self.is_clients_turn());
-        let down = &mut leg.wire;
         if !self.upload.is_over() {
-            if let Poll::Ready(Err(error)) = self.upload.poll(cx, down, up) {
+            if let Poll::Ready(Err(error)) = self.upload.poll(cx, client, origin) {
                 return Poll::Ready(Err(error));
             }
-        } else if let Poll::Ready(Err(error)) = up.poll_flush(cx) {
+        } else if let Poll::Ready(Err(error)) = origin.poll_flush(cx) {
             // Reading the answer will tell what this means.
             tracing::debug!(%error, "the origin took no head");
         }
-        let ended = self.download.poll(cx, up, down);
+        let ended = self.download.poll(cx, origin, client);
         if let (None, Some(status)) = (before.2, self.download.status) {
             recorder.mark(Phase::FirstByte);
             recorder.status(status);
@@ -250,22 +277,23 @@ impl Exchange {
         }
         let mut closed_now = false;
         if self.upload.is_read() && !self.client_closed {
-            match poll_client_closed(cx, down, limits) {
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(Error::ClientGone(Some(error)))),
+            // While an answer is waited for, a client that closes is noticed, so that nothing is done for nobody.
+            match client.poll_closed(cx, limits.head.bytes) {
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(())) => (self.client_closed, closed_now) = (true, true),
                 Poll::Pending => {}
             }
         }
         if self.upload.is_over() && self.sent_at.is_none() {
             self.sent_at = Some(Instant::now());
-            leg.interrupt.arm(self.patience(limits));
+            interrupt.arm(self.patience(limits));
         } else if closed_now || was_clients_turn != self.is_clients_turn() {
-            leg.interrupt.arm(self.patience(limits));
+            interrupt.arm(self.patience(limits));
         } else if !was_clients_turn && before != self.progress() {
             // A body on its way is not among these: each of its bytes would put off the look at its rate.
-            leg.interrupt.arm(self.patience(limits));
+            interrupt.arm(self.patience(limits));
         }
-        leg.interrupt.poll(cx).map(|cause| Err(Error::Interrupted(cause)))
+        interrupt.poll(cx).map(|cause| Err(Error::Interrupted(cause)))
     }
 
     fn progress(&self) -> (u64, u64, Option<u16>) {
@@ -301,15 +329,4 @@ impl Exchange {
         }
         self.upload.is_too_slow(Instant::now()).then_some(Error::ClientSlow)
     }
-}
-
-/// While an answer is waited for, a client that closes is noticed, so that nothing is done for nobody;
-/// what it sends ahead (pipelining) is kept, within bounds.
-fn poll_client_closed(cx: &mut Context<'_>, down: &mut Wire, limits: &Limits) -> Poll<io::Result<()>> {
-    while down.input.len() < limits.head.bytes {
-        if ready!(down.poll_fill(cx))? == 0 {
-            return Poll::Ready(Ok(()));
-        }
-    }
-    Poll::Pending
 }

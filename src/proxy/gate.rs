@@ -3,13 +3,13 @@
 use super::Shared;
 use super::error::Error;
 use super::identify::Identity;
-use crate::dns::Vetted;
 use crate::flow::{Phase, Recorder};
 use crate::http1::Fields;
 use crate::net::{Authority, Host, Target};
-use crate::policy::{Credentials, Permit};
+use crate::policy::{Credentials, Permit, Resolve};
 use crate::reason::{Denial, Reason};
 use crate::secrets::{Disposition, Finding, Guard, HeadView, special};
+use crate::upstream::{Beyond, Route};
 use std::time::Instant;
 
 /// Steps 5 and 6 for a request: budget, decision, scan of the head. No name has been looked up yet.
@@ -79,11 +79,26 @@ fn admit_host(
     Ok(permit)
 }
 
-/// Step 7: every address of the answer vetted.
-pub(super) async fn resolve(shared: &Shared, permit: &Permit, recorder: &mut Recorder) -> Result<Vetted, Error> {
-    let vetted = shared.resolver.resolve(permit).await.map_err(Error::Dns)?;
+/// Step 7: every address of the answer vetted, and the way there. A parent gets a name only where the rule
+/// says so, and an address that was vetted everywhere else.
+pub(super) async fn resolve(shared: &Shared, permit: &Permit, recorder: &mut Recorder) -> Result<Route, Error> {
+    let authority = permit.authority();
+    let route = match shared.dialler.parent_for(&authority.host) {
+        None => Route::Direct(shared.resolver.resolve(permit).await.map_err(Error::Dns)?),
+        Some(parent) => {
+            let is_name = authority.host.as_name().is_some_and(|_| !authority.host.is_localhost());
+            let to = if permit.resolve() == Resolve::Parent && is_name {
+                Beyond::Name(authority.clone())
+            } else {
+                Beyond::Vetted(shared.resolver.resolve(permit).await.map_err(Error::Dns)?)
+            };
+            let at = shared.resolver.resolve_parent(&parent.authority).await.map_err(Error::Dns)?;
+            recorder.parent_proxy(parent);
+            Route::Parent { parent: parent.clone(), at, to }
+        }
+    };
     recorder.mark(Phase::Dns);
-    Ok(vetted)
+    Ok(route)
 }
 
 /// The trailers of a request pass the same scanner as its head.

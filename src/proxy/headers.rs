@@ -45,16 +45,18 @@ pub(super) struct Asks {
     pub(super) close: bool,
     /// The client waits for 100 (Continue) before it sends the body.
     pub(super) expects_continue: bool,
+    /// The connection is to become a WebSocket.
+    pub(super) websocket: bool,
 }
 
 /// Reads what the fields ask of the gateway; refuses what it can't or won't do.
 pub(super) fn check_request(fields: &Fields, version: Version) -> Result<Asks, Error> {
-    let mut asks = Asks { close: version == Version::Http10, expects_continue: false };
+    let mut asks = Asks { close: version == Version::Http10, ..Asks::default() };
     for field in fields.iter() {
         if field.is("connection") || field.is("proxy-connection") {
             asks.close |= check_connection(field.value)?;
         } else if field.is("upgrade") {
-            return Err(Reason::UpgradeNotAllowed.into());
+            asks.websocket |= check_upgrade(field.value)?;
         } else if field.is("expect") {
             if !field.value.eq_ignore_ascii_case(b"100-continue") {
                 return Err(Reason::ExpectationFailed.into());
@@ -64,6 +66,20 @@ pub(super) fn check_request(fields: &Fields, version: Version) -> Result<Asks, E
         }
     }
     Ok(asks)
+}
+
+/// Whether an `Upgrade` field asks for WebSocket. A server may overlook what it is asked for (RFC 9110 §7.8), and
+/// h2c is: Java's client asks for it with every plain request. Anything else is no way past the gate.
+fn check_upgrade(value: &[u8]) -> Result<bool, Error> {
+    let mut websocket = false;
+    for token in list_tokens(value) {
+        if token.eq_ignore_ascii_case(b"websocket") {
+            websocket = true;
+        } else if !token.eq_ignore_ascii_case(b"h2c") {
+            return Err(Reason::UpgradeNotAllowed.into());
+        }
+    }
+    Ok(websocket)
 }
 
 /// Whether a response's fields say that its connection closes.

@@ -5,7 +5,7 @@ use crate::flow::SessionInfo;
 use crate::http1::Fields;
 use crate::reason::{Denial, Reason};
 use crate::session::{ConnectionSlot, Credentials, CredentialsBuffer, Ruleset, SessionId};
-use crate::store::Live;
+use crate::store::{KnownLost, Live};
 use std::sync::Arc;
 
 /// A session as one connection knows it.
@@ -23,6 +23,7 @@ impl Identity {
         let ruleset = shared
             .ruleset(&live.session.policy)
             .ok_or_else(|| Denial::new(Reason::SessionEnded).because("the session's policy is no longer configured"))?;
+        let ruleset = live.ruleset(ruleset).map_err(|KnownLost| Reason::KnownSecretsLost)?;
         let session = &live.session;
         let info = Arc::new(SessionInfo {
             id: session.id.shared(),
@@ -39,8 +40,8 @@ impl Identity {
         if !self.live.is_live() {
             return Err(Reason::SessionEnded.into());
         }
-        let in_force = shared.ruleset(&self.live.session.policy);
-        if !in_force.is_some_and(|ruleset| Arc::ptr_eq(&ruleset, &self.ruleset)) {
+        let in_force = shared.ruleset(&self.live.session.policy).map(|base| self.live.ruleset(base));
+        if !in_force.is_some_and(|ruleset| ruleset.is_ok_and(|ruleset| Arc::ptr_eq(&ruleset, &self.ruleset))) {
             *self = Self::new(shared, self.live.clone())?;
         }
         Ok(())

@@ -71,6 +71,11 @@ impl Interrupt {
         self.draining.token.is_cancelled()
     }
 
+    /// Whether the gateway takes no more requests; if not, the task is woken when it does.
+    pub(super) fn poll_draining(&mut self, cx: &mut Context<'_>) -> bool {
+        self.draining.poll(cx)
+    }
+
     /// Ready with what ends the work at hand; a drain lets it go on.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Cause> {
         if self.killed.poll(cx) {
@@ -91,6 +96,11 @@ impl Interrupt {
         Poll::Pending
     }
 
+    /// Like [`poll`](Interrupt::poll) for what a drain ends too.
+    pub(super) fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Cause> {
+        if self.draining.poll(cx) { Poll::Ready(Cause::Draining) } else { self.poll(cx) }
+    }
+
     /// Waits for `work`, or for what ends it.
     pub(super) async fn during<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Cause> {
         let mut work = pin!(work);
@@ -106,8 +116,7 @@ impl Interrupt {
         let mut work = pin!(work);
         poll_fn(|cx| match work.as_mut().poll(cx) {
             Poll::Ready(done) => Poll::Ready(Ok(done)),
-            Poll::Pending if self.draining.poll(cx) => Poll::Ready(Err(Cause::Draining)),
-            Poll::Pending => self.poll(cx).map(Err),
+            Poll::Pending => self.poll_idle(cx).map(Err),
         })
         .await
     }

@@ -6,6 +6,7 @@ use crate::flow::{Downstream, FlowId, Recorder};
 use crate::net::{Authority, Scheme};
 use crate::session::ConnectionSlot;
 use crate::wire::Wire;
+use std::time::Duration;
 
 /// One end of a flow towards the agent: a connection to the proxy, or the inside of a tunnel.
 pub(super) struct Leg {
@@ -14,6 +15,8 @@ pub(super) struct Leg {
     pub(super) interrupt: Interrupt,
     /// Where in what is written the present request's final answer begins, once its head is queued.
     pub(super) answer_from: Option<u64>,
+    /// What is queued is the last that the client is to get, whatever else went wrong: a close frame.
+    pub(super) goodbye: Option<Goodbye>,
     pub(super) remembered: Remembered,
     pub(super) inside: Option<Inside>,
 }
@@ -31,14 +34,38 @@ pub(super) struct Inside {
     pub(super) _slot: Option<ConnectionSlot>,
 }
 
+/// How a WebSocket is closed that the gateway ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goodbye {
+    /// The client broke the protocol: it is told, and that is all (RFC 6455 §7.1.7).
+    Told,
+    /// The client's close frame is waited for (§7.1.1).
+    Answered,
+}
+
 impl Leg {
     pub(super) fn new(wire: Wire, peer: Downstream, interrupt: Interrupt) -> Self {
-        Self { wire, peer, interrupt, answer_from: None, remembered: Remembered::default(), inside: None }
+        Self {
+            wire,
+            peer,
+            interrupt,
+            answer_from: None,
+            goodbye: None,
+            remembered: Remembered::default(),
+            inside: None,
+        }
     }
 
     /// The inside of a tunnel.
     pub(super) fn inside(wire: Wire, peer: Downstream, interrupt: Interrupt, inside: Inside) -> Self {
         Self { inside: Some(inside), ..Self::new(wire, peer, interrupt) }
+    }
+
+    /// Waits for the first byte. False: none came, and a connection that never says anything is no flow.
+    pub(super) async fn begins(&mut self, within: Duration) -> bool {
+        self.interrupt.arm(within);
+        !self.wire.input.is_empty()
+            || matches!(self.interrupt.while_idle(self.wire.fill()).await, Ok(Ok(read)) if read > 0)
     }
 
     /// Takes back what is queued of the present request's answer, so that a refusal can stand in its
@@ -52,6 +79,11 @@ impl Leg {
             }
             Some(_) => false,
         }
+    }
+
+    /// Whether HTTP/2 was agreed on inside the tunnel.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.wire.stream().alpn() == Some(b"h2")
     }
 
     pub(super) fn take_slot(&mut self) -> Option<ConnectionSlot> {

@@ -2,7 +2,7 @@
 
 use super::entrance::{Door, Entrance, enter};
 use super::{Shared, refusal};
-use crate::flow::Downstream;
+use crate::flow::{Downstream, Process, Way};
 use crate::reason::Reason;
 use crate::wire::Socket;
 use bytes::BytesMut;
@@ -33,7 +33,7 @@ pub async fn listen(shared: Arc<Shared>, entrance: Entrance, tasks: TaskTracker)
                     }
                 } else {
                     let active = shared.metrics.connection();
-                    let serving = enter(shared.clone(), socket, peer, entrance.speaks.clone());
+                    let serving = enter(shared.clone(), entrance.arrival(socket, peer));
                     tasks.spawn(async move {
                         serving.await;
                         drop(active);
@@ -57,6 +57,13 @@ async fn accept(door: &Door) -> io::Result<(Socket, Downstream)> {
             // For speed only; without it the flow is still right.
             let _ = socket.set_nodelay(true);
             Ok((socket.into(), peer.into()))
+        }
+        Door::Unix(door) => {
+            let (socket, _) = door.listener.accept().await?;
+            let peer = socket.peer_cred().ok();
+            let process = peer.map(|peer| Process { uid: peer.uid(), pid: peer.pid() });
+            let peer = Downstream { address: None, way: Way::Proxy, through: None, original: None, process };
+            Ok((socket.into(), peer))
         }
     }
 }

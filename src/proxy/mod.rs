@@ -5,6 +5,7 @@
 //! comes through a CONNECT and `relay`s or opens it. One gate, one `refusal`, one recorder, whatever the
 //! way in. It knows nothing of the control API, of files or of how it was configured.
 
+mod client;
 mod connection;
 mod download;
 mod entrance;
@@ -17,14 +18,20 @@ mod interrupt;
 mod leg;
 mod limits;
 mod listener;
+mod origin;
 mod recognition;
 mod refusal;
 mod relay;
 mod socks;
+mod stream_body;
+mod streams;
+mod translate;
+mod transparent;
 mod tunnel;
 mod upload;
+mod websocket;
 
-pub use entrance::{Door, Entrance, Speaks};
+pub use entrance::{Door, Entrance, Original, Speaks, UnixDoor};
 pub use limits::Limits;
 pub use listener::listen;
 pub use recognition::Recognition;
@@ -36,7 +43,7 @@ use crate::net::{Authority, Host};
 use crate::session::Ruleset;
 use crate::store::Sessions;
 use crate::telemetry::Metrics;
-use crate::upstream::Pool;
+use crate::upstream::{Dialler, Pool};
 use arc_swap::ArcSwap;
 use interrupt::Interrupt;
 use std::collections::HashMap;
@@ -56,6 +63,8 @@ pub struct Shared {
     pub rulesets: ArcSwap<Rulesets>,
     /// Names to vetted addresses.
     pub resolver: Resolver,
+    /// The ways out.
+    pub dialler: Dialler,
     /// Connections to origins.
     pub pool: Pool,
     /// Certificates for intercepted hosts.

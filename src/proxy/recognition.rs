@@ -3,6 +3,7 @@
 use crate::session::SessionId;
 use ipnet::IpNet;
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 /// Sessions that are known by something else than a token: by the name in a client certificate, or, where
 /// the network leads agents here who know of no proxy, by the address that they come from.
@@ -25,6 +26,13 @@ impl Recognition {
         let mut found = names.iter().filter_map(|name| self.certificates.get(name));
         let first = found.next();
         if found.any(|other| Some(other) != first) { Err(TwoSessions) } else { Ok(first) }
+    }
+
+    /// The session of agents at this address, if one is.
+    pub(super) fn by_source(&self, address: IpAddr) -> Option<&SessionId> {
+        let address = address.to_canonical();
+        let matching = self.sources.iter().filter(|(range, _)| range.contains(&address));
+        matching.max_by_key(|(range, _)| range.prefix_len()).map(|(_, session)| session)
     }
 }
 
@@ -49,5 +57,17 @@ mod tests {
         assert_eq!(by(&["spiffe://a.test/x/"]), Ok(None));
         assert_eq!(by(&[]), Ok(None));
         assert_eq!(by(&["x.a.test", "spiffe://a.test/y"]), Err(TwoSessions));
+    }
+
+    #[test]
+    fn the_longest_prefix_of_a_source_counts() {
+        let sources = [("10.0.0.0/8", "all"), ("10.1.0.0/16", "some"), ("fd00::/8", "six")];
+        let sources = sources.map(|(range, session)| (range.parse().unwrap(), id(session))).into();
+        let recognition = Recognition { sources, ..Recognition::default() };
+        let by = |address: &str| recognition.by_source(address.parse().unwrap()).map(SessionId::as_str);
+        assert_eq!(by("10.1.2.3"), Some("some"));
+        assert_eq!(by("::ffff:10.2.0.1"), Some("all"));
+        assert_eq!(by("fd00::1"), Some("six"));
+        assert_eq!(by("192.168.0.1"), None);
     }
 }

@@ -1,12 +1,14 @@
 //! Turns a denial into the answer that an agent reads.
 
 use super::Shared;
-use crate::flow::FlowId;
+use super::error::Error;
+use crate::flow::{FlowId, Recorder, Unavailable};
 use crate::http1::{Field, encode};
 use crate::net::Authority;
 use crate::reason::{Denial, Reason};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// What of its flow a refusal tells.
 pub(super) struct Context<'a> {
@@ -39,56 +41,93 @@ struct Problem<'a> {
     hint: String,
 }
 
-/// Writes the answer to a refused or failed request: status, `Proxy-Status` (RFC 9209) and
-/// `application/problem+json` (RFC 9457).
-pub(super) fn write(out: &mut BytesMut, denial: &Denial, context: &Context<'_>) {
-    let reason = denial.reason;
-    let problem = Problem {
-        r#type: format!("urn:exeat:reason:{}", reason.code()),
-        title: reason.sentence().trim_end_matches('.'),
-        status: reason.status(),
-        detail: detail(denial),
-        reason: reason.code(),
-        rule: denial.rule.as_deref(),
-        flow: context.flow.map(|flow| flow.to_string()),
-        session: context.session,
-        hint: hint(reason, context.authority),
-    };
-    // Strings and numbers only: there is nothing that could fail to serialise.
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
-    encode::status_line(out, reason.status(), phrase(reason.status()).as_bytes());
-    let mut field = |name: &str, value: &str| {
-        encode::field(out, Field { name: name.as_bytes(), value: value.as_bytes() });
-    };
-    field("Content-Type", "application/problem+json");
-    field("Content-Length", &body.len().to_string());
-    field("Proxy-Status", &proxy_status(denial));
-    field("Cache-Control", "no-store");
-    match reason.status() {
-        407 => field("Proxy-Authenticate", "Basic realm=\"exeat\", charset=\"UTF-8\""),
-        429 => {
+/// The answer to a refused or failed request.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    fields: Vec<(&'static str, Cow<'static, str>)>,
+    /// Nothing where the request was a HEAD.
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    /// Status, `Proxy-Status` (RFC 9209) and `application/problem+json` (RFC 9457).
+    pub(super) fn new(denial: &Denial, context: &Context<'_>) -> Self {
+        let reason = denial.reason;
+        let problem = Problem {
+            r#type: format!("urn:exeat:reason:{}", reason.code()),
+            title: reason.sentence().trim_end_matches('.'),
+            status: reason.status(),
+            detail: detail(denial),
+            reason: reason.code(),
+            rule: denial.rule.as_deref(),
+            flow: context.flow.map(|flow| flow.to_string()),
+            session: context.session,
+            hint: hint(reason, context.authority),
+        };
+        // Strings and numbers only: there is nothing that could fail to serialise.
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut fields: Vec<(&str, Cow<'_, str>)> = vec![
+            ("content-type", "application/problem+json".into()),
+            ("content-length", body.len().to_string().into()),
+            ("proxy-status", proxy_status(denial).into()),
+            ("cache-control", "no-store".into()),
+        ];
+        match reason.status() {
+            407 => fields.push(("proxy-authenticate", "Basic realm=\"exeat\", charset=\"UTF-8\"".into())),
             // A budget that never fills again has no time to come back at.
-            if let Some(seconds) = denial.retry_after {
-                field("Retry-After", &seconds.to_string());
-            }
+            429 => fields.extend(denial.retry_after.map(|seconds| ("retry-after", seconds.to_string().into()))),
+            503 => fields.push(("retry-after", "1".into())),
+            405 => fields.push(("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into())),
+            _ => {}
         }
-        503 => field("Retry-After", "1"),
-        405 => field("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
-        _ => {}
+        if context.close {
+            fields.push(("connection", "close".into()));
+        }
+        let body = if context.headless { Bytes::new() } else { body.into() };
+        Self { status: reason.status(), fields, body }
     }
-    if context.close {
-        field("Connection", "close");
+
+    /// The answer for when no flow can even be opened.
+    pub(super) fn unrecorded(reason: Reason) -> Self {
+        let context = Context { flow: None, session: None, authority: None, headless: false, close: false };
+        Self::new(&Denial::new(reason), &context)
     }
-    encode::end_of_head(out);
-    if !context.headless {
-        out.extend_from_slice(&body);
+
+    /// The header fields.
+    pub(super) fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        self.fields.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() })
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        encode::status_line(out, self.status, phrase(self.status).as_bytes());
+        self.fields().for_each(|field| encode::field(out, field));
+        encode::end_of_head(out);
+        out.extend_from_slice(&self.body);
     }
 }
 
-/// Writes the answer for when no flow can even be opened.
+/// Writes the answer to a refused or failed request in HTTP/1.
+pub(super) fn write(out: &mut BytesMut, denial: &Denial, context: &Context<'_>) {
+    Answer::new(denial, context).write(out);
+}
+
+/// Writes the answer for when no flow can even be opened, in HTTP/1.
 pub(super) fn write_unrecorded(out: &mut BytesMut, reason: Reason) {
     let context = Context { flow: None, session: None, authority: None, headless: false, close: true };
     write(out, &Denial::new(reason), &context);
+}
+
+/// Writes down what a request ends with short of its answer. `is_silent`: nobody is told.
+pub(super) async fn record(mut recorder: Recorder, error: &Error, is_silent: bool) -> Result<(), Unavailable> {
+    let denial = error.denial();
+    recorder.denied(&denial);
+    if let Some(cause) = error.cause() {
+        recorder.error(cause);
+    }
+    if !is_silent {
+        recorder.status(denial.reason.status());
+    }
+    recorder.finish_durable().await
 }
 
 fn detail(denial: &Denial) -> String {

@@ -6,7 +6,8 @@ use super::interrupt::Cause;
 use super::leg::Leg;
 use super::{Shared, gate};
 use crate::flow::Recorder;
-use crate::reason::Denial;
+use crate::net::SshOpening;
+use crate::reason::{Denial, Reason};
 use crate::wire::Wire;
 use std::future::poll_fn;
 use std::io;
@@ -19,12 +20,14 @@ struct Direction<'a> {
     bytes: u64,
     /// Whose budget the bytes come out of: nobody's on the way down.
     spends: Option<&'a Identity>,
+    /// What must be shown before anything passes.
+    opening: Option<SshOpening>,
 }
 
 /// Why a direction ends before its sender is done.
 enum Stop {
     Broken(io::Error),
-    Spent(Denial),
+    Refused(Denial),
 }
 
 #[derive(Default, PartialEq, Eq)]
@@ -43,10 +46,11 @@ pub(super) async fn relay(
     leg: &mut Leg,
     identity: &Identity,
     origin: &mut Wire,
+    opening: Option<SshOpening>,
     recorder: &mut Recorder,
 ) -> Result<(), Error> {
-    let mut up = Direction { spends: Some(identity), ..Direction::default() };
-    let mut down = Direction::default();
+    let mut up = Direction { spends: Some(identity), opening, ..Direction::default() };
+    let mut down = Direction { opening, ..Direction::default() };
     leg.interrupt.arm(shared.limits.idle_timeout);
     let ended = poll_fn(|cx| {
         let before = (up.bytes, down.bytes);
@@ -71,7 +75,7 @@ pub(super) async fn relay(
             recorder.error(format_args!("ended by {error}"));
             Ok(())
         }
-        Ok(Some(Stop::Spent(denial))) => Err(denial.into()),
+        Ok(Some(Stop::Refused(denial))) => Err(denial.into()),
         Err(Cause::Deadline) => {
             recorder.error("idle for too long");
             Ok(())
@@ -87,13 +91,23 @@ impl From<io::Error> for Stop {
 }
 
 impl Direction<'_> {
+    /// How much of what is here may go on.
+    fn passing(&mut self, bytes: &[u8]) -> Result<usize, Stop> {
+        let Some(opening) = self.opening.as_mut().filter(|_| !bytes.is_empty()) else { return Ok(bytes.len()) };
+        let passing = opening.passes(bytes);
+        let denied = |error| Stop::Refused(Denial::new(Reason::TunnelNotSsh).because(error));
+        passing.map_err(denied)
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>, from: &mut Wire, to: &mut Wire) -> Poll<Result<(), Stop>> {
         loop {
-            if !from.input.is_empty() {
-                let length = from.input.len() as u64;
-                self.spends.map_or(Ok(()), |identity| gate::spend_upload(identity, length)).map_err(Stop::Spent)?;
+            let passing = self.passing(&from.input)?;
+            if passing > 0 {
+                let length = passing as u64;
+                self.spends.map_or(Ok(()), |identity| gate::spend_upload(identity, length)).map_err(Stop::Refused)?;
                 self.bytes += length;
-                to.queue(from.input.split().freeze());
+                to.queue(from.input.split_to(passing).freeze());
+                continue;
             }
             ready!(to.poll_flush(cx))?;
             match self.state {

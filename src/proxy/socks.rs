@@ -13,6 +13,7 @@ use crate::net::socks::{self, Parsed, Reply, SocksError};
 use crate::reason::{Denial, Kind, Reason};
 use crate::session::Credentials;
 use bytes::Buf;
+use std::sync::Arc;
 use tokio::time::timeout;
 
 /// [`Reply::Succeeded`] as it is sent.
@@ -39,10 +40,8 @@ enum Answer {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(shared: &Shared, mut leg: Leg) {
-    leg.interrupt.arm(shared.limits.keep_alive_timeout);
-    // A connection that never says anything is no flow.
-    if !matches!(leg.interrupt.while_idle(leg.wire.fill()).await, Ok(Ok(read)) if read > 0) {
+pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg) {
+    if !leg.begins(shared.limits.keep_alive_timeout).await {
         return;
     }
     let recorder = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));

@@ -1,14 +1,17 @@
 //! What comes through a tunnel, be it of CONNECT, of SOCKS or of the network: told apart by its first bytes, then relayed or opened.
 
 use super::error::Error;
+use super::forward::dial;
 use super::identify::Identity;
 use super::interrupt::Cause;
 use super::leg::{Inside, Leg};
 use super::{Shared, gate, relay};
-use crate::flow::{Mode, Phase, Recorder, UpstreamTls};
-use crate::net::{Authority, ClientHello, HelloError, Host, Scheme};
-use crate::policy::{Mode as PolicyMode, Permit, Protocol, TlsMode};
+use crate::flow::{ClientTls, Mode, Phase, Recorder, UpstreamTls};
+use crate::http1::Version;
+use crate::net::{Authority, ClientHello, HelloError, Host, Scheme, SshOpening};
+use crate::policy::{Hidden, Mode as PolicyMode, Permit, Protocol, TlsMode};
 use crate::reason::{Denial, Reason};
+use crate::upstream::Link;
 use crate::wire::{Stream, Transport, Wire};
 use tokio_rustls::TlsAcceptor;
 
@@ -33,7 +36,7 @@ pub(super) struct Opened {
 }
 
 /// What the first bytes of a tunnel are.
-enum First {
+pub(super) enum First {
     Tls(ClientHello),
     Ssh,
     Http,
@@ -46,15 +49,15 @@ pub(super) async fn prepare(
     permit: &Permit,
     recorder: &mut Recorder,
 ) -> Result<Option<Stream>, Error> {
-    let vetted = gate::resolve(shared, permit, recorder).await?;
+    let route = gate::resolve(shared, permit, recorder).await?;
     if permit.tls() == TlsMode::Intercept {
         return Ok(None);
     }
-    let dialled = crate::upstream::connect(&vetted, shared.limits.connect_timeout).await;
-    let (socket, address) = dialled.map_err(Error::Connect)?;
+    let dialled = shared.dialler.connect(&route, shared.limits.connect_timeout).await;
+    let (stream, address) = dialled.map_err(Error::Connect)?;
     recorder.upstream(address);
     recorder.mark(Phase::Connect);
-    Ok(Some(socket.into()))
+    Ok(Some(stream))
 }
 
 /// Tells the client that the tunnel stands and serves what comes through it. A tunnel that is opened gives the leg inside;
@@ -75,15 +78,18 @@ pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Opened) -> Opti
             enter_relay(shared, &mut leg, &authority, &permit, &identity, origin, &mut recorder).await
         }
         None => match enter_intercept(&mut leg, &authority, &mut recorder).await {
-            Ok(Scheme::Https) if permit.scheme() == Scheme::Https => {
-                return accept(shared, leg, authority, identity, recorder).await;
+            Ok(Opening::Tls(hello)) if permit.scheme() == Scheme::Https => {
+                let offers_http2 = hello.alpn.iter().any(|protocol| **protocol == *b"h2");
+                let http2 =
+                    offers_http2 && origin_speaks_http2(shared, &mut leg, &permit, &identity, &mut recorder).await;
+                return accept(shared, leg, authority, identity, recorder, http2).await;
             }
-            Ok(Scheme::Https) => {
+            Ok(Opening::Tls(_)) => {
                 let denial = Denial::new(Reason::DestinationNotListed);
                 Err(denial.because("the policy lists this port for plain HTTP, and TLS came").into())
             }
-            Ok(Scheme::Http) if plain => return Some(inside_plain(leg, authority, identity, recorder)),
-            Ok(Scheme::Http) => Err(Reason::TunnelNotTls.into()),
+            Ok(Opening::Http) if plain => return Some(inside_plain(leg, authority, identity, recorder)),
+            Ok(Opening::Http) => Err(Reason::TunnelNotTls.into()),
             Err(error) => Err(error),
         },
     };
@@ -101,29 +107,65 @@ async fn enter_relay(
     mut origin: Wire,
     recorder: &mut Recorder,
 ) -> Result<(), Error> {
+    let mut opening = None;
     if !permit.protocols().contains(Protocol::Any) {
         let first = read_first(leg).await;
+        opening = matches!(first, Ok(First::Ssh)).then(SshOpening::default);
         if let Ok(First::Tls(hello)) = &first {
+            recorder.hello(seen(hello));
             recorder.upstream_tls(offered(hello));
         }
         let judged = first.and_then(|first| judge_relay(&first, authority, permit));
         observe_or(judged, identity, recorder)?;
     }
-    relay::relay(shared, leg, identity, &mut origin, recorder).await
+    // Observing stops nothing.
+    opening = opening.filter(|_| identity.ruleset.policy.mode() == PolicyMode::Enforce);
+    relay::relay(shared, leg, identity, &mut origin, opening, recorder).await
 }
 
-/// Tells what comes through a tunnel that is opened. Of a ClientHello only the name matters, as ours goes up
-/// in its place.
-async fn enter_intercept(leg: &mut Leg, authority: &Authority, recorder: &mut Recorder) -> Result<Scheme, Error> {
+/// How a tunnel that is opened begins.
+enum Opening {
+    Tls(ClientHello),
+    Http,
+}
+
+/// Tells what comes through a tunnel that is opened. Of a ClientHello only the name and the protocols that it offers
+/// matter, as ours goes up in its place.
+async fn enter_intercept(leg: &mut Leg, authority: &Authority, recorder: &mut Recorder) -> Result<Opening, Error> {
     recorder.mode(Mode::Intercept);
     match read_first(leg).await? {
-        First::Tls(hello) => match hello.sni {
-            Some(name) if name != authority.host => Err(Reason::SniMismatch.into()),
-            _ => Ok(Scheme::Https),
-        },
-        First::Http => Ok(Scheme::Http),
+        First::Tls(hello) => {
+            recorder.hello(seen(&hello));
+            match &hello.sni {
+                Some(name) if *name != authority.host => Err(Reason::SniMismatch.into()),
+                _ => Ok(Opening::Tls(hello)),
+            }
+        }
+        First::Http => Ok(Opening::Http),
         First::Ssh => Err(Reason::TunnelNotTls.into()),
     }
+}
+
+/// Whether the client may be offered HTTP/2: it is offered what the origin speaks. An origin that this session has not
+/// seen is called now, and the connection is kept for the first request.
+async fn origin_speaks_http2(
+    shared: &Shared,
+    leg: &mut Leg,
+    permit: &Permit,
+    identity: &Identity,
+    recorder: &mut Recorder,
+) -> bool {
+    let session = &identity.live.session.id;
+    if let Some(known) = shared.pool.speaks_http2(session, permit) {
+        return known;
+    }
+    leg.interrupt.arm(shared.limits.connect_timeout * 3);
+    let call = Box::pin(dial(shared, session, permit, Version::Http2, recorder));
+    // An origin that can't be reached is told to the first request, which calls it again.
+    let Ok(Ok(upstream)) = leg.interrupt.during(call).await else { return false };
+    let speaks = matches!(upstream.link, Link::Http2(_));
+    shared.pool.put(session, permit, upstream);
+    speaks
 }
 
 /// The leg inside a tunnel of plain HTTP: every request is judged, and is for the tunnel's authority.
@@ -141,6 +183,7 @@ async fn accept(
     authority: Authority,
     identity: Identity,
     mut recorder: Recorder,
+    http2: bool,
 ) -> Option<Leg> {
     let mut leg = leg;
     let slot = leg.take_slot();
@@ -148,7 +191,7 @@ async fn accept(
     let (stream, ahead) = wire.into_parts();
     interrupt.arm(shared.limits.handshake_timeout);
     let handshake = async {
-        let config = shared.leaves.server_config(&authority.host, false).await.map_err(|error| error.to_string())?;
+        let config = shared.leaves.server_config(&authority.host, http2).await.map_err(|error| error.to_string())?;
         let transport = Transport::new(stream, ahead);
         TlsAcceptor::from(config).accept(transport).await.map_err(|error| error.to_string())
     };
@@ -195,18 +238,23 @@ async fn conclude(shared: &Shared, mut leg: Leg, mut recorder: Recorder, outcome
 }
 
 /// Reads until the first bytes tell what they are: TLS (with its whole ClientHello), SSH or HTTP.
-async fn read_first(leg: &mut Leg) -> Result<First, Error> {
+pub(super) async fn read_first(leg: &mut Leg) -> Result<First, Error> {
     loop {
-        if let Some(first) = tell(&leg.wire.input)? {
-            return Ok(first);
+        match tell(&leg.wire.input)? {
+            Some(first) => return Ok(first),
+            None => fill(leg).await?,
         }
-        match leg.interrupt.during(leg.wire.fill()).await {
-            Ok(Ok(0)) => return Err(Error::ClientGone(None)),
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Err(Error::ClientGone(Some(error))),
-            Err(Cause::Deadline) => return Err(Error::ClientSlow),
-            Err(cause) => return Err(Error::Interrupted(cause)),
-        }
+    }
+}
+
+/// Reads more, which must come.
+pub(super) async fn fill(leg: &mut Leg) -> Result<(), Error> {
+    match leg.interrupt.during(leg.wire.fill()).await {
+        Ok(Ok(0)) => Err(Error::ClientGone(None)),
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(Error::ClientGone(Some(error))),
+        Err(Cause::Deadline) => Err(Error::ClientSlow),
+        Err(cause) => Err(Error::Interrupted(cause)),
     }
 }
 
@@ -226,6 +274,16 @@ fn tell(bytes: &[u8]) -> Result<Option<First>, Error> {
     }
 }
 
+/// What a ClientHello shows of the client, for the record.
+pub(super) fn seen(hello: &ClientHello) -> ClientTls {
+    ClientTls {
+        sni: hello.sni.as_ref().map(ToString::to_string),
+        alpn: hello.alpn.iter().take(8).map(|protocol| String::from_utf8_lossy(protocol).into_owned()).collect(),
+        ech: hello.ech,
+        ja4: hello.ja4.clone(),
+    }
+}
+
 /// What a relayed ClientHello shows; what is agreed on behind it stays unknown.
 fn offered(hello: &ClientHello) -> UpstreamTls {
     let sni = match &hello.sni {
@@ -240,21 +298,21 @@ fn judge_relay(first: &First, authority: &Authority, permit: &Permit) -> Result<
     match first {
         First::Ssh if protocols.contains(Protocol::Ssh) => Ok(()),
         First::Http if protocols.contains(Protocol::Http) => Ok(()),
-        First::Tls(hello) if protocols.contains(Protocol::Tls) => judge_hello(hello, authority),
+        First::Tls(hello) if protocols.contains(Protocol::Tls) => judge_hello(hello, authority, permit.hidden()),
         _ => Err(Reason::TunnelNotTls.into()),
     }
 }
 
 /// What the origin will see must be what was allowed (T09, T10).
-fn judge_hello(hello: &ClientHello, authority: &Authority) -> Result<(), Error> {
-    if hello.ech {
+fn judge_hello(hello: &ClientHello, authority: &Authority, hidden: Hidden) -> Result<(), Error> {
+    if hello.ech && !hidden.ech {
         return Err(Reason::EchNotInspectable.into());
     }
     match &hello.sni {
         Some(name) if *name == authority.host => Ok(()),
         Some(_) => Err(Reason::SniMismatch.into()),
         // RFC 6066 §3: addresses are not sent as SNI.
-        None if authority.host.as_ip().is_some() => Ok(()),
+        None if hidden.sni || authority.host.as_ip().is_some() => Ok(()),
         None => Err(Reason::SniMissing.into()),
     }
 }

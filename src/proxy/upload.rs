@@ -1,17 +1,16 @@
 //! A request's body on its way up: through the scanner and the budget, piece by piece.
 
-use super::Limits;
+use super::client::Client;
 use super::error::Error;
 use super::forward::Admitted;
-use super::gate;
-use super::headers::passes_as_trailer;
 use super::identify::Identity;
-use crate::http1::{BodyReader, Fields, Frame, Framing, RequestHead, encode};
+use super::origin::Origin;
+use super::{Limits, gate};
+use crate::http1::{Fields, Frame, Framing, RequestHead};
 use crate::net::Host;
 use crate::reason::{Denial, Reason};
-use crate::secrets::{BodyContext, BodyScan, Finding, Guard, Stopped};
-use crate::wire::Wire;
-use bytes::{Bytes, BytesMut};
+use crate::secrets::{BodyContext, BodyScan, Finding, Guard, Messages, Stopped};
+use bytes::Bytes;
 use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 
@@ -21,9 +20,10 @@ const COPY_MAX: usize = 4 * 1024;
 
 /// The body of one request.
 pub(super) struct Upload {
-    reader: BodyReader,
     framing: Framing,
-    scan: Option<BodyScan>,
+    /// The client has sent all of it.
+    is_read: bool,
+    scan: Option<Scan>,
     identity: Identity,
     guard: Guard,
     host: Host,
@@ -38,6 +38,28 @@ pub(super) struct Upload {
     /// Bytes of the body that went on to the origin.
     pub(super) sent: u64,
     started: Instant,
+}
+
+/// Whether a body is a stream of gRPC messages, in binary.
+fn is_grpc(content_type: &[u8]) -> bool {
+    let lower = content_type.to_ascii_lowercase();
+    lower.starts_with(b"application/grpc") && !lower.starts_with(b"application/grpc-web-text")
+}
+
+/// What looks into a body: all of it as one, or message by message, so that one can be answered before the next.
+enum Scan {
+    Body(BodyScan),
+    Messages(Messages),
+}
+
+/// Does the same with either.
+macro_rules! each {
+    ($scan:expr, $inner:ident => $call:expr) => {
+        match $scan {
+            Scan::Body($inner) => $call,
+            Scan::Messages($inner) => $call,
+        }
+    };
 }
 
 /// Whose turn it is while a body does not move.
@@ -75,12 +97,18 @@ impl Upload {
                 content_type: fields.first("content-type"),
                 content_encoding: Some(&coding),
             };
-            let scan = guard.body(&context);
-            scan.in_session(identity.live.memory.clone(), std::time::Instant::now())
+            let session = (identity.live.memory.clone(), std::time::Instant::now());
+            match fields.first("content-type") {
+                Some(kind) if is_grpc(kind) => {
+                    let coding = fields.first("grpc-encoding").unwrap_or_default();
+                    Scan::Messages(guard.messages(&target.authority.host, coding, session))
+                }
+                _ => Scan::Body(guard.body(&context).in_session(session.0, session.1)),
+            }
         });
         Self {
-            reader: BodyReader::new(framing),
             framing,
+            is_read: framing == Framing::None,
             scan,
             identity: identity.clone(),
             guard,
@@ -103,7 +131,7 @@ impl Upload {
 
     /// Whether the client has sent all of it.
     pub(super) fn is_read(&self) -> bool {
-        self.is_empty() || self.reader.is_done()
+        self.is_read
     }
 
     /// Whether nothing more goes to the origin.
@@ -124,7 +152,7 @@ impl Upload {
     /// What the scanner has found since it was last asked.
     pub(super) fn take_findings(&mut self) -> Vec<Finding> {
         if let Some(scan) = &mut self.scan {
-            self.findings.extend(scan.take_findings());
+            self.findings.extend(each!(scan, inner => inner.take_findings()));
         }
         std::mem::take(&mut self.findings)
     }
@@ -138,10 +166,10 @@ impl Upload {
             && self.received < Limits::BODY_RATE * time.as_secs()
     }
 
-    /// Takes what is in `input` of the body through budget and scanner. True: more must be read first.
-    pub(super) fn advance(&mut self, input: &mut BytesMut) -> Result<bool, Error> {
+    /// Takes what is here of the body through budget and scanner. True: more must be read first.
+    pub(super) fn advance(&mut self, client: &mut Client<'_>) -> Result<bool, Error> {
         while self.state == State::Reading {
-            match self.reader.next(input).map_err(Error::Body)? {
+            match client.next_frame()? {
                 None => return Ok(true),
                 Some(Frame::Data(data)) => self.take(data)?,
                 Some(Frame::End(trailers)) => self.end(trailers)?,
@@ -151,13 +179,18 @@ impl Upload {
     }
 
     /// Moves the body from the client to the origin as far as both go.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, down: &mut Wire, up: &mut Wire) -> Poll<Result<(), Error>> {
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Client<'_>,
+        origin: &mut Origin,
+    ) -> Poll<Result<(), Error>> {
         loop {
-            let wants_more = self.advance(&mut down.input)?;
-            self.queue(up);
+            let wants_more = self.advance(client)?;
+            self.queue(origin);
             // Written before more is read: what the origin doesn't take, the client may not send.
             self.waits_for = Side::Origin;
-            if let Err(error) = ready!(up.poll_flush(cx)) {
+            if let Err(error) = ready!(origin.poll_flush(cx)) {
                 // The origin may have answered early and closed; its answer decides.
                 tracing::debug!(%error, "the origin takes no more of the body");
                 self.state = State::Abandoned;
@@ -168,11 +201,7 @@ impl Upload {
                 return Poll::Ready(Ok(()));
             }
             self.waits_for = Side::Client;
-            match ready!(down.poll_fill(cx)) {
-                Ok(0) => return Poll::Ready(Err(Error::Cut)),
-                Ok(_) => {}
-                Err(error) => return Poll::Ready(Err(Error::ClientGone(Some(error)))),
-            }
+            ready!(client.poll_read(cx))?;
         }
     }
 
@@ -182,13 +211,14 @@ impl Upload {
         gate::spend_upload(&self.identity, length)?;
         let Some(scan) = &mut self.scan else { return Ok(()) };
         let data = if data.len() <= COPY_MAX { Bytes::copy_from_slice(&data) } else { data };
-        let pushed = scan.push(data);
+        let pushed = each!(scan, inner => inner.push(data));
         self.settle(pushed)
     }
 
     fn end(&mut self, trailers: Fields) -> Result<(), Error> {
+        self.is_read = true;
         if let Some(scan) = &mut self.scan {
-            let finished = scan.finish();
+            let finished = each!(scan, inner => inner.finish());
             self.settle(finished)?;
         }
         if !trailers.is_empty() {
@@ -208,31 +238,22 @@ impl Upload {
     fn settle(&mut self, outcome: Result<(), Stopped>) -> Result<(), Error> {
         let Some(scan) = &mut self.scan else { return Ok(()) };
         let Err(stopped) = outcome else {
-            self.cleared.extend(std::iter::from_fn(|| scan.released()));
+            self.cleared.extend(std::iter::from_fn(|| each!(scan, inner => inner.released())));
             return Ok(());
         };
         // What was cleared before the finding could go on, but a body that is cut serves nobody.
-        self.findings.extend(scan.take_findings());
+        self.findings.extend(each!(scan, inner => inner.take_findings()));
         let named = (stopped.reason == Reason::SecretInRequest).then(|| gate::blocking(&self.findings)).flatten();
         Err(named.unwrap_or_else(|| Denial::new(stopped.reason)).into())
     }
 
-    fn queue(&mut self, up: &mut Wire) {
+    fn queue(&mut self, origin: &mut Origin) {
         for bytes in self.cleared.drain(..) {
             self.sent += bytes.len() as u64;
-            if self.framing == Framing::Chunked {
-                encode::chunk_start(up.head_buffer(), bytes.len());
-                up.queue(bytes);
-                up.head_buffer().extend_from_slice(encode::CHUNK_END);
-            } else {
-                up.queue(bytes);
-            }
+            origin.queue(bytes);
         }
-        if let (Framing::Chunked, Some(trailers)) = (self.framing, self.trailers.take()) {
-            let out = up.head_buffer();
-            out.extend_from_slice(encode::LAST_CHUNK);
-            trailers.iter().filter(|field| passes_as_trailer(*field)).for_each(|field| encode::field(out, field));
-            encode::end_of_head(out);
+        if let Some(trailers) = self.trailers.take() {
+            origin.end(&trailers);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The command's life: started in the terminal's foreground, signals passed on, its end told as a shell would.
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgrp, tcgetpgrp};
 use std::collections::BTreeMap;
@@ -7,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
 /// How a command ended.
@@ -82,20 +83,17 @@ impl SpawnError {
 ///
 /// It stays in our process group, so that it is in the terminal's foreground when we are, and a key like Ctrl-C
 /// reaches it from the terminal itself. We outlive those signals to tell how it ended, and pass the others on.
-/// Dropping the future kills the command.
+/// Dropping the future kills the command. `core` is its limit for core dumps: ours is not for others.
 pub async fn run(
     program: &OsStr,
     arguments: &[OsString],
     environment: &BTreeMap<OsString, OsString>,
+    core: u64,
 ) -> Result<Exit, SpawnError> {
     let mut signals = Signals::listen().map_err(SpawnError::Signals)?;
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .envs(environment)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|source| spawn_error(program, source))?;
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().envs(environment).kill_on_drop(true);
+    let mut child = spawn(command, core).map_err(|source| spawn_error(program, source))?;
     loop {
         tokio::select! {
             status = child.wait() => return status.map(Exit::from).map_err(SpawnError::Wait),
@@ -108,6 +106,19 @@ pub async fn run(
             }
         }
     }
+}
+
+/// Limits are inherited when a process is made: for that moment ours is the command's.
+fn spawn(mut command: Command, core: u64) -> io::Result<Child> {
+    let limits = getrlimit(Resource::RLIMIT_CORE);
+    if let Ok((_, hard)) = limits {
+        let _ = setrlimit(Resource::RLIMIT_CORE, core.min(hard), hard);
+    }
+    let child = command.spawn();
+    if let Ok((soft, hard)) = limits {
+        let _ = setrlimit(Resource::RLIMIT_CORE, soft, hard);
+    }
+    child
 }
 
 fn spawn_error(program: &OsStr, source: io::Error) -> SpawnError {
@@ -178,7 +189,7 @@ mod tests {
         let environment =
             BTreeMap::from([("PATH".into(), std::env::var_os("PATH").unwrap()), ("ONLY".into(), "this".into())]);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(run(OsStr::new(program), &arguments, &environment))
+        runtime.block_on(run(OsStr::new(program), &arguments, &environment, 0))
     }
 
     #[test]

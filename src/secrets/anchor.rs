@@ -3,14 +3,16 @@
 //! Most prefixes hold one of `_ - .` (`ghp_`, `sk-ant-`, `SG.`): a SIMD pass over those three and a look at
 //! the two bytes before it find them. The others (`AKIA`, `eyJ`) go into one packed Teddy group.
 
+use super::rule::{is_left_edge, is_word};
 use super::scanner::SEARCHED_RUN;
 use super::shape::{ByteSet, Step};
 use super::stream::is_separator;
 use aho_corasick::packed;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// What one Teddy takes in its fast form; more literals make more of them.
-const TEDDY_LIMIT: usize = 32;
+const TEDDY_LIMIT: usize = 48;
 /// A literal is compared up to this many bytes; the shape does the rest.
 const LONGEST_LITERAL: usize = 24;
 /// In the packed searchers, up to this many.
@@ -35,9 +37,68 @@ pub(super) struct Target {
 #[derive(Debug)]
 struct Entry {
     literal: Box<[u8]>,
+    /// Its first eight bytes, and which of them count.
+    front: u64,
+    mask: u64,
     /// The delimiter's place in the literal.
     delimiter: u8,
+    /// Every target begins with it, and with no word before it.
+    edge: bool,
     targets: Box<[Target]>,
+}
+
+impl Entry {
+    fn new(literal: Vec<u8>, targets: Vec<Target>, edge: bool) -> Self {
+        let front = |byte: &dyn Fn(u8) -> u8| {
+            let mut front = [0; 8];
+            front.iter_mut().zip(&literal).for_each(|(to, from)| *to = byte(*from));
+            u64::from_le_bytes(front)
+        };
+        let (front, mask) = (front(&|byte| byte), front(&|_| 0xff));
+        let delimiter = delimiter_of(&literal).unwrap_or(0) as u8;
+        Self { literal: literal.into(), front, mask, delimiter, edge, targets: targets.into() }
+    }
+
+    fn stands_at(&self, hay: &[u8], start: usize) -> bool {
+        let Some(rest) = hay.get(start..) else { return false };
+        let front = rest.first_chunk::<8>().is_none_or(|eight| u64::from_le_bytes(*eight) & self.mask == self.front);
+        front && rest.starts_with(&self.literal) && (!self.edge || is_left_edge(hay.get(..start).unwrap_or_default()))
+    }
+}
+
+/// The entries whose delimiter two given bytes stand before.
+#[derive(Debug)]
+struct Bucket {
+    /// What may stand before the two.
+    thirds: ByteSet,
+    entries: Vec<u32>,
+}
+
+impl Bucket {
+    fn add(&mut self, number: u32, entry: &Entry) {
+        self.entries.push(number);
+        match usize::from(entry.delimiter).checked_sub(3).and_then(|at| entry.literal.get(at)) {
+            Some(byte) => self.thirds.insert(*byte),
+            // A letter may be the end of an escape, `\n` or `%3D`.
+            None if entry.edge => {
+                let ends_word = |byte: &u8| is_word(*byte) && !byte.is_ascii_hexdigit() && !b"nrtbf".contains(byte);
+                (0..=255).filter(|byte| !ends_word(byte)).for_each(|byte| self.thirds.insert(byte));
+            }
+            None => (0..=255).for_each(|byte| self.thirds.insert(byte)),
+        }
+    }
+}
+
+/// What is known of shapes when their literals are compiled, by their numbers.
+pub(super) struct Traits<'a> {
+    /// Whether no word may stand before it.
+    pub(super) has_left_edge: &'a dyn Fn(u32) -> bool,
+    /// Whether its literals lie within a long run of value characters.
+    pub(super) lies_in_a_run: &'a dyn Fn(u32) -> bool,
+}
+
+impl Traits<'_> {
+    pub(super) const NONE: Self = Self { has_left_edge: &|_| false, lies_in_a_run: &|_| false };
 }
 
 /// A literal's place in a text.
@@ -52,9 +113,9 @@ pub(super) struct Anchors {
     entries: Vec<Entry>,
     /// One bit for every pair of bytes that stands before some literal's delimiter.
     pairs: Box<[u64; 1024]>,
-    /// For each pair the bucket of its entries.
+    /// For each pair its bucket.
     index: Vec<u16>,
-    buckets: Vec<Vec<u32>>,
+    buckets: Vec<Bucket>,
     /// Teddies, each with the entries of its patterns in their order: those that look everywhere, and those that
     /// look in runs of value characters only.
     teddies: Vec<(packed::Searcher, Vec<u32>)>,
@@ -186,19 +247,6 @@ fn teddies(entries: &[Entry], numbers: &[u32]) -> Option<Vec<(packed::Searcher, 
     short.chunks(TEDDY_LIMIT).chain(long.chunks(size)).map(teddy).collect()
 }
 
-fn sight(teddies: &[(packed::Searcher, Vec<u32>)], hay: &[u8], from: usize, to: usize, out: &mut Vec<Sighting>) {
-    for (teddy, entries) in teddies {
-        let mut at = from;
-        while at < to
-            && let Some(found) = teddy.find_in(hay, (at..to).into())
-        {
-            let entry = entries.get(found.pattern().as_usize()).copied().unwrap_or_default();
-            out.push(Sighting { at: found.start() as u32, entry });
-            at = found.start() + 1;
-        }
-    }
-}
-
 /// Makes literals for the packed searchers shorter, so that many shapes share one: all addresses have `://`.
 /// Gives how much was cut in front.
 fn shorten(literals: &mut Vec<Vec<u8>>) -> u32 {
@@ -217,12 +265,22 @@ fn shorten(literals: &mut Vec<Vec<u8>>) -> u32 {
     cut as u32
 }
 
+/// A row of one character, half of it.
+const ROW: usize = 32;
+
+/// The end of the row of one character that a place is deep inside of. Literals such as `----` and `AAAA` are found
+/// all along a row, and what may begin there begins nearer to its end.
+fn row_end(hay: &[u8], at: usize) -> Option<usize> {
+    let row = hay.get(at.checked_sub(ROW)?..at + ROW)?;
+    let first = *row.first()?;
+    row.iter().all(|byte| *byte == first).then(|| {
+        let rest = hay.get(at..).unwrap_or_default();
+        at + rest.iter().position(|byte| *byte != first).unwrap_or(rest.len())
+    })
+}
+
 impl Anchors {
-    /// `in_runs` tells of a literal's targets whether all of them lie within a long run of value characters.
-    pub(super) fn new(
-        anchors: impl IntoIterator<Item = (Anchor, u32)>,
-        in_runs: Option<&dyn Fn(&Target) -> bool>,
-    ) -> Self {
+    pub(super) fn new(anchors: impl IntoIterator<Item = (Anchor, u32)>, traits: &Traits<'_>) -> Self {
         let mut by_literal: BTreeMap<Vec<u8>, Vec<Target>> = BTreeMap::new();
         for (Anchor { literal, nearest, farthest }, shape) in anchors {
             let targets = by_literal.entry(literal).or_default();
@@ -242,21 +300,22 @@ impl Anchors {
         };
         let (mut packed, mut run_bound) = (Vec::new(), Vec::new());
         fold_prefixed(&mut by_literal);
-        let in_runs_only = |targets: &[Target]| in_runs.is_some_and(|lies| targets.iter().all(lies));
         for (literal, targets) in by_literal {
             let number = this.entries.len() as u32;
+            let edge = targets.iter().all(|target| target.farthest == 0 && (traits.has_left_edge)(target.shape));
+            let lies_in_runs = targets.iter().all(|target| (traits.lies_in_a_run)(target.shape));
             let delimiter = delimiter_of(&literal);
+            let entry = Entry::new(literal, targets, edge);
             if let Some(delimiter) = delimiter {
-                let pair = u16::from_le_bytes([literal[delimiter - 2], literal[delimiter - 1]]);
+                let pair = u16::from_le_bytes([entry.literal[delimiter - 2], entry.literal[delimiter - 1]]);
                 this.pairs[usize::from(pair >> 6)] |= 1 << (pair & 63);
-                this.bucket(pair).push(number);
-            } else if in_runs_only(&targets) {
+                this.bucket(pair).add(number, &entry);
+            } else if lies_in_runs {
                 run_bound.push(number);
             } else {
                 packed.push(number);
             }
-            let delimiter = delimiter.unwrap_or(0) as u8;
-            this.entries.push(Entry { literal: literal.into(), delimiter, targets: targets.into() });
+            this.entries.push(entry);
         }
         match (teddies(&this.entries, &packed), teddies(&this.entries, &run_bound)) {
             (Some(everywhere), Some(in_runs)) => (this.teddies, this.in_runs) = (everywhere, in_runs),
@@ -269,14 +328,15 @@ impl Anchors {
         this
     }
 
-    fn bucket(&mut self, pair: u16) -> &mut Vec<u32> {
+    fn bucket(&mut self, pair: u16) -> &mut Bucket {
+        let none = || Bucket { thirds: ByteSet::EMPTY, entries: Vec::new() };
         if self.buckets.is_empty() {
-            self.buckets.push(Vec::new());
+            self.buckets.push(none());
         }
         let next = self.buckets.len();
         if let Some(slot) = self.index.get_mut(usize::from(pair)).filter(|slot| **slot == 0) {
             *slot = next as u16;
-            self.buckets.push(Vec::new());
+            self.buckets.push(none());
         }
         let at = self.index.get(usize::from(pair)).map_or(0, |slot| usize::from(*slot));
         &mut self.buckets[at]
@@ -309,9 +369,9 @@ impl Anchors {
     pub(super) fn collect(&self, hay: &[u8], from: usize, runs: &[(u32, u32)], out: &mut Vec<Sighting>) {
         out.clear();
         self.delimiters(hay, from, out);
-        sight(&self.teddies, hay, from, hay.len(), out);
+        self.sight(&self.teddies, hay, from..hay.len(), out);
         for &(start, end) in runs.iter().filter(|(start, end)| end - start >= SEARCHED_RUN as u32) {
-            sight(&self.in_runs, hay, from.max(start as usize), end as usize, out);
+            self.sight(&self.in_runs, hay, from.max(start as usize)..end as usize, out);
         }
         if let Some((automaton, entries)) = &self.automaton {
             for found in automaton.find_overlapping_iter(hay.get(from..).unwrap_or_default()) {
@@ -334,15 +394,45 @@ impl Anchors {
         }
     }
 
+    fn sight(
+        &self,
+        teddies: &[(packed::Searcher, Vec<u32>)],
+        hay: &[u8],
+        Range { start, end }: Range<usize>,
+        out: &mut Vec<Sighting>,
+    ) {
+        for (teddy, entries) in teddies {
+            let mut at = start;
+            while at < end
+                && let Some(found) = teddy.find_in(hay, (at..end).into())
+            {
+                let number = entries.get(found.pattern().as_usize()).copied().unwrap_or_default();
+                if let Some(end) = row_end(hay, found.start()) {
+                    at = end - ROW + 1;
+                    continue;
+                }
+                at = found.start() + 1;
+                let edge = self.entries.get(number as usize).is_some_and(|entry| entry.edge);
+                if !edge || is_left_edge(hay.get(..found.start()).unwrap_or_default()) {
+                    out.push(Sighting { at: found.start() as u32, entry: number });
+                }
+            }
+        }
+    }
+
     #[inline(never)]
     fn compare(&self, hay: &[u8], from: usize, at: usize, pair: u16, out: &mut Vec<Sighting>) {
-        let bucket = self.index.get(usize::from(pair)).and_then(|slot| self.buckets.get(usize::from(*slot)));
-        for &number in bucket.into_iter().flatten() {
+        let Some(bucket) = self.index.get(usize::from(pair)).and_then(|slot| self.buckets.get(usize::from(*slot)))
+        else {
+            return;
+        };
+        if at.checked_sub(3).and_then(|third| hay.get(third)).is_some_and(|third| !bucket.thirds.has(*third)) {
+            return;
+        }
+        for &number in &bucket.entries {
             let Some(entry) = self.entries.get(number as usize) else { continue };
-            let Some(start) = at.checked_sub(usize::from(entry.delimiter)).filter(|&start| start >= from) else {
-                continue;
-            };
-            if hay.get(start..).is_some_and(|hay| hay.starts_with(&entry.literal)) {
+            let start = at.checked_sub(usize::from(entry.delimiter)).filter(|&start| start >= from);
+            if let Some(start) = start.filter(|&start| entry.stands_at(hay, start)) {
                 out.push(Sighting { at: start as u32, entry: number });
             }
         }
@@ -379,7 +469,7 @@ mod tests {
         let literals = ["ghp_", "AKIA", "sk-ant-", "SG."];
         let anchors = Anchors::new(
             literals.iter().map(|l| (Anchor { literal: l.as_bytes().to_vec(), nearest: 0, farthest: 0 }, 0)),
-            None,
+            &Traits::NONE,
         );
         let text = b"x-y SG.ghp_AKIA sk-ant- AKI gh_";
         let mut out = Vec::new();

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use zeroize::Zeroizing;
 
-/// Decodings after which offsets don't tell which bytes to write over.
-const UNMASKABLE: [&str; 6] = ["gzip", "zlib", "deflate", "zstd", "br", "git-pack"];
+/// Decodings after which offsets don't tell which bytes to write over, or what is written over is no text.
+const UNMASKABLE: [&str; 8] = ["gzip", "zlib", "deflate", "zstd", "br", "git-pack", "joined", "numbers"];
 /// Findings told for one body; more of them change nothing.
 const MOST_FINDINGS: usize = 64;
 
@@ -52,7 +52,7 @@ pub struct BodyScan {
     kind: Kind,
     surface: Surface,
     content: Content,
-    work: Work,
+    pub(super) work: Work,
     /// What came in and has not been released.
     held: VecDeque<Bytes>,
     /// The offset of its first byte, and the offset before which everything is decided.
@@ -61,11 +61,20 @@ pub struct BodyScan {
     findings: Vec<Finding>,
     /// Rule, offset, secret and decodings of what was told: pieces that overlap see the same twice.
     told: HashSet<(Arc<str>, u64, Fingerprint, Vec<&'static str>)>,
-    masks: Vec<(u64, u64)>,
+    masks: Vec<Mask>,
+    /// Its bytes go on as they are or not at all.
+    is_fixed: bool,
     stopped: Option<Reason>,
     /// The session's memory, and the body as long as it is small: it is held until its pieces are known.
     session: Option<(Arc<SessionMemory>, Instant)>,
     small: Option<Zeroizing<Vec<u8>>>,
+}
+
+/// What is written over: a secret, and behind an encoded one the characters that hold its last bits.
+struct Mask {
+    start: u64,
+    end: u64,
+    shared: u64,
 }
 
 /// The bytes under the content codings.
@@ -103,6 +112,7 @@ impl Guard {
             findings: Vec::new(),
             told: HashSet::new(),
             masks: Vec::new(),
+            is_fixed: false,
             stopped: None,
             session: None,
             small: None,
@@ -245,6 +255,12 @@ impl BodyScan {
         self
     }
 
+    /// The same for bytes that go on as they came, whatever is released here: what would be masked is stopped.
+    #[must_use]
+    pub fn fixed(self) -> Self {
+        Self { is_fixed: true, ..self }
+    }
+
     /// Takes a chunk.
     pub fn push(&mut self, chunk: Bytes) -> Result<(), Stopped> {
         self.check()?;
@@ -299,8 +315,8 @@ impl BodyScan {
     }
 
     fn feed(&mut self, bytes: &[u8], ended: bool) -> Result<(), Stopped> {
-        let Self { guard, host, kind, surface, content, work, findings, told, masks, stopped, .. } = self;
-        let maskable = matches!(content, Content::Plain(_));
+        let Self { guard, host, kind, surface, content, work, findings, told, masks, stopped, is_fixed, .. } = self;
+        let maskable = !*is_fixed && matches!(content, Content::Plain(_));
         let mut report = |hit: &Hit<'_>| {
             let spot = kind.spot(&hit.candidate);
             let maskable = maskable && !hit.path.iter().any(|step| UNMASKABLE.contains(step));
@@ -308,9 +324,10 @@ impl BodyScan {
             let Some(finding) = guard.judge(hit, at) else { return };
             match finding.disposition {
                 Disposition::Blocked => *stopped = Some(Reason::SecretInRequest),
-                // An encoded value shares its first and last characters with what stands beside it.
-                Disposition::Masked if !hit.path.is_empty() => masks.push((hit.start.saturating_sub(4), hit.end + 8)),
-                Disposition::Masked => masks.push((hit.start, hit.end)),
+                Disposition::Masked => {
+                    let shared = 2 * hit.path.len() as u64;
+                    masks.push(Mask { start: hit.start, end: hit.end, shared });
+                }
                 Disposition::Observed | Disposition::CredentialUsed => {}
             }
             let mut new =
@@ -351,18 +368,25 @@ impl BodyScan {
     /// Writes over what is masked in a chunk.
     fn mask(&mut self, chunk: Bytes, start: u64) -> Bytes {
         let end = start + chunk.len() as u64;
-        if !self.masks.iter().any(|(from, to)| *from < end && *to > start) {
+        if !self.masks.iter().any(|mask| mask.start < end && mask.end + mask.shared > start) {
             return chunk;
         }
-        let mut copy = BytesMut::from(chunk);
-        for &(from, to) in &self.masks {
-            let from = from.clamp(start, end) - start;
-            let to = to.clamp(start, end) - start;
-            if let Some(secret) = copy.get_mut(from as usize..to as usize) {
-                secret.iter_mut().filter(|byte| byte.is_ascii_graphic()).for_each(|byte| *byte = b'X');
+        let mut copy = BytesMut::from(&chunk[..]);
+        for mask in &mut self.masks {
+            let within = |at: u64| (at.clamp(start, end) - start) as usize;
+            let secret = copy.get_mut(within(mask.start)..within(mask.end)).unwrap_or_default();
+            secret.iter_mut().filter(|byte| byte.is_ascii_graphic()).for_each(|byte| *byte = b'X');
+            let (from, to) = (within(mask.end), within(mask.end + mask.shared));
+            for at in from..to {
+                let encoded = chunk.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+/-_=".contains(byte));
+                if !encoded {
+                    mask.shared = 0;
+                    break;
+                }
+                copy.get_mut(at).into_iter().for_each(|byte| *byte = b'X');
             }
         }
-        self.masks.retain(|(_, to)| *to > end);
+        self.masks.retain(|mask| mask.end + mask.shared > end);
         copy.freeze()
     }
 }

@@ -9,19 +9,58 @@ use super::unpack::Unpack;
 const ZIP_HEAD: usize = 30;
 const ZIP_NAMES: usize = 4096;
 
+/// Files that may be open at once at one level. Bytes that only look like one end soon; what begins within an open
+/// one is followed beside it, so that a file's head that is none hides nothing behind it.
+const MOST_OPEN: usize = 2;
+/// What it costs to open one.
+const OPENING: u64 = 2048;
+
 /// The pass over embedded files.
 #[derive(Default)]
 pub(super) struct Embedded {
-    /// Where it goes on.
+    /// Where the search for the next one goes on.
     at: u64,
-    /// Where the last magic was found.
-    magic: u64,
-    active: Option<Active>,
+    open: Vec<Open>,
 }
 
-enum Active {
-    Stream(Unpack),
+/// An open file, and where it goes on.
+struct Open {
+    at: u64,
+    file: File,
+}
+
+enum File {
+    Stream(Box<Unpack>),
     Pack(Box<Pack>),
+}
+
+impl Open {
+    /// Takes what there is of it; gives whether it goes on.
+    fn feed(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> bool {
+        let rest = level.buffer.get((self.at - level.base) as usize..).unwrap_or_default();
+        let fed = match &mut self.file {
+            File::Stream(unpack) => unpack.feed(scan, origin, rest),
+            File::Pack(pack) => pack.feed(scan, origin, rest),
+        };
+        let goes_on = fed.as_ref().is_ok_and(|fed| !fed.ended);
+        if let Ok(fed) = fed {
+            self.at += fed.read as u64;
+        }
+        if !goes_on || ended {
+            match &mut self.file {
+                File::Stream(unpack) => unpack.finish(scan, origin),
+                File::Pack(pack) => pack.finish(scan, origin),
+            }
+        }
+        goes_on
+    }
+
+    fn cleared(&self) -> u64 {
+        match &self.file {
+            File::Stream(unpack) => unpack.cleared().min(self.at),
+            File::Pack(pack) => pack.cleared().min(self.at),
+        }
+    }
 }
 
 /// What begins at a place.
@@ -36,71 +75,56 @@ enum Magic {
 
 impl Embedded {
     pub(super) fn reset(&mut self) {
-        (self.at, self.magic, self.active) = (0, 0, None);
-    }
-
-    /// Bytes that only look like a file: the search goes on behind their first one, so that it comes to an end.
-    fn give_up(&mut self, level: &Stream) {
-        self.active = None;
-        self.at = self.at.max(self.magic + 1).min(level.base + level.buffer.len() as u64);
+        self.at = 0;
+        self.open.clear();
     }
 
     #[inline(never)]
     pub(super) fn pass(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
-        let buffer = &level.buffer;
+        let end = level.base + level.buffer.len() as u64;
         if level.depth >= DEEPEST {
-            return level.base + buffer.len() as u64;
+            return end;
         }
+        self.open.retain_mut(|open| open.feed(level, scan, origin, ended));
         loop {
-            let at = (self.at - level.base) as usize;
-            let rest = buffer.get(at..).unwrap_or_default();
-            match &mut self.active {
-                None => match find(rest, self.at == 0, ended) {
-                    Ok((start, Magic::Stream(coding, head))) => {
-                        self.magic = self.at + start as u64;
-                        self.at = self.magic + head as u64;
-                        self.active =
-                            Unpack::new(coding, Stream::new(level.depth + 1), self.at).ok().map(Active::Stream);
-                    }
-                    Ok((start, _)) => {
-                        self.magic = self.at + start as u64;
-                        self.at = self.magic;
-                        self.active = Some(Active::Pack(Box::new(Pack::new(level.depth + 1, self.at))));
-                    }
-                    Err(clear) => {
-                        self.at += clear as u64;
-                        return self.at;
-                    }
-                },
-                Some(Active::Stream(unpack)) => match unpack.feed(scan, origin, rest) {
-                    Ok(fed) => {
-                        self.at += fed.read as u64;
-                        let cleared = unpack.cleared();
-                        if fed.ended {
-                            self.active = None;
-                        } else {
-                            return if ended { self.at } else { cleared.min(self.at) };
-                        }
-                    }
-                    Err(_) => self.give_up(level),
-                },
-                Some(Active::Pack(pack)) => match pack.feed(scan, origin, rest) {
-                    Ok(fed) => {
-                        self.at += fed.read as u64;
-                        let cleared = pack.cleared();
-                        if fed.ended {
-                            self.active = None;
-                        } else {
-                            return if ended { self.at } else { cleared.min(self.at) };
-                        }
-                    }
-                    Err(_) => self.give_up(level),
-                },
-            }
+            let rest = level.buffer.get((self.at - level.base) as usize..).unwrap_or_default();
+            let (start, magic) = match find(rest, self.at == 0, ended) {
+                Ok(found) => found,
+                Err(clear) => {
+                    self.at += clear as u64;
+                    break;
+                }
+            };
+            let start = self.at + start as u64;
+            self.at = start + 1;
+            scan.work.spent += OPENING;
             if scan.work.is_exhausted() {
-                return self.at;
+                break;
+            }
+            let Some(mut open) = Open::new(magic, level.depth + 1, start) else { continue };
+            if open.feed(level, scan, origin, ended) {
+                self.open.push(open);
+            }
+            if self.open.len() > MOST_OPEN {
+                scan.work.give_up();
+                break;
             }
         }
+        let held = self.open.iter().map(Open::cleared).min().unwrap_or(end);
+        if ended { end } else { held.min(self.at) }
+    }
+}
+
+impl Open {
+    fn new(magic: Magic, depth: u8, start: u64) -> Option<Self> {
+        let (at, file) = match magic {
+            Magic::Stream(coding, head) => {
+                let at = start + head as u64;
+                (at, File::Stream(Box::new(Unpack::new(coding, Stream::new(depth), at).ok()?)))
+            }
+            _ => (start, File::Pack(Box::new(Pack::new(depth, start)))),
+        };
+        Some(Self { at, file })
     }
 }
 

@@ -2,7 +2,7 @@
 //! full-width letter) are unescaped and fed to a level of their own.
 
 use super::decode::escape::{self, Unit};
-use super::stream::{BEFORE, DEEPEST, Hit, Origin, SEPARATOR, Scan, Stream, is_separator};
+use super::stream::{BEFORE, DEEPEST, Hit, Origin, SEPARATOR, Scan, Stream, is_separator, word_start};
 use std::cell::Cell;
 use std::collections::VecDeque;
 
@@ -52,10 +52,10 @@ impl Escapes {
             let Some(kind) = self.inside else {
                 match escape::next_gate(buffer, at, ended) {
                     Ok((gate, kind)) => {
-                        at = word_start(buffer, gate, self.word_end.saturating_sub(level.base) as usize);
+                        let floor = self.word_end.saturating_sub(level.base) as usize;
+                        at = word_start(buffer, gate).max(floor).min(gate);
                         self.inside = Some(kind);
                         self.last = level.base + gate as u64;
-                        self.map.begin(level.base + at as u64);
                     }
                     Err(clear) => {
                         at = clear;
@@ -64,7 +64,7 @@ impl Escapes {
                 }
                 continue;
             };
-            let (next, closed) = self.unescape(buffer, at, level.base, ended);
+            let (next, closed) = self.unescape(buffer, at, level.base, kind, ended);
             at = next;
             if closed {
                 self.out.extend_from_slice(&GAP);
@@ -91,7 +91,9 @@ impl Escapes {
     }
 
     /// Unescapes until the text ends, the bytes end or enough is gathered.
-    fn unescape(&mut self, buffer: &[u8], mut at: usize, base: u64, ended: bool) -> (usize, bool) {
+    fn unescape(&mut self, buffer: &[u8], mut at: usize, base: u64, kind: &'static str, ended: bool) -> (usize, bool) {
+        // Elsewhere an equals sign stands before a value, whose first digits are no escape.
+        let quoted = kind == "quoted-printable";
         while let Some(&byte) = buffer.get(at) {
             if self.out.len() >= FLUSH {
                 return (at, false);
@@ -103,21 +105,29 @@ impl Escapes {
                 let rest = buffer.get(at..at + FLUSH).unwrap_or(buffer.get(at..).unwrap_or_default());
                 let special = |byte: &u8| escape::SPECIAL[usize::from(*byte)];
                 let plain = rest.iter().skip(1).position(special).map_or(rest.len(), |more| more + 1);
+                self.map.note(self.out.len(), base + at as u64, 1);
                 self.out.extend_from_slice(rest.get(..plain).unwrap_or_default());
                 at += plain;
                 continue;
             }
-            match escape::unit(buffer.get(at..).unwrap_or_default(), ended) {
+            let unit = match byte {
+                b'=' if !quoted => Unit::Plain,
+                _ => escape::unit(buffer.get(at..).unwrap_or_default(), ended),
+            };
+            match unit {
                 Unit::Plain => {
+                    self.map.note(self.out.len(), base + at as u64, 1);
                     self.out.push(byte);
                     at += 1;
                 }
                 Unit::Escape { length, byte } => {
+                    if byte.is_some() {
+                        self.map.note(self.out.len(), base + at as u64, length);
+                    }
                     self.out.extend(byte);
                     at += length;
                     self.last = base + at as u64;
                     self.map.escape(self.out.len());
-                    self.map.note(self.out.len(), base + at as u64);
                 }
                 Unit::More => return (at, false),
             }
@@ -155,18 +165,11 @@ impl Escapes {
     }
 }
 
-/// The start of the word that `gate` stands in, not before `floor`.
-fn word_start(buffer: &[u8], gate: usize, floor: usize) -> usize {
-    let floor = floor.max(gate.saturating_sub(BEFORE)).min(gate);
-    let head = buffer.get(floor..gate).unwrap_or_default();
-    floor + head.iter().rposition(|byte| is_separator(*byte)).map_or(0, |at| at + 1)
-}
-
 /// Where the bytes of a decoded level come from.
 #[derive(Default)]
 pub(super) struct Map {
-    /// Pairs of (decoded offset, offset it comes from), ascending.
-    points: VecDeque<(u64, u64)>,
+    /// Where a stretch begins on the decoded level, where it comes from, and how many bytes make one of it.
+    stretches: VecDeque<(u64, u64, u8)>,
     /// Where escapes were, as ranges of decoded offsets.
     escapes: VecDeque<(u64, u64)>,
     /// How much of the decoded level was fed, and how much of that is decided.
@@ -174,24 +177,25 @@ pub(super) struct Map {
     cleared: u64,
 }
 
+/// Stretches that are told apart; what is escaped at every second letter for longer than any text is told less well.
+const MOST_STRETCHES: usize = 4096;
+
 impl Map {
     fn clear(&mut self) {
-        self.points.clear();
+        self.stretches.clear();
         self.escapes.clear();
         (self.end, self.cleared) = (0, 0);
     }
 
-    /// A word begins: the next byte that is fed comes from `source`.
-    fn begin(&mut self, source: u64) {
-        self.points.push_back((self.end, source));
-    }
-
-    /// The decoded byte `ahead` of what was fed comes from `source`.
-    fn note(&mut self, ahead: usize, source: u64) {
+    /// The decoded byte `ahead` of what was fed comes from `source`, and `per` bytes each from there on.
+    fn note(&mut self, ahead: usize, source: u64, per: usize) {
         let decoded = self.end + ahead as u64;
-        let coarse = |last: &(u64, u64)| decoded < last.0 + 32 && source < last.1 + 256;
-        if !self.points.back().is_some_and(coarse) {
-            self.points.push_back((decoded, source));
+        let goes_on = |&(from, start, width): &(u64, u64, u8)| {
+            usize::from(width) == per && start + (decoded - from) * per as u64 == source
+        };
+        let full = self.stretches.len() >= MOST_STRETCHES;
+        if !self.stretches.back().is_some_and(|last| goes_on(last) || (full && decoded < last.0 + 32)) {
+            self.stretches.push_back((decoded, source, per as u8));
         }
     }
 
@@ -213,22 +217,22 @@ impl Map {
         self.end += length as u64;
         self.cleared = cleared;
         let needed = cleared.saturating_sub(BEFORE as u64);
-        while self.points.get(1).is_some_and(|point| point.0 <= needed) {
-            self.points.pop_front();
+        while self.stretches.get(1).is_some_and(|stretch| stretch.0 <= needed) {
+            self.stretches.pop_front();
         }
-        while self.escapes.front().is_some_and(|range| range.1 + (BEFORE as u64) < cleared) {
+        while self.escapes.front().is_some_and(|range| range.1 <= needed) {
             self.escapes.pop_front();
         }
     }
 
-    /// At the latest where a decoded byte comes from: decoding only shortens.
+    /// Where a decoded byte comes from.
     fn lookup(&self, decoded: u64) -> u64 {
-        let at = self.points.partition_point(|point| point.0 <= decoded);
-        let Some(&(from, source)) = at.checked_sub(1).and_then(|at| self.points.get(at)) else {
-            return self.points.front().map_or(0, |point| point.1);
+        let at = self.stretches.partition_point(|stretch| stretch.0 <= decoded);
+        let Some(&(from, source, per)) = at.checked_sub(1).and_then(|at| self.stretches.get(at)) else {
+            return self.stretches.front().map_or(0, |stretch| stretch.1);
         };
-        let linear = source + (decoded - from);
-        self.points.get(at).map_or(linear, |next| linear.min(next.1))
+        let place = source + (decoded - from) * u64::from(per);
+        self.stretches.get(at).map_or(place, |next| place.min(next.1))
     }
 
     /// Where the first byte comes from that the decoded level has not decided.

@@ -37,10 +37,10 @@ impl Examples {
         let starts = 0..=AROUND.min(value.len());
         starts.filter_map(|at| value.get(at..)).any(|rest| {
             let head = rest.get(..HEAD).unwrap_or(rest);
-            let known = |example: &Box<[u8]>| {
+            let Some(examples) = self.by_head.get(head) else { return false };
+            examples.iter().any(|example| {
                 rest.starts_with(example) && value.len() - example.len() <= AROUND.min(example.len() / 2)
-            };
-            self.by_head.get(head).is_some_and(|examples| examples.iter().any(known))
+            })
         })
     }
 }

@@ -117,7 +117,7 @@ fn rules_of(scanner: &Scanner, secret: &KnownSecret) -> Vec<u32> {
         rules.extend(new);
     };
     let none = Known::default();
-    let name = secret.rule().split_once(':').map_or("", |(_, name)| name).as_bytes();
+    let name = secret.name().as_bytes();
     let named = zeroize::Zeroizing::new([name, b"=", value, b"\n"].concat());
     for text in [value, &named] {
         let mut work = Work::new();

@@ -112,31 +112,36 @@ impl Joins {
 
     pub(super) fn pass(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
         let end = level.base + level.buffer.len() as u64;
-        if self.at > REACH {
+        if self.at >= REACH {
             return end;
         }
+        // What is read ends at the same place however the bytes come.
+        let until = end.min(REACH);
+        let ended = ended || until == REACH;
         loop {
-            let rest = level.buffer.get((self.at - level.base) as usize..).unwrap_or_default();
+            let range = (self.at - level.base) as usize..(until - level.base) as usize;
+            let rest = level.buffer.get(range).unwrap_or_default();
             let more = match self.kind {
                 Kind::Json => self.json(rest, ended),
                 Kind::Form => self.form(rest, ended),
                 Kind::Multipart => self.multipart(rest, ended),
             };
-            if !more || self.at > REACH {
+            if !more {
                 break;
             }
         }
-        if ended || self.at > REACH {
+        if ended {
             if self.kind == Kind::Form {
                 self.take();
             }
             self.joined.feed(scan, origin, true);
-            self.at = self.at.max(REACH + 1);
+            self.at = REACH;
             return end;
         }
         self.joined.feed(scan, origin, false);
-        // While a secret may be going on, what is being read may be its next piece.
-        self.joined.open().map_or(end, |held| held.min(end))
+        // What is being read may be a secret's first piece, or its next one.
+        let reading = (!self.value.is_empty() && self.value.len() <= LONGEST).then_some(self.start);
+        reading.into_iter().chain(self.joined.open()).fold(end, u64::min)
     }
 
     /// The value is complete.

@@ -1,11 +1,13 @@
 //! Lists of numbers that are the bytes of a text.
 
 use super::decode::numbers;
-use super::runs::long_runs;
+use super::known;
+use super::runs::rare_runs;
 use super::stream::{DEEPEST, Origin, Scan, Stream};
 
-/// Shorter lists hold no token.
+/// Shorter lists hold no token, and none of these a known value.
 const SHORTEST: usize = 32;
+const SHORTEST_KNOWN: usize = 23;
 /// Longer ones are decoded piece by piece, each with the end of the one before.
 const PIECE: usize = 8192;
 const OVERLAP: usize = 1024;
@@ -13,15 +15,16 @@ const OVERLAP: usize = 1024;
 /// The pass over lists.
 #[derive(Default)]
 pub(super) struct Lists {
-    /// Where it goes on.
+    /// Where it goes on, and how far the list there was seen to go on.
     at: u64,
+    seen: u64,
     found: Vec<(u32, u32)>,
     child: Option<Box<Stream>>,
 }
 
 impl Lists {
     pub(super) fn reset(&mut self) {
-        self.at = 0;
+        (self.at, self.seen) = (0, 0);
     }
 
     #[inline(never)]
@@ -31,8 +34,16 @@ impl Lists {
             return level.base + buffer.len() as u64;
         }
         let mut at = (self.at - level.base) as usize;
+        // A list that comes in small pieces is not looked at from its start each time.
+        let seen = self.seen.checked_sub(level.base).and_then(|seen| buffer.get(seen as usize..));
+        self.seen = level.base + buffer.len() as u64;
+        let short = !ended && buffer.len() - at < PIECE;
+        if short && seen.is_some_and(|fresh| fresh.iter().all(|byte| numbers::is_part(*byte))) {
+            return self.at;
+        }
         let mut found = std::mem::take(&mut self.found);
-        long_runs(buffer, at, SHORTEST, numbers::is_part, &mut found);
+        let least = if scan.known.is_empty() { SHORTEST } else { SHORTEST_KNOWN };
+        rare_runs(buffer, at, least, numbers::is_part, &mut found);
         let mut open = None;
         'lists: for &(start, end) in &found {
             let (mut start, end) = ((start as usize).max(at), end as usize);
@@ -59,12 +70,13 @@ impl Lists {
         let text = level.buffer.get(start..end).unwrap_or_default();
         let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
         scan.work.spent += text.len() as u64 * 2;
-        numbers::streaks(text, &mut |at, bytes| {
+        let shortest = if scan.known.is_empty() { numbers::STREAK } else { known::SHORTEST };
+        numbers::streaks(text, shortest, &mut |places, bytes| {
             scan.work.spent += bytes.len() as u64 * 4;
             scan.path.push("numbers");
             child.reset();
-            // A number takes three to six characters: the list's start is what is sure.
-            child.feed(scan, &|_| origin(level.base + (start + at) as u64), bytes, true);
+            let place = |at: u64| places.get(at as usize).or(places.last()).copied().unwrap_or(0) as usize;
+            child.feed(scan, &|at| origin(level.base + (start + place(at)) as u64), bytes, true);
             scan.path.pop();
         });
     }

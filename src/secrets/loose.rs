@@ -1,10 +1,10 @@
 //! Shapes without a literal of their own (32 hex digits): words before the value tell whose it is.
 
-use super::rule::{Context, fold_context};
+use super::rule::Context;
 use super::runs::SHORTEST;
 use super::scanner::run_length;
 use super::shape::{ByteSet, Step};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// Words are looked for in this many bytes before a value; rules that look further are asked last.
@@ -17,14 +17,45 @@ pub(super) struct Loose {
     words: Vec<Word>,
     by_word: HashMap<Box<[u8]>, usize>,
     /// Words by their first three bytes.
-    heads: ByHead<usize>,
-    /// For each length of a run, what its shapes ask for, each demand once; then the shapes that need no word near.
-    demands: Vec<Vec<Demand>>,
-    far: Vec<Vec<u16>>,
+    heads: ByHead<u32>,
+    /// What words begin with that is neither letter nor digit.
+    signs: Vec<u8>,
+    /// For each length of a run, what it must be made of for some shape; then the shapes that need no word near.
+    near: Vec<Gate>,
+    far: Vec<(Gate, Vec<u16>)>,
+    /// Lengths and demands that the gates know already.
+    seen: HashSet<(u32, u32, Demand)>,
+}
+
+/// Which makeups some shape takes, one bit each: of values that are assigned to a name, and of others.
+#[derive(Clone, Copy, Default)]
+struct Gate([[u64; 4]; 2]);
+
+impl Gate {
+    fn of(demand: Demand) -> Self {
+        let mut gate = Self::default();
+        for makeup in 0..=255u8 {
+            let bit = 1 << (makeup & 63);
+            for (masks, assigned) in gate.0.iter_mut().zip([false, true]) {
+                if demand.takes(Makeup(u16::from(makeup)), assigned) {
+                    masks[usize::from(makeup >> 6)] |= bit;
+                }
+            }
+        }
+        gate
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.0.iter_mut().flatten().zip(other.0.iter().flatten()).for_each(|(mask, more)| *mask |= more);
+    }
+
+    const fn takes(&self, makeup: Makeup, assigned: bool) -> bool {
+        self.0[assigned as usize][(makeup.0 >> 6 & 3) as usize] & (1 << (makeup.0 & 63)) != 0
+    }
 }
 
 /// What a shape asks of a run before its words are looked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Demand {
     /// What its values may be made of, and whether they may do without a digit.
     makeup: u16,
@@ -57,6 +88,9 @@ struct LooseShape {
 
 struct Word {
     text: Box<[u8]>,
+    /// Its first eight bytes, and which of them count.
+    front: u64,
+    mask: u64,
     /// The shapes it leads to, and how far before the value it may begin.
     shapes: Vec<(usize, usize)>,
 }
@@ -217,22 +251,29 @@ impl Loose {
         let wide = most - least > 32 && lead.1 == 0;
         let demand = Demand { makeup, letters, wide };
         self.shapes.push(LooseShape { shape, lead, demand, least, most, free });
-        self.demands.resize(LENGTHS + 1, Vec::new());
-        self.far.resize(LENGTHS + 1, Vec::new());
-        for length in least as usize..=(most as usize).min(LENGTHS) {
-            if far || free {
-                self.far.iter_mut().skip(length).take(1).for_each(|shapes| shapes.push(number as u16));
-            } else if let Some(demands) = self.demands.get_mut(length).filter(|demands| !demands.contains(&demand)) {
-                demands.push(demand);
+        self.near.resize(LENGTHS + 1, Gate::default());
+        self.far.resize(LENGTHS + 1, Default::default());
+        let lengths = least as usize..=(most as usize).min(LENGTHS);
+        if far || free {
+            let gate = Gate::of(demand);
+            for (known, shapes) in self.far.get_mut(lengths).into_iter().flatten() {
+                known.join(&gate);
+                shapes.push(number as u16);
             }
+        } else if self.seen.insert((least, most, demand)) {
+            let gate = Gate::of(demand);
+            self.near.get_mut(lengths).into_iter().flatten().for_each(|known| known.join(&gate));
         }
         let Some(context) = context.filter(|_| !far) else { return };
         for text in &context.keywords {
             let word = *self.by_word.entry(text.clone()).or_insert_with(|| {
                 if let Some(head) = text.first_chunk::<3>() {
-                    self.heads.add(*head, self.words.len());
+                    self.heads.add(*head, self.words.len() as u32);
+                    if !head[0].is_ascii_alphanumeric() && !self.signs.contains(&head[0]) {
+                        self.signs.push(head[0]);
+                    }
                 }
-                self.words.push(Word { text: text.clone(), shapes: Vec::new() });
+                self.words.push(Word::new(text.clone()));
                 self.words.len() - 1
             });
             if let Some(word) = self.words.get_mut(word) {
@@ -250,39 +291,98 @@ impl Loose {
             return;
         }
         let at = (length as usize).min(LENGTHS);
-        for shape in self.far.get(at).into_iter().flatten().filter_map(|&number| self.shapes.get(usize::from(number))) {
-            let fits = shape.demand.takes(makeup, assigned);
-            if fits && (shape.free || !shape.demand.wide || makeup.is_mixed()) {
-                out.push((shape.shape, shape.lead));
-            }
-        }
-        if !self.demands.get(at).is_some_and(|demands| demands.iter().any(|demand| demand.takes(makeup, assigned))) {
-            return;
-        }
-        let raw = before.get(before.len().saturating_sub(NEAR)..).unwrap_or(before);
-        let window = fold_context(raw);
-        // Words begin where letters begin, or a capital does.
-        let begins = |at: usize| match (at.checked_sub(1).and_then(|at| raw.get(at)), raw.get(at)) {
-            (Some(last), Some(byte)) => !last.is_ascii_alphabetic() || !byte.is_ascii_lowercase(),
-            _ => true,
-        };
-        for (at, head) in window.windows(3).enumerate().filter(|(at, _)| begins(*at)) {
-            let Some(head) = head.first_chunk::<3>() else { continue };
-            for word in self.heads.get(*head).iter().filter_map(|&word| self.words.get(word)) {
-                if !window.get(at..).is_some_and(|rest| rest.starts_with(&word.text)) {
-                    continue;
-                }
-                let distance = window.len() - at;
-                for (number, _) in word.shapes.iter().filter(|(_, within)| distance <= *within) {
-                    let Some(shape) = self.shapes.get(*number) else { continue };
-                    let fits = shape.least <= length && length.min(LENGTHS as u32) <= shape.most;
-                    if fits && shape.demand.takes(makeup, assigned) && !out.contains(&(shape.shape, shape.lead)) {
-                        out.push((shape.shape, shape.lead));
-                    }
+        if let Some((gate, shapes)) = self.far.get(at)
+            && gate.takes(makeup, assigned)
+        {
+            for shape in shapes.iter().filter_map(|&number| self.shapes.get(usize::from(number))) {
+                let fits = shape.demand.takes(makeup, assigned);
+                if fits && (shape.free || !shape.demand.wide || makeup.is_mixed()) {
+                    out.push((shape.shape, shape.lead));
                 }
             }
+        }
+        if self.near.get(at).is_some_and(|gate| gate.takes(makeup, assigned)) {
+            self.near_words(before, &mut |shape| {
+                let fits = shape.least <= length && length.min(LENGTHS as u32) <= shape.most;
+                if fits && shape.demand.takes(makeup, assigned) && !out.contains(&(shape.shape, shape.lead)) {
+                    out.push((shape.shape, shape.lead));
+                }
+            });
         }
     }
+
+    /// The shapes whose words stand before a value and near it.
+    fn near_words<'a>(&'a self, before: &[u8], each: &mut dyn FnMut(&'a LooseShape)) {
+        // The byte before the window, the window, and room for reading eight bytes from its last one on.
+        let mut raw = [0u8; 1 + NEAR];
+        let near = before.get(before.len().saturating_sub(NEAR)..).unwrap_or(before);
+        if let Some(end) = raw.get_mut(1 + NEAR - near.len()..) {
+            end.copy_from_slice(near);
+        }
+        let (mut folded, mut begins) = ([0u8; NEAR + 8], [0u8; NEAR]);
+        for (at, (to, begin)) in folded.iter_mut().zip(&mut begins).enumerate() {
+            let (last, byte) = (raw[at], raw[at + 1]);
+            *to = fold(byte);
+            *begin = u8::from((!is_letter(last) | !is_lower(byte)) & (is_letter(byte) | is_digit(byte)));
+        }
+        let mut word_at = |at: usize| {
+            let Some(window) = folded.get(at..) else { return };
+            let Some(&head) = window.first_chunk::<3>() else { return };
+            for word in self.heads.get(head).iter().filter_map(|&word| self.words.get(word as usize)) {
+                if word.begins(window) {
+                    let distance = NEAR - at;
+                    let shapes = word.shapes.iter().filter(|(_, within)| distance <= *within);
+                    shapes.filter_map(|(number, _)| self.shapes.get(*number)).for_each(&mut *each);
+                }
+            }
+        };
+        let (eights, _) = begins.as_chunks::<8>();
+        for (number, eight) in eights.iter().enumerate() {
+            let mut left = u64::from_le_bytes(*eight);
+            while left != 0 {
+                word_at(number * 8 + left.trailing_zeros() as usize / 8);
+                left &= left - 1;
+            }
+        }
+        let window = folded.get(..NEAR).unwrap_or_default();
+        self.signs.iter().flat_map(|sign| memchr::memchr_iter(*sign, window)).for_each(&mut word_at);
+    }
+}
+
+impl Word {
+    fn new(text: Box<[u8]>) -> Self {
+        let front = |byte: &dyn Fn(u8) -> u8| {
+            let mut front = [0; 8];
+            front.iter_mut().zip(&text).for_each(|(to, from)| *to = byte(*from));
+            u64::from_le_bytes(front)
+        };
+        let (front, mask) = (front(&|byte| byte), front(&|_| 0xff));
+        Self { text, front, mask, shapes: Vec::new() }
+    }
+
+    fn begins(&self, window: &[u8]) -> bool {
+        let front = window.first_chunk::<8>().is_some_and(|eight| u64::from_le_bytes(*eight) & self.mask == self.front);
+        front && (self.text.len() <= 8 || window.starts_with(&self.text))
+    }
+}
+
+const fn is_lower(byte: u8) -> bool {
+    byte.wrapping_sub(b'a') < 26
+}
+
+const fn is_letter(byte: u8) -> bool {
+    is_lower(byte | 0x20)
+}
+
+const fn is_digit(byte: u8) -> bool {
+    byte.wrapping_sub(b'0') < 10
+}
+
+/// As [`fold_context`](super::rule::fold_context), for many bytes at once.
+const fn fold(byte: u8) -> u8 {
+    let upper = byte.wrapping_sub(b'A') < 26;
+    let gap = (byte == b'-') | (byte == b'.') | (byte == b' ');
+    if gap { b'_' } else { byte | (upper as u8) << 5 }
 }
 
 /// Whether what follows is assigned to a name, or stands behind `Bearer`.

@@ -207,9 +207,11 @@ pub(super) const fn is_word(byte: u8) -> bool {
 }
 
 /// Whether a value may start here: no word character before, or one that belongs to an escape (`\n`, `%3D`, `u003d`).
-fn is_left_edge(before: &[u8]) -> bool {
+pub(super) fn is_left_edge(before: &[u8]) -> bool {
     match before {
         [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => true,
+        // A protobuf string's length behind the tag of one of the first fields.
+        [.., 0x0a | 0x12 | 0x1a, _] => true,
         [.., b'%', high, low] | [.., b'u', b'0', b'0', high, low] if high.is_ascii_hexdigit() => {
             low.is_ascii_hexdigit()
         }

@@ -2,8 +2,8 @@
 
 use super::decode::{base32, base64, hex};
 use super::loose::Makeup;
-use super::shape::{ByteSet, Outcome};
-use super::stream::{AFTER, BEFORE, DEEPEST, Origin, Scan, Stream, is_separator};
+use super::shape::ByteSet;
+use super::stream::{BEFORE, DEEPEST, Origin, Pending, Scan, Stream, word_start};
 use std::ops::Range;
 
 /// Shorter runs hold no value without a prefix and no encoded token.
@@ -26,11 +26,16 @@ pub(super) fn value_set() -> ByteSet {
     ByteSet::of((0..=255).filter(|&byte| is_value(byte)))
 }
 
+/// What stands before a run may be part of a match that begins with it.
+const LEAD: usize = 16;
+
 /// The pass over runs.
 #[derive(Default)]
 pub(super) struct Runs {
-    /// Where it goes on.
+    /// Where it goes on, what it waits for, and how far everything is decided.
     at: u64,
+    pending: Option<Pending>,
+    cleared: u64,
     /// Whether that is inside a run of which pieces were decoded already.
     inside: bool,
     found: Vec<(u32, u32)>,
@@ -97,6 +102,12 @@ struct Piece {
 impl Runs {
     pub(super) fn reset(&mut self) {
         (self.at, self.inside, self.again, self.binary) = (0, false, 0, None);
+        (self.pending, self.cleared) = (None, 0);
+    }
+
+    /// The offset before which everything is decided.
+    pub(super) const fn cleared(&self) -> u64 {
+        self.cleared
     }
 
     /// Finds the runs that this pass goes on with, and those that `from` and what follows lie in.
@@ -121,6 +132,10 @@ impl Runs {
         limit: u64,
         ended: bool,
     ) -> u64 {
+        if self.pending.as_mut().is_some_and(|pending| pending.waits(level, scan, ended).is_some()) {
+            return self.cleared;
+        }
+        self.pending = None;
         let mut at = (self.at - level.base) as usize;
         let found = std::mem::take(&mut self.found);
         let mut decided = true;
@@ -137,22 +152,24 @@ impl Runs {
                     break;
                 }
                 self.inside = goes_on;
-                let known = level.base + (start as u64) < limit;
                 let decided_here = match self.gather(&level.buffer, start, end, ended) {
-                    Some(piece)
-                        if known
-                            && level.pass_tokens(scan, origin, start..end, piece.next, self.inside, ended).is_ok() =>
-                    {
-                        self.decode(level, scan, origin, &piece);
-                        if piece.again == 0 {
-                            self.reverse(level, scan, origin, end);
+                    Some(piece) => match self.pass_tokens(level, scan, origin, start..end, piece.next, limit, ended) {
+                        Ok(()) => {
+                            self.decode(level, scan, origin, &piece);
+                            if piece.again == 0 {
+                                self.reverse(level, scan, origin, end);
+                            }
+                            (at, self.inside, self.again) = (piece.next, piece.again > 0, piece.again);
+                            true
                         }
-                        (at, self.inside, self.again) = (piece.next, piece.again > 0, piece.again);
-                        true
-                    }
-                    _ => false,
+                        Err(pending) => {
+                            self.pending = pending;
+                            false
+                        }
+                    },
+                    None => false,
                 };
-                if !decided_here {
+                if !decided_here || scan.work.is_exhausted() {
                     (at, decided) = (start, false);
                     break 'runs;
                 }
@@ -168,7 +185,11 @@ impl Runs {
             at = open;
         }
         self.at = level.base + at as u64;
-        self.binary.as_ref().map_or(self.at, |binary| binary.hold().min(self.at))
+        // A word that is reversed ends in a run, and a match may begin before one.
+        let hold = if ended { at } else { word_start(&level.buffer, at).min(at.saturating_sub(LEAD)) };
+        let hold = level.base + hold as u64;
+        self.cleared = self.binary.as_ref().map_or(hold, |binary| binary.hold().min(hold));
+        self.cleared
     }
 
     /// The run at `start`, with the lines that follow it if it is wrapped; `None` if its end isn't known yet.
@@ -209,12 +230,13 @@ impl Runs {
                 break;
             }
         }
+        word_end(buffer, end, ended)?;
         Some(Piece { start, next: last, again: 0, width: if gap > 0 { width } else { 0 }, gap })
     }
 
     #[inline(never)]
     fn decode(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, piece: &Piece) {
-        if level.depth >= DEEPEST || self.text.len() < 24 {
+        if level.depth >= DEEPEST || self.text.len() < 24 || is_filler(&self.text) {
             return;
         }
         let text = std::mem::take(&mut self.text);
@@ -232,42 +254,36 @@ impl Runs {
             child.feed(scan, &|at| place(start as u64 + at * characters / per), bytes, true);
             scan.path.pop();
         };
-        let stretches = hex::Stretches::of(&text);
         base64::streaks(&text, &mut |start, bytes| each("base64", start, bytes, (4, 3)));
-        if stretches.hex {
-            hex::streaks(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)));
-        }
-        if stretches.base32 {
-            base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
-        }
+        hex::streaks(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)));
+        base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
         self.text = text;
     }
 
     /// A word that ends like a token begins is read backwards.
     #[inline(never)]
     fn reverse(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, end: usize) {
-        let Some(&[c, b, a]) = level.buffer.get(..end).and_then(|head| head.last_chunk::<3>()) else { return };
-        if level.depth >= DEEPEST || !scan.scanner.heads.has([a, b, c]) || scan.path.last() == Some(&"reversed") {
+        let ends = |end: &usize| scan.scanner.ends_reversed(level.buffer.get(..*end).unwrap_or_default());
+        if level.depth >= DEEPEST || scan.path.last() == Some(&"reversed") {
             return;
         }
-        let floor = end.saturating_sub(BEFORE);
-        let word = level.buffer.get(floor..end).unwrap_or_default();
-        let start = word.iter().rposition(|byte| is_separator(*byte)).map_or(0, |at| at + 1);
-        let mut text = word.get(start..).unwrap_or_default().to_vec();
+        let word = word_end(&level.buffer, end, true);
+        let Some(end) = [Some(end), word].into_iter().flatten().find(ends) else { return };
+        let start = word_start(&level.buffer, end);
+        let mut text = level.buffer.get(start..end).unwrap_or_default().to_vec();
         text.reverse();
         scan.work.spent += text.len() as u64 * 4;
         let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
         scan.path.push("reversed");
         child.reset();
-        // The word's first byte is where all of it begins.
-        child.feed(scan, &|_| origin(level.base + (floor + start) as u64), &text, true);
+        child.feed(scan, &|at| origin((level.base + end as u64).saturating_sub(at)), &text, true);
         scan.path.pop();
     }
 
-    /// A run that begins like base64 of a compressed file is one, from its first character to its last.
+    /// A run that begins like base64 of a compressed file, or of text that isn't ASCII, is one to its last character.
     fn decode_binary(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, piece: &Piece, text: &[u8]) {
         if !self.inside {
-            self.binary = base64::begins_a_file(text).then(|| Binary {
+            self.binary = (base64::begins_a_file(text) || base64::begins_wide_text(text)).then(|| Binary {
                 child: Box::new(Stream::new(level.depth + 1)),
                 start: level.base + piece.start as u64,
                 width: piece.width as u64,
@@ -287,76 +303,77 @@ impl Runs {
     }
 }
 
-impl Stream {
-    /// Shapes that begin with the run or with a token in it; an error if one isn't decided yet.
+impl Runs {
+    /// Shapes that begin with the run or with a token in it; an error if one isn't decided yet, and which, if it is
+    /// not for the literals' pass to go on.
     #[inline(never)]
+    #[expect(clippy::too_many_arguments, reason = "a run's two ends and what is known of them")]
     fn pass_tokens(
-        &mut self,
+        &self,
+        level: &mut Stream,
         scan: &mut Scan<'_>,
         origin: Origin<'_>,
         run: Range<usize>,
         until: usize,
-        inside: bool,
+        limit: u64,
         ended: bool,
-    ) -> Result<(), ()> {
+    ) -> Result<(), Option<Pending>> {
         let (mut matches, mut candidates) = (Vec::new(), Vec::new());
-        let text = self.buffer.get(run.start..run.end.min(until)).unwrap_or_default();
+        let run = run.start..run.end.min(run.start + PIECE);
+        let text = level.buffer.get(run.start..run.end.min(until)).unwrap_or_default();
         let inner = memchr::memchr3_iter(b'/', b'+', b'-', text).map(|at| run.start + at + 1);
-        let inner: Vec<usize> = inner.filter(|&at| scan.scanner.starts.may_be(self.head(at))).collect();
+        let inner: Vec<usize> = inner.filter(|&at| scan.scanner.starts.may_be(level.head(at))).collect();
         // The letter of an escaped line break stands before the token, and looks like a part of it.
-        let escaped = run.start > 0 && self.buffer.get(run.start - 1) == Some(&b'\\');
-        let first = (!inside).then_some(run.start);
-        let second = (!inside && escaped).then_some(run.start + 1);
+        let escaped = run.start > 0 && level.buffer.get(run.start - 1) == Some(&b'\\');
+        let first = (!self.inside).then_some(run.start);
+        let second = (!self.inside && escaped).then_some(run.start + 1);
         for start in first.into_iter().chain(second).chain(inner) {
-            if self.covers(self.base + start as u64) {
+            // A match of the literals' pass may have it as a part.
+            if level.base + start as u64 >= limit || scan.work.is_exhausted() {
+                return Err(None);
+            }
+            if level.covers(level.base + start as u64) {
                 continue;
             }
-            for &shape in scan.scanner.starts.of(self.head(start)) {
-                self.try_shape(scan, shape, start, ended, &mut matches)?;
+            for &shape in scan.scanner.starts.of(level.head(start)) {
+                matches.extend(level.try_shape(scan, shape, start, ended)?.map(|length| (start, length, shape)));
             }
             if Some(start) == first || Some(start) == second {
-                let before = self.before(start);
-                if is_fraction(before, self.buffer.get(start..run.end).unwrap_or_default()) {
+                let before = level.before(start);
+                if is_fraction(before, level.buffer.get(start..run.end).unwrap_or_default()) {
                     continue;
                 }
-                let makeup = Makeup::of(self.buffer.get(start..run.end).unwrap_or_default());
+                let makeup = Makeup::of(level.buffer.get(start..run.end).unwrap_or_default());
                 scan.scanner.loose.candidates(before, (run.end - start) as u32, makeup, &mut candidates);
                 for (shape, (least, most)) in candidates.drain(..) {
                     for back in least..=most {
                         let Some(start) = start.checked_sub(back as usize) else { continue };
-                        self.try_shape(scan, shape, start, ended, &mut matches)?;
+                        let length = level.try_shape(scan, shape, start, ended)?;
+                        matches.extend(length.map(|length| (start, length, shape)));
                     }
                 }
             }
             if !matches.is_empty() {
-                self.settle_run(scan, origin, std::mem::take(&mut matches));
+                level.settle_run(scan, origin, std::mem::take(&mut matches));
             }
         }
         Ok(())
     }
+}
 
+impl Stream {
     fn head(&self, start: usize) -> [u8; 3] {
         self.buffer.get(start..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
     }
+}
 
-    fn try_shape(
-        &self,
-        scan: &mut Scan<'_>,
-        shape: u32,
-        start: usize,
-        ended: bool,
-        matches: &mut Vec<(usize, usize, u32)>,
-    ) -> Result<(), ()> {
-        let Some(owner) = scan.scanner.shapes.get(shape as usize) else { return Ok(()) };
-        let hay = self.buffer.get(start..).unwrap_or_default();
-        match owner.shape.run(hay, ended, &mut scan.work.spent) {
-            Outcome::No => {}
-            Outcome::More => return Err(()),
-            Outcome::Match(length) if !ended && hay.len() < length + AFTER => return Err(()),
-            Outcome::Match(length) => matches.push((start, length, shape)),
-        }
-        Ok(())
-    }
+/// Whether a long text says the same few characters over and over: zeroes in base64, rows of dashes. What it decodes
+/// to is shorter than any secret.
+fn is_filler(text: &[u8]) -> bool {
+    const LONG: usize = 256;
+    const PERIOD: usize = 8;
+    let repeats = |period: usize| text.get(period..) == text.get(..text.len() - period);
+    text.len() >= LONG && (1..=PERIOD).any(repeats)
 }
 
 /// The digits behind a point.
@@ -372,6 +389,15 @@ fn line_break(text: &[u8], ended: bool) -> Option<Option<usize>> {
     }
     let open = !ended && BREAKS.iter().any(|b| b.starts_with(text));
     (!open).then_some(None)
+}
+
+/// Where the word ends that goes on behind a run: a short part of a token may stand behind a point. None if that isn't
+/// known yet.
+fn word_end(buffer: &[u8], run: usize, ended: bool) -> Option<usize> {
+    let rest = buffer.get(run..).unwrap_or_default();
+    let near = rest.get(..LEAD).unwrap_or(rest);
+    let end = near.iter().position(|byte| !is_value(*byte) && *byte != b'.').map(|at| run + at);
+    end.or_else(|| (ended || near.len() == LEAD).then_some(run + near.len()))
 }
 
 fn run_end(buffer: &[u8], from: usize) -> usize {
@@ -394,15 +420,33 @@ fn collect(buffer: &[u8], from: usize, out: &mut Vec<(u32, u32)>) {
     long_runs(buffer, from, SHORTEST, is_value, out);
 }
 
-/// Runs of bytes of a class, at least `shortest` long (15 or more), as (start, end).
+/// Runs of bytes of a class, at least `shortest` long, as (start, end): where most stretches of that length hold a
+/// byte of no such kind near their end.
 #[inline(always)]
-pub(super) fn long_runs(
+pub(super) fn rare_runs(
     buffer: &[u8],
     from: usize,
     shortest: usize,
     class: impl Fn(u8) -> bool,
     out: &mut Vec<(u32, u32)>,
 ) {
+    out.clear();
+    let mut start = from;
+    while let Some(stretch) = buffer.get(start..start + shortest) {
+        if let Some(last) = stretch.iter().rposition(|byte| !class(*byte)) {
+            start += last + 1;
+            continue;
+        }
+        let rest = buffer.get(start + shortest..).unwrap_or_default();
+        let end = start + shortest + rest.iter().position(|byte| !class(*byte)).unwrap_or(rest.len());
+        out.push((start as u32, end as u32));
+        start = end + 1;
+    }
+}
+
+/// Runs of bytes of a class, at least `shortest` long (15 or more), as (start, end).
+#[inline(always)]
+fn long_runs(buffer: &[u8], from: usize, shortest: usize, class: impl Fn(u8) -> bool, out: &mut Vec<(u32, u32)>) {
     const BLOCK: usize = 512;
     const ALL: u64 = 0x0101_0101_0101_0101;
     out.clear();

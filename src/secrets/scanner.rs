@@ -1,9 +1,9 @@
 //! The catalogue compiled: one for the process, shared by all policies.
 
-use super::anchor::{Anchor, Anchors, Target, anchors_of, has_delimiter};
+use super::anchor::{Anchor, Anchors, Traits, anchors_of, has_delimiter};
 use super::catalogue::{Catalogue, PublicSpec, RuleSpec};
 use super::examples::Examples;
-use super::loose::{ByHead, Heads, Loose};
+use super::loose::{ByHead, Loose};
 use super::rule::{Rule, RuleError};
 use super::runs::SHORTEST;
 use super::shape::{ByteSet, Parts, Shape, Step};
@@ -21,10 +21,10 @@ pub struct Scanner {
     pub(super) loose: Loose,
     /// Shapes that begin a token in such a run.
     pub(super) starts: Starts,
-    /// The first three bytes of every shape that begins with a literal.
-    pub(super) heads: Heads,
     /// What documentation prints for everyone.
     pub(super) examples: Examples,
+    /// The literals that shapes begin with, backwards, by their last three bytes.
+    pub(super) reversed: ByHead<Box<[u8]>>,
 }
 
 /// A shape and whose it is.
@@ -55,11 +55,11 @@ impl Scanner {
                 .map_err(|error| Error { rule: "_examples".to_owned(), source: error.into() })?,
             rules: Vec::new(),
             shapes: Vec::new(),
-            anchors: Anchors::new([], None),
-            joined: Anchors::new([], None),
+            anchors: Anchors::new([], &Traits::NONE),
+            joined: Anchors::new([], &Traits::NONE),
             loose: Loose::default(),
             starts: Starts::default(),
-            heads: Heads::default(),
+            reversed: ByHead::default(),
         };
         let (mut anchors, mut joined, mut in_runs) = (Vec::new(), Vec::new(), HashSet::new());
         let public: Vec<RuleSpec> = catalogue.public.iter().map(PublicSpec::to_rule).collect();
@@ -77,9 +77,10 @@ impl Scanner {
                 let shape = if one_each { first + number as u32 } else { first };
                 let (least, _) = run_length(steps);
                 let found = anchors_of(steps);
-                for anchor in found.iter().filter(|anchor| anchor.farthest == 0) {
-                    anchor.literal.first_chunk().into_iter().for_each(|head| this.heads.insert(*head));
-                }
+                found
+                    .iter()
+                    .filter(|anchor| anchor.farthest == 0)
+                    .for_each(|anchor| this.add_reversed(&anchor.literal));
                 if at < catalogue.rules.len() {
                     joined.extend(found.iter().cloned().map(|anchor| (anchor, shape)));
                 }
@@ -105,10 +106,33 @@ impl Scanner {
                 this.shapes.push(RuleShape { shape, rule, prefix: prefix as u16, has_at });
             }
         }
-        let in_runs = |target: &Target| in_runs.contains(&target.shape);
-        this.anchors = Anchors::new(anchors, Some(&in_runs));
-        this.joined = Anchors::new(joined, None);
+        let traits = Traits {
+            has_left_edge: &|shape| {
+                let owner = this.shapes.get(shape as usize).and_then(|shape| this.rules.get(shape.rule as usize));
+                owner.is_some_and(Rule::wants_left_edge)
+            },
+            lies_in_a_run: &|shape| in_runs.contains(&shape),
+        };
+        let compiled = Anchors::new(anchors, &traits);
+        this.anchors = compiled;
+        // On a level of joined pieces an edge is where a piece begins.
+        this.joined = Anchors::new(joined, &Traits::NONE);
         Ok(this)
+    }
+
+    fn add_reversed(&mut self, literal: &[u8]) {
+        let reversed: Box<[u8]> = literal.iter().rev().copied().collect();
+        if let Some(head) = literal.first_chunk()
+            && !self.reversed.get(*head).contains(&reversed)
+        {
+            self.reversed.add(*head, reversed);
+        }
+    }
+
+    /// Whether a word ends like a token begins, backwards.
+    pub(super) fn ends_reversed(&self, word: &[u8]) -> bool {
+        let Some(&[c, b, a]) = word.last_chunk::<3>() else { return false };
+        self.reversed.get([a, b, c]).iter().any(|literal| word.ends_with(literal))
     }
 
     /// The catalogue of the binary, compiled.

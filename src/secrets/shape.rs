@@ -42,7 +42,7 @@ impl ByteSet {
         set
     }
 
-    fn insert(&mut self, byte: u8) {
+    pub(super) fn insert(&mut self, byte: u8) {
         self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
     }
 
@@ -94,6 +94,17 @@ pub(super) enum Outcome {
     Match(usize),
     /// The bytes end before it is known.
     More,
+}
+
+/// How far a shape came before its bytes ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Progress {
+    /// Bytes that are gone by: those of whole steps, then those of the step that it is in.
+    at: usize,
+    taken: usize,
+    step: usize,
+    state: Option<StateID>,
+    last: Option<usize>,
 }
 
 /// A pattern, ready to run from a given place.
@@ -151,31 +162,41 @@ impl Shape {
         Ok(Shape::Dfa(Box::new(dfa), start))
     }
 
-    /// Runs from the first byte of `hay`; `ended` says that nothing follows.
-    /// Bytes looked at are counted into `work`.
-    pub(super) fn run(&self, hay: &[u8], ended: bool, work: &mut u64) -> Outcome {
+    #[cfg(test)]
+    fn run(&self, hay: &[u8], ended: bool, work: &mut u64) -> Outcome {
+        self.resume(hay, ended, work, &mut Progress::default())
+    }
+
+    /// Runs from the first byte of `hay`; `ended` says that nothing follows. Bytes looked at are counted into `work`.
+    /// After [`Outcome::More`] it goes on where it was: `hay` is then what it was, and more.
+    pub(super) fn resume(&self, hay: &[u8], ended: bool, work: &mut u64, progress: &mut Progress) -> Outcome {
         let (hay, ended) = match hay.get(..LONGEST) {
             Some(cut) => (cut, true),
             None => (hay, ended),
         };
         match self {
-            Shape::Steps(steps) => run_steps(steps, hay, ended, work),
-            Shape::Dfa(dfa, start) => run_dfa(dfa, *start, hay, ended, work),
+            Shape::Steps(steps) => run_steps(steps, hay, ended, work, progress),
+            Shape::Dfa(dfa, start) => run_dfa(dfa, *start, hay, ended, work, progress),
         }
     }
 }
 
-fn run_steps(steps: &[Step], hay: &[u8], ended: bool, work: &mut u64) -> Outcome {
-    let mut at = 0;
-    for step in steps {
-        let rest = hay.get(at..).unwrap_or_default();
-        let most = rest.len().min(step.max as usize);
-        let taken = rest.iter().take(most).position(|&byte| !step.set.has(byte)).unwrap_or(most);
-        *work += taken as u64 + 1;
-        let short = taken == rest.len() && taken < step.max as usize && !ended;
+fn run_steps(steps: &[Step], hay: &[u8], ended: bool, work: &mut u64, progress: &mut Progress) -> Outcome {
+    let mut at = progress.at;
+    let mut before = progress.taken;
+    *work += 1;
+    for (number, step) in steps.iter().enumerate().skip(progress.step) {
+        let rest = hay.get(at + before..).unwrap_or_default();
+        let most = rest.len().min(step.max as usize - before);
+        let fresh = rest.iter().take(most).position(|&byte| !step.set.has(byte)).unwrap_or(most);
+        let taken = before + fresh;
+        *work += fresh as u64;
+        let short = fresh == rest.len() && taken < step.max as usize && !ended;
         if short {
+            *progress = Progress { at, taken, step: number, state: None, last: None };
             return Outcome::More;
         }
+        before = 0;
         if taken < step.min as usize {
             return Outcome::No;
         }
@@ -184,10 +205,17 @@ fn run_steps(steps: &[Step], hay: &[u8], ended: bool, work: &mut u64) -> Outcome
     Outcome::Match(at)
 }
 
-fn run_dfa(dfa: &dense::DFA<Vec<u32>>, start: StateID, hay: &[u8], ended: bool, work: &mut u64) -> Outcome {
-    let mut state = start;
-    let mut last = None;
-    for (at, &byte) in hay.iter().enumerate() {
+fn run_dfa(
+    dfa: &dense::DFA<Vec<u32>>,
+    start: StateID,
+    hay: &[u8],
+    ended: bool,
+    work: &mut u64,
+    progress: &mut Progress,
+) -> Outcome {
+    let mut state = progress.state.unwrap_or(start);
+    let mut last = progress.last;
+    for (at, &byte) in hay.iter().enumerate().skip(progress.at) {
         *work += 1;
         state = dfa.next_state(state, byte);
         if dfa.is_match_state(state) {
@@ -198,6 +226,7 @@ fn run_dfa(dfa: &dense::DFA<Vec<u32>>, start: StateID, hay: &[u8], ended: bool, 
         }
     }
     if !ended {
+        *progress = Progress { at: hay.len(), taken: 0, step: 0, state: Some(state), last };
         return Outcome::More;
     }
     if dfa.is_match_state(dfa.next_eoi_state(state)) {
@@ -319,6 +348,28 @@ mod tests {
         assert_eq!(run("eyJ[a-z]{2,}\\.[a-z]{3}", hay, false), Outcome::Match(9));
         assert_eq!(run("sk-[a-z]{2,}T3B[a-z]{2,}", "sk-ab", false), Outcome::More);
         assert_eq!(run("sk-[a-z]{2,}T3B[a-z]{2,}", "sx-ab", false), Outcome::No);
+    }
+
+    #[test]
+    fn a_shape_fed_byte_by_byte_goes_on_where_it_was_and_comes_to_the_same() {
+        for (pattern, hay) in [
+            ("ghp_[A-Za-z0-9]{36}", "ghp_0123456789abcdefghijABCDEFGHIJ012345;"),
+            ("eyJ[a-z]{2,}\\.[a-z]{3,}", "eyJabc.defghi jk"),
+            ("sk-[a-zA-Z]{2,}T3B[a-z]{2,}", "sk-abcT3BdeT3Bxyz."),
+            ("a[0-9]{2,4}={0,2}", "a123==x"),
+            ("a[0-9]{2,4}={0,2}", "a12"),
+        ] {
+            for shape in Parts::parse(pattern).unwrap().shapes {
+                let (mut progress, mut work, mut once) = (Progress::default(), 0, 0);
+                let expected = shape.run(hay.as_bytes(), true, &mut once);
+                let first = (0..=hay.len()).find_map(|end| {
+                    let outcome = shape.resume(&hay.as_bytes()[..end], end == hay.len(), &mut work, &mut progress);
+                    (outcome != Outcome::More).then_some(outcome)
+                });
+                assert_eq!(first, Some(expected), "{pattern} {hay}");
+                assert!(work <= once + 2 * hay.len() as u64, "{pattern}: {work} {once}");
+            }
+        }
     }
 
     #[test]

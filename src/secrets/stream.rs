@@ -13,13 +13,15 @@ use super::lists::Lists;
 use super::rule::Candidate;
 use super::runs::Runs;
 use super::scanner::Scanner;
-use super::shape::Outcome;
+use super::shape::{Outcome, Progress};
 use std::collections::VecDeque;
 
 /// Bytes kept before the first undecided one: contexts and literals inside a shape reach no further back.
 pub(super) const BEFORE: usize = 512;
 /// A match is judged when this much of what follows is known.
 pub(super) const AFTER: usize = 16;
+/// A literal may stand this far behind its match's start.
+const FARTHEST: usize = 256;
 /// Bytes taken at once: a level's buffer holds this, what is held, and what stands before.
 const SLICE: usize = 16 * 1024;
 /// How deep decodings nest.
@@ -47,17 +49,24 @@ pub(super) struct Work {
 impl Work {
     const FREE: u64 = 16 << 20;
     const PER_BYTE: u64 = 48;
+    const PER_INFLATED_BYTE: u64 = 16;
+    const FREE_INFLATED: u64 = 8 << 20;
     /// Deflate comes to a thousand at most; what people send to thirty.
-    const RATIO: u64 = 200;
+    const RATIO: u64 = 128;
 
     pub(super) const fn new() -> Self {
         Self { given: 0, spent: 0, inflated: 0 }
     }
 
+    /// Nothing of this kind is sent in earnest.
+    pub(super) const fn give_up(&mut self) {
+        self.spent = u64::MAX / 2;
+    }
+
     /// A flood of near-misses, a bomb, or decodings within decodings.
     pub(super) const fn is_exhausted(&self) -> bool {
-        self.spent > Self::FREE + (self.given + self.inflated) * Self::PER_BYTE
-            || self.inflated > Self::FREE + self.given * Self::RATIO
+        self.spent > Self::FREE + self.given * Self::PER_BYTE + self.inflated * Self::PER_INFLATED_BYTE
+            || self.inflated > Self::FREE_INFLATED + self.given * Self::RATIO
     }
 }
 
@@ -79,14 +88,44 @@ pub(super) struct Hit<'a> {
 /// Maps a level's offset to the outermost level's.
 pub(super) type Origin<'a> = &'a dyn Fn(u64) -> u64;
 
+/// A shape that the bytes so far leave open: it goes on where it was, so that a key that comes byte by byte costs
+/// what it costs at once.
+pub(super) struct Pending {
+    start: u64,
+    shape: u32,
+    progress: Progress,
+    /// For a match: how much must be known from its start on.
+    wanted: usize,
+}
+
+impl Pending {
+    /// Where the match may start, as long as the bytes leave it open.
+    pub(super) fn waits(&mut self, level: &Stream, scan: &mut Scan<'_>, ended: bool) -> Option<u64> {
+        let hay = level.buffer.get((self.start - level.base) as usize..).unwrap_or_default();
+        if ended || (self.wanted > 0 && hay.len() >= self.wanted) {
+            return None;
+        }
+        if self.wanted == 0 {
+            let shape = &scan.scanner.shapes.get(self.shape as usize)?.shape;
+            match shape.resume(hay, false, &mut scan.work.spent, &mut self.progress) {
+                Outcome::More => {}
+                Outcome::Match(length) if hay.len() < length + AFTER => self.wanted = length + AFTER,
+                Outcome::Match(_) | Outcome::No => return None,
+            }
+        }
+        Some(self.start)
+    }
+}
+
 /// One level.
 pub(super) struct Stream {
     pub(super) buffer: Vec<u8>,
     /// The level's offset of the buffer's first byte.
     pub(super) base: u64,
     pub(super) depth: u8,
-    /// Where the literals' pass goes on.
+    /// Where the literals' pass goes on, and what it waits for.
     literals: u64,
+    pending: Option<Pending>,
     /// Where the known secrets' pass goes on.
     known: u64,
     /// The literals' matches that the runs' pass has not gone by: what begins within one is part of it.
@@ -113,6 +152,7 @@ impl Stream {
             base: 0,
             depth,
             literals: 0,
+            pending: None,
             known: 0,
             spans: VecDeque::new(),
             covered: 0,
@@ -161,6 +201,7 @@ impl Stream {
         self.buffer.clear();
         (self.base, self.literals, self.known, self.cleared) = (0, 0, 0, 0);
         (self.covered, self.covered_runs) = (0, 0);
+        self.pending = None;
         self.spans.clear();
         self.edges.iter_mut().for_each(VecDeque::clear);
         self.runs.reset();
@@ -170,29 +211,41 @@ impl Stream {
     }
 
     fn step(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
-        let tail = match &self.edges {
-            _ if ended => self.buffer.len(),
-            Some(_) => self.buffer.len() - scan.scanner.joined.open(&self.buffer),
-            None => tail_start(&self.buffer),
+        let mut pending = self.pending.take();
+        let waits = pending.as_mut().and_then(|pending| pending.waits(self, scan, ended));
+        let literals = match waits {
+            Some(start) => {
+                self.pending = pending;
+                start
+            }
+            None => self.pass_literals(scan, origin, ended),
         };
-        let literals = self.pass_literals(scan, origin, tail, ended);
         let mut cleared = literals.min(self.pass_known(scan, origin, ended));
         if let Some(edges) = &mut self.edges {
             let passed = edges.partition_point(|edge| *edge + (BEFORE as u64) < cleared);
             edges.drain(..passed);
         } else {
-            cleared = cleared.min(self.pass_decoders(scan, origin, literals, ended));
+            if waits.is_none() {
+                cleared = cleared.min(self.pass_runs(scan, origin, literals, ended));
+            }
+            cleared = cleared.min(self.pass_decoders(scan, origin, ended)).min(self.runs.cleared());
         }
         self.forget(cleared.min(self.literals));
         cleared
     }
 
-    fn pass_decoders(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, literals: u64, ended: bool) -> u64 {
+    fn pass_runs(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, literals: u64, ended: bool) -> u64 {
         let mut runs = std::mem::take(&mut self.runs);
-        let mut cleared = runs.pass(self, scan, origin, literals, ended);
+        let cleared = runs.pass(self, scan, origin, literals, ended);
         self.runs = runs;
+        let gone = self.spans.partition_point(|span| span.1 <= cleared);
+        self.spans.drain(..gone);
+        cleared
+    }
+
+    fn pass_decoders(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
         let mut escapes = std::mem::take(&mut self.escapes);
-        cleared = cleared.min(escapes.pass(self, scan, origin, ended));
+        let mut cleared = escapes.pass(self, scan, origin, ended);
         self.escapes = escapes;
         let mut embedded = std::mem::take(&mut self.embedded);
         cleared = cleared.min(embedded.pass(self, scan, origin, ended));
@@ -224,15 +277,15 @@ impl Stream {
         secret: u32,
         encoding: Option<&'static str>,
     ) {
-        let offset = self.base + start as u64;
+        let (start_of, end_of) = self.place(origin, start, length);
         scan.path.extend(encoding);
         (scan.report)(&Hit {
             known: Some(secret),
             joins: true,
             rules: &[],
             candidate: self.candidate(start, length),
-            start: origin(offset),
-            end: origin(offset + length as u64),
+            start: start_of,
+            end: end_of,
             path: &scan.path,
         });
         if encoding.is_some() {
@@ -252,7 +305,15 @@ impl Stream {
 
     /// Literals, and the shapes around them.
     #[inline(never)]
-    fn pass_literals(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, tail: usize, ended: bool) -> u64 {
+    fn pass_literals(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
+        let (tail, mut hold) = match &self.edges {
+            _ if ended => (self.buffer.len(), self.buffer.len()),
+            Some(_) => {
+                let tail = self.buffer.len() - scan.scanner.joined.open(&self.buffer);
+                (tail, tail)
+            }
+            None => tail_start(&self.buffer),
+        };
         let from = (self.literals - self.base) as usize;
         let mut sightings = std::mem::take(&mut self.sightings);
         let anchors = if self.edges.is_some() { &scan.scanner.joined } else { &scan.scanner.anchors };
@@ -260,15 +321,20 @@ impl Stream {
             self.runs.find(&self.buffer, from, self.base);
         }
         anchors.collect(&self.buffer, from, self.runs.found(), &mut sightings);
-        let mut hold = tail;
         let mut next = tail.max(from);
         for group in sightings.chunk_by(|a, b| a.at == b.at) {
             let at = group.first().map_or(0, |sighting| sighting.at as usize);
             if at >= tail {
                 break;
             }
-            if let Err(start) = self.verify(scan, origin, group, ended) {
-                (hold, next) = (start.min(tail), at);
+            // A flood is given up within a slice too.
+            if scan.work.is_exhausted() {
+                next = at;
+                break;
+            }
+            if let Err(pending) = self.verify(scan, origin, group, ended) {
+                (hold, next) = (hold.min((pending.start - self.base) as usize), at);
+                self.pending = Some(pending);
                 break;
             }
         }
@@ -285,7 +351,7 @@ impl Stream {
         origin: Origin<'_>,
         group: &[Sighting],
         ended: bool,
-    ) -> Result<(), usize> {
+    ) -> Result<(), Pending> {
         let mut matches: Vec<(usize, usize, u32)> = Vec::new();
         let at = group.first().map_or(0, |sighting| sighting.at as usize);
         let mut may_have_at = None;
@@ -301,14 +367,8 @@ impl Stream {
                     if self.base + (start as u64) < self.covered {
                         continue;
                     }
-                    let Some(rule) = scan.scanner.shapes.get(target.shape as usize) else { continue };
-                    let hay = self.buffer.get(start..).unwrap_or_default();
-                    match rule.shape.run(hay, ended, &mut scan.work.spent) {
-                        Outcome::No => {}
-                        Outcome::More => return Err(start),
-                        Outcome::Match(length) if !ended && hay.len() < length + AFTER => return Err(start),
-                        Outcome::Match(length) => matches.push((start, length, target.shape)),
-                    }
+                    let length = self.try_shape(scan, target.shape, start, ended)?;
+                    matches.extend(length.map(|length| (start, length, target.shape)));
                 }
             }
         }
@@ -317,6 +377,26 @@ impl Stream {
             self.spans.push_back((start, end));
         }
         Ok(())
+    }
+
+    /// Holds a shape to a place: the match's length, or an error if the bytes so far leave it open.
+    pub(super) fn try_shape(
+        &self,
+        scan: &mut Scan<'_>,
+        shape: u32,
+        start: usize,
+        ended: bool,
+    ) -> Result<Option<usize>, Pending> {
+        let Some(owner) = scan.scanner.shapes.get(shape as usize) else { return Ok(None) };
+        let hay = self.buffer.get(start..).unwrap_or_default();
+        let mut progress = Progress::default();
+        let pending = |progress, wanted| Pending { start: self.base + start as u64, shape, progress, wanted };
+        match owner.shape.resume(hay, ended, &mut scan.work.spent, &mut progress) {
+            Outcome::No => Ok(None),
+            Outcome::More => Err(pending(progress, 0)),
+            Outcome::Match(length) if !ended && hay.len() < length + AFTER => Err(pending(progress, length + AFTER)),
+            Outcome::Match(length) => Ok(Some(length)),
+        }
     }
 
     /// Whether an `@` follows, as behind a user and a password, or may still come.
@@ -361,13 +441,14 @@ impl Stream {
         if rules.iter().any(|rule| scan.scanner.rules.get(*rule as usize).is_some_and(|rule| rule.public)) {
             return Some((offset, offset + length as u64));
         }
+        let (start_of, end_of) = self.place(origin, start, length);
         (scan.report)(&Hit {
             known: None,
             joins: rules.iter().filter_map(|rule| scan.scanner.rules.get(*rule as usize)).any(|rule| rule.joins),
             rules: &rules,
             candidate: self.candidate(start, length),
-            start: origin(offset),
-            end: origin(offset + length as u64),
+            start: start_of,
+            end: end_of,
             path: &scan.path,
         });
         Some((offset, offset + length as u64))
@@ -386,7 +467,10 @@ impl Stream {
         let hay = self.buffer.get(start..start + piece).unwrap_or_default();
         let owners = scan.scanner.shapes.iter().filter(|owner| rules.contains(&owner.rule));
         owners.into_iter().any(|owner| {
-            let Outcome::Match(found) = owner.shape.run(hay, true, &mut scan.work.spent) else { return false };
+            let Outcome::Match(found) = owner.shape.resume(hay, true, &mut scan.work.spent, &mut Progress::default())
+            else {
+                return false;
+            };
             let rule = scan.scanner.rules.get(owner.rule as usize);
             rule.is_some_and(|rule| rule.accepts(&self.candidate(start, found), usize::from(owner.prefix)))
         })
@@ -400,11 +484,9 @@ impl Stream {
     }
 
     /// Whether a place that the runs' pass comes to is part of a match.
-    pub(super) fn covers(&mut self, offset: u64) -> bool {
-        while self.spans.front().is_some_and(|span| span.1 <= offset) {
-            self.spans.pop_front();
-        }
-        offset < self.covered_runs || self.spans.front().is_some_and(|span| span.0 <= offset)
+    pub(super) fn covers(&self, offset: u64) -> bool {
+        let next = self.spans.partition_point(|span| span.1 <= offset);
+        offset < self.covered_runs || self.spans.get(next).is_some_and(|span| span.0 <= offset)
     }
 
     /// What stands before a place and has to do with it.
@@ -412,6 +494,13 @@ impl Stream {
         let before = self.buffer.get(start.saturating_sub(BEFORE)..start).unwrap_or_default();
         let own = memchr::memrchr(SEPARATOR, before).map_or(0, |at| at + 1);
         before.get(own..).unwrap_or_default()
+    }
+
+    /// Where a match lies on the outermost level; what was reversed begins where it ends.
+    fn place(&self, origin: Origin<'_>, start: usize, length: usize) -> (u64, u64) {
+        let offset = self.base + start as u64;
+        let (start, end) = (origin(offset), origin(offset + length as u64));
+        (start.min(end), start.max(end))
     }
 
     fn candidate(&self, start: usize, length: usize) -> Candidate<'_> {
@@ -427,12 +516,20 @@ impl Stream {
     }
 }
 
-/// Where the last token begins, whose end isn't known yet: it may be the start of anything.
+/// Where the last token begins, whose end isn't known yet: it may be the start of anything. The second place is how
+/// far the bytes may go on: where no token ends, a match may begin before its literal.
 #[inline(never)]
-fn tail_start(buffer: &[u8]) -> usize {
+fn tail_start(buffer: &[u8]) -> (usize, usize) {
     let floor = buffer.len().saturating_sub(BEFORE);
-    let tail = buffer.get(floor..).unwrap_or_default();
-    floor + tail.iter().rposition(|byte| is_separator(*byte)).map_or(0, |at| at + 1)
+    let start = word_start(buffer, buffer.len());
+    (start, if start == floor { floor.saturating_sub(FARTHEST) } else { start })
+}
+
+/// Where the word begins that `at` stands in or ends, as far as [`BEFORE`] reaches.
+pub(super) fn word_start(buffer: &[u8], at: usize) -> usize {
+    let floor = at.saturating_sub(BEFORE);
+    let head = buffer.get(floor..at).unwrap_or_default();
+    floor + head.iter().rposition(|byte| is_separator(*byte)).map_or(0, |at| at + 1)
 }
 
 /// Stands between texts that have nothing to do with each other: no context reaches over it.

@@ -1,6 +1,6 @@
 //! A compressed stream and the level that it inflates to.
 
-use super::decode::inflate::{Broken, Coding, Inflate};
+use super::decode::inflate::{Broken, Coding, Inflate, Step};
 use super::stream::{BEFORE, Origin, Scan, Stream};
 use std::collections::VecDeque;
 
@@ -10,6 +10,7 @@ pub(super) struct Unpack {
     child: Box<Stream>,
     trail: Trail,
     out: Vec<u8>,
+    rows: Rows,
     ended: bool,
 }
 
@@ -29,6 +30,7 @@ impl Unpack {
             child: Box::new(child),
             trail: Trail::new(start),
             out: Vec::new(),
+            rows: Rows::default(),
             ended: false,
         })
     }
@@ -39,11 +41,14 @@ impl Unpack {
         while !self.ended {
             self.out.clear();
             let before = self.trail.read;
-            let step = self.inflate.step(bytes.get(taken..).unwrap_or_default(), &mut self.out)?;
-            taken += step.read;
-            self.ended = step.ended;
+            let step = self.inflate.step(bytes.get(taken..).unwrap_or_default(), &mut self.out);
+            // What came before the break is there for whoever receives it.
+            let Step { read, ended } = step.unwrap_or_default();
+            taken += read;
+            self.ended = ended;
             scan.work.inflated += self.out.len() as u64;
-            self.trail.step(step.read, self.out.len());
+            self.rows.thin(&mut self.out);
+            self.trail.step(read, self.out.len());
             if !self.out.is_empty() || self.ended {
                 // Where in the compressed bytes a match lies depends on how they came: its stream's start doesn't.
                 let start = self.trail.start;
@@ -52,11 +57,22 @@ impl Unpack {
                 scan.path.pop();
                 self.trail.settle(cleared, if self.inflate.lags() && !self.ended { before } else { self.trail.read });
             }
-            if scan.work.is_exhausted() || (step.read == 0 && self.out.is_empty()) {
+            step?;
+            if scan.work.is_exhausted() || (read == 0 && self.out.is_empty()) {
                 break;
             }
         }
         Ok(Fed { read: taken, ended: self.ended })
+    }
+
+    /// No more comes: what was cut off is judged as it is.
+    pub(super) fn finish(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>) {
+        if !self.ended {
+            let start = self.trail.start;
+            scan.path.push(self.inflate.coding().name());
+            self.child.feed(scan, &|_| origin(start), &[], true);
+            scan.path.pop();
+        }
     }
 
     /// The compressed offset before which everything is decided.
@@ -72,6 +88,31 @@ impl Unpack {
     /// How much was read, as an offset.
     pub(super) const fn read(&self) -> u64 {
         self.trail.read
+    }
+}
+
+/// Long rows of one byte in what is inflated, where offsets say nothing: the most of a bomb, and of a disk's image.
+#[derive(Default)]
+pub(super) struct Rows {
+    last: u8,
+    length: usize,
+}
+
+impl Rows {
+    /// Leaves out the middle of a row: so much that neither the alignment of what is encoded changes nor what
+    /// stands near to its ends.
+    pub(super) fn thin(&mut self, out: &mut Vec<u8>) {
+        const KEPT: usize = 1024;
+        const STEP: usize = 7680;
+        let Some(&last) = out.last() else { return };
+        let row = out.iter().rev().take_while(|byte| **byte == last).count();
+        if row < out.len() || last != self.last {
+            (self.last, self.length) = (last, row);
+        } else if self.length >= KEPT {
+            out.truncate(out.len() - out.len().saturating_sub(KEPT) / STEP * STEP);
+        } else {
+            self.length += row;
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Session {
     pub expires_at: Option<Timestamp>,
     /// What its token is compared with.
     pub digest: TokenDigest,
+    /// How many known secrets were registered for it. The values are in memory only.
+    pub known: u32,
 }
 
 /// Why a task or a label was refused.

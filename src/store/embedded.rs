@@ -119,6 +119,7 @@ mod tests {
             created_at: Timestamp::from_second(1_800_000_000).unwrap(),
             expires_at: Some(Timestamp::from_second(1_800_003_600).unwrap()),
             digest: TokenDigest::of("token"),
+            known: 0,
         }
     }
 
@@ -135,6 +136,16 @@ mod tests {
         drop(store);
         let store = Embedded::open(&path).unwrap();
         assert_eq!(store.load().unwrap(), [session("a"), Session { expires_at: None, task: None, ..session("b") }]);
+    }
+
+    #[test]
+    fn a_session_with_known_secrets_is_kept_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Embedded::open(&Embedded::path_in(folder.path())).unwrap();
+        store.put(&Session { known: 3, ..session("a") }).unwrap();
+        assert_eq!(store.load().unwrap()[0].known, 3);
+        let row = String::from_utf8(kept::encode(&Session { known: 3, ..session("a") }).unwrap()).unwrap();
+        assert!(row.contains("\"schema\":2"), "an older version would take it for one without: {row}");
     }
 
     #[test]
@@ -173,7 +184,7 @@ mod tests {
         let store = Embedded::open(&Embedded::path_in(folder.path())).unwrap();
         store.put(&session("a")).unwrap();
         let row = String::from_utf8(kept::encode(&session("b")).unwrap()).unwrap();
-        put(&store.database, "b", row.replace("\"schema\":1", "\"schema\":2").as_bytes()).unwrap();
+        put(&store.database, "b", row.replace("\"schema\":1", "\"schema\":9").as_bytes()).unwrap();
         put(&store.database, "c", b"{").unwrap();
         assert_eq!(store.load().unwrap(), [session("a")]);
         assert_eq!(store.remove(&["b".parse().unwrap()]).unwrap(), 1);

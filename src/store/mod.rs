@@ -4,12 +4,14 @@
 //! made or ends. Only digests are kept, never a token. Serves the data path and the control API.
 
 mod embedded;
+mod guarded;
 mod kept;
 mod memory;
 mod sessions;
 mod table;
 
 pub use embedded::Embedded;
+pub use guarded::KnownLost;
 pub use memory::Memory;
 pub use sessions::{Created, New, SESSIONS_MAX, Sessions};
 pub use table::{Live, Origin};

@@ -2,6 +2,7 @@
 
 use super::table::Table;
 use super::{Error, Live, Origin, Store};
+use crate::secrets::KnownSecret;
 use crate::session::{Credentials, Labels, Session, SessionId, Token};
 use aws_lc_rs::rand;
 use jiff::{SignedDuration, Timestamp};
@@ -39,6 +40,8 @@ pub struct New {
     pub task: Option<Arc<str>>,
     /// The operator's labels.
     pub labels: Labels,
+    /// Values that it may not send but to their homes. They are held in memory and written nowhere.
+    pub known: Vec<KnownSecret>,
 }
 
 /// A session that was made, and its token: this once.
@@ -69,7 +72,7 @@ impl Sessions {
                 if remaining.is_some_and(|remaining| remaining.is_zero()) || !is_free(&table, &session) {
                     gone.push(id);
                 } else {
-                    table.insert(Live::new(session, Origin::Minted, deadline(remaining, now.1)));
+                    table.insert(Live::new(session, Origin::Minted, deadline(remaining, now.1), Vec::new()));
                 }
             }
             store.remove(&gone)?;
@@ -122,6 +125,20 @@ impl Sessions {
         Ok(live.is_some() || removed > 0)
     }
 
+    /// Registers known secrets for a live session in the place of those that it had, or has lost; whether there is
+    /// such a session. From its next request on they hold.
+    pub async fn register(&self, id: &SessionId, known: Vec<KnownSecret>) -> Result<bool, Error> {
+        let Some(live) = self.show(id.as_str()) else { return Ok(false) };
+        if live.origin == Origin::Minted {
+            let count = u32::try_from(known.len()).unwrap_or(u32::MAX);
+            let (inner, session) = (Arc::clone(&self.0), Session { known: count, ..live.session.clone() });
+            // First on the disk, so that a restart knows that something is missing.
+            blocking(move || inner.store.put(&session)).await?;
+        }
+        live.guarded.replace(known);
+        Ok(true)
+    }
+
     /// Ends sessions as they expire, until `shutdown`. One task runs this for the whole process.
     pub async fn expire(self, shutdown: CancellationToken) {
         loop {
@@ -163,14 +180,15 @@ impl Inner {
         let (created_at, now) = (Timestamp::now(), Instant::now());
         let expires_at = new.ttl.and_then(|ttl| created_at.checked_add(ttl).ok());
         let digest = token.digest();
-        let New { policy, ttl, task, labels } = new;
+        let New { policy, ttl, task, labels, known } = new;
+        let count = u32::try_from(known.len()).unwrap_or(u32::MAX);
 
         // Entered before it is kept, so that the name is taken; nobody knows the token yet.
         let live = {
             let mut table = self.write();
             let id = free_name(&table, created_at)?;
-            let session = Session { id, policy, task, labels, created_at, expires_at, digest };
-            let live = Live::new(session, Origin::Minted, deadline(ttl, now));
+            let session = Session { id, policy, task, labels, created_at, expires_at, digest, known: count };
+            let live = Live::new(session, Origin::Minted, deadline(ttl, now), known);
             if table.insert(Arc::clone(&live)) {
                 self.sooner.notify_one();
             }
@@ -205,7 +223,7 @@ fn enter_configured(table: &mut Table, session: Session, now: (Timestamp, Instan
         return Err(Error::SameToken(other.session.id.clone(), session.id));
     }
     let remaining = remaining(&session, now.0);
-    table.insert(Live::new(session, Origin::Configured, deadline(remaining, now.1)));
+    table.insert(Live::new(session, Origin::Configured, deadline(remaining, now.1), Vec::new()));
     Ok(())
 }
 

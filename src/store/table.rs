@@ -1,7 +1,9 @@
 //! The live sessions, as every request asks for them.
 
-use crate::secrets::SessionMemory;
-use crate::session::{Budget, Credentials, Session, SessionId, TokenDigest};
+use super::guarded::Guarded;
+use super::guarded::KnownLost;
+use crate::secrets::{KnownSecret, SessionMemory};
+use crate::session::{Budget, Credentials, Ruleset, Session, SessionId, TokenDigest};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -22,6 +24,8 @@ pub struct Live {
     pub origin: Origin,
     /// When it expires, by the monotonic clock: a jump of the wall clock ends nothing early or late (T35).
     pub(super) deadline: Option<Instant>,
+    /// Its known secrets, and the policy with them.
+    pub(super) guarded: Guarded,
 }
 
 /// Where a session comes from.
@@ -34,8 +38,14 @@ pub enum Origin {
 }
 
 impl Live {
-    pub(super) fn new(session: Session, origin: Origin, deadline: Option<Instant>) -> Arc<Self> {
+    pub(super) fn new(
+        session: Session,
+        origin: Origin,
+        deadline: Option<Instant>,
+        known: Vec<KnownSecret>,
+    ) -> Arc<Self> {
         Arc::new(Self {
+            guarded: Guarded::new(session.known, known),
             session,
             budget: Budget::default(),
             memory: Arc::default(),
@@ -43,6 +53,22 @@ impl Live {
             origin,
             deadline,
         })
+    }
+
+    /// The policy in force with the session's own known secrets.
+    ///
+    /// # Errors
+    /// They are lost: the gateway was restarted, and nothing of them is on the disk.
+    pub fn ruleset(&self, base: Arc<Ruleset>) -> Result<Arc<Ruleset>, KnownLost> {
+        self.guarded.ruleset(base)
+    }
+
+    /// How many known secrets are registered for it.
+    ///
+    /// # Errors
+    /// They are lost.
+    pub fn known(&self) -> Result<usize, KnownLost> {
+        self.guarded.count()
     }
 
     /// Whether it has neither expired nor been revoked.

@@ -21,7 +21,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Connects to the first address that answers, and tells which one it was. The deadline is for all
 /// attempts together. Attempts that lose are dropped.
-pub async fn connect(vetted: &Vetted, deadline: Duration) -> Result<(TcpStream, SocketAddr), Error> {
+pub(super) async fn connect(vetted: &Vetted, deadline: Duration) -> Result<(TcpStream, SocketAddr), Error> {
     let mut failed = Attempts::default();
     match timeout(deadline, race(interleave(vetted.addresses()), &mut failed)).await {
         Ok(Some(connected)) => Ok(connected),

@@ -1,7 +1,8 @@
 //! Why there is no upstream connection.
 
+use super::ParentError;
 use crate::reason::Reason;
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -22,12 +23,27 @@ pub enum Error {
     /// The handshake failed otherwise: an alert, an old version, no TLS at all.
     #[error("TLS handshake failed: {0}")]
     Tls(rustls::Error),
+    /// The peer speaks none of the versions of HTTP that were offered.
+    #[error("the peer speaks no version of HTTP that was offered")]
+    NoCommonProtocol,
+    /// HTTP/2 was agreed on, and the peer does not speak it.
+    #[error("HTTP/2 failed: {0}")]
+    Http2(h2::Error),
     /// The connection broke during the handshake.
     #[error("connection lost during the TLS handshake")]
     HandshakeLost(#[source] io::Error),
     /// The handshake took longer than its deadline.
     #[error("TLS handshake not finished in time")]
     HandshakeTimeout,
+    /// The parent proxy can't be reached.
+    #[error("the parent proxy can't be reached")]
+    NoParent(#[source] Box<Error>),
+    /// The parent proxy opened no tunnel.
+    #[error("the parent proxy opened no way")]
+    Parent(#[source] ParentError),
+    /// The parent proxy did not answer in time.
+    #[error("the parent proxy did not answer in time")]
+    ParentTimeout,
     /// The host is no name that TLS could ask for.
     #[error("the host can't be named in TLS")]
     BadName,
@@ -63,7 +79,15 @@ impl Error {
             Error::Connect(_) => Reason::ConnectFailed,
             Error::ConnectTimeout(_) | Error::HandshakeTimeout => Reason::ConnectTimeout,
             Error::Certificate(error) => certificate_reason(error),
-            Error::Tls(_) | Error::HandshakeLost(_) | Error::BadName => Reason::UpstreamTlsFailed,
+            Error::Parent(ParentError::Status(_) | ParentError::Code(_) | ParentError::Credentials) => {
+                Reason::UpstreamParentRefused
+            }
+            Error::Parent(_) | Error::NoParent(_) => Reason::UpstreamParentFailed,
+            Error::ParentTimeout => Reason::UpstreamParentTimeout,
+            Error::Tls(_) | Error::HandshakeLost(_) | Error::NoCommonProtocol | Error::BadName => {
+                Reason::UpstreamTlsFailed
+            }
+            Error::Http2(_) => Reason::BadUpstreamResponse,
         }
     }
 
@@ -71,6 +95,7 @@ impl Error {
     pub(super) fn from_handshake(error: io::Error) -> Self {
         match error.downcast::<rustls::Error>() {
             Ok(rustls::Error::InvalidCertificate(error)) => Error::Certificate(error),
+            Ok(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => Error::NoCommonProtocol,
             Ok(error) => Error::Tls(error),
             Err(error) => Error::HandshakeLost(error),
         }

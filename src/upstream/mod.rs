@@ -5,13 +5,18 @@
 //! Serves the data path, which never opens a socket of its own.
 
 mod connect;
+mod dialler;
 mod error;
+mod parent;
 mod pool;
+mod streams;
 mod tls;
 
 #[cfg(test)]
 mod tests;
 
-pub use connect::connect;
+pub use dialler::{Beyond, Dialler, Route};
 pub use error::Error;
-pub use pool::{Pool, Upstream};
+pub use parent::{Parent, ParentCredentials, ParentError, ParentKind};
+pub use pool::{Link, Pool, Upstream};
+pub use streams::Streams;

@@ -1,8 +1,9 @@
 //! Connections to origins, kept for the session that opened them and for no other.
 
-use super::{Error, tls};
+use super::{Error, Streams, tls};
 use crate::ca::Trust;
 use crate::flow::UpstreamTls;
+use crate::http1::Version;
 use crate::net::{AddressClass, Authority, Scheme};
 use crate::policy::Permit;
 use crate::session::SessionId;
@@ -10,7 +11,7 @@ use crate::wire::{Stream, Transport, Wire};
 use bytes::BytesMut;
 use rustls::ClientConfig;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,15 +25,24 @@ const PER_SESSION: usize = 256;
 /// A connection to an origin, ready for a request.
 #[derive(Debug)]
 pub struct Upstream {
-    /// Its bytes.
-    pub wire: Wire,
+    /// What carries the request.
+    pub link: Link,
     /// The vetted address that it was dialled at.
     pub address: SocketAddr,
     /// What was agreed in TLS.
     pub tls: Option<UpstreamTls>,
 }
 
-/// Idle connections and TLS settings, by session: neither a connection nor a TLS ticket ever serves
+/// What carries a request.
+#[derive(Debug)]
+pub enum Link {
+    /// A connection that serves one request at a time.
+    Http1(Wire),
+    /// A place on a connection that serves many.
+    Http2(Streams),
+}
+
+/// Connections and TLS settings, by session: neither a connection nor a TLS ticket ever serves
 /// another session than the one it was made for (T25).
 pub struct Pool {
     trust: Trust,
@@ -41,12 +51,44 @@ pub struct Pool {
 
 struct Owned {
     config: Arc<ClientConfig>,
-    idle: HashMap<(Scheme, Authority), Vec<Idle>>,
+    /// The same, sharing the tickets, that offers HTTP/2 too.
+    config_h2: Arc<ClientConfig>,
+    origins: HashMap<(Scheme, Authority), PerOrigin>,
+}
+
+/// The connections to one origin.
+#[derive(Default)]
+struct PerOrigin {
+    idle: Vec<Idle>,
+    shared: Vec<Shared>,
+    speaks: Speaks,
+}
+
+/// The versions that an origin was seen to speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Speaks {
+    #[default]
+    Unknown,
+    /// It was offered HTTP/2 and chose HTTP/1.1.
+    Http1,
+    /// It chose HTTP/2.
+    Http2,
+    /// It takes nothing else.
+    OnlyHttp2,
 }
 
 struct Idle {
-    upstream: Upstream,
+    wire: Wire,
+    address: SocketAddr,
+    tls: Option<UpstreamTls>,
     since: Instant,
+}
+
+struct Shared {
+    streams: Streams,
+    address: SocketAddr,
+    tls: Option<UpstreamTls>,
+    used: Instant,
 }
 
 impl Pool {
@@ -56,50 +98,97 @@ impl Pool {
         Self { trust, sessions: Mutex::default() }
     }
 
-    /// An idle connection of this session to the permitted origin, at an address that the permit still
-    /// allows; one that the origin has closed or written to is thrown away.
-    pub fn take(&self, session: &SessionId, permit: &Permit) -> Option<Upstream> {
-        let key = (permit.scheme(), permit.authority().clone());
-        loop {
-            let mut idle = self.lock().get_mut(session)?.idle.get_mut(&key)?.pop()?;
-            let ip = idle.upstream.address.ip();
-            let allowed = AddressClass::of(ip).is_public() || permit.names_address(ip);
-            if allowed && idle.since.elapsed() < IDLE_MAX && idle.upstream.wire.is_quiet() {
-                return Some(idle.upstream);
+    /// A connection of this session to the permitted origin, at an address that the permit still allows, and in the
+    /// client's version if the origin speaks it; one that the origin has closed or written to is thrown away.
+    pub fn take(&self, session: &SessionId, permit: &Permit, version: Version) -> Option<Upstream> {
+        let mut sessions = self.lock();
+        let origin = sessions.get_mut(session)?.origins.get_mut(&(permit.scheme(), permit.authority().clone()))?;
+        let allowed = |ip: IpAddr| AddressClass::of(ip).is_public() || permit.names_address(ip);
+        if version == Version::Http2 || origin.speaks == Speaks::OnlyHttp2 {
+            origin.shared.retain_mut(|shared| allowed(shared.address.ip()) && !shared.streams.is_closed());
+            if let Some(shared) = origin.shared.iter_mut().find(|shared| shared.streams.has_room()) {
+                shared.used = Instant::now();
+                let link = Link::Http2(shared.streams.clone());
+                return Some(Upstream { link, address: shared.address, tls: shared.tls.clone() });
+            }
+            if origin.speaks != Speaks::Http1 {
+                return None;
             }
         }
+        while let Some(mut idle) = origin.idle.pop() {
+            if allowed(idle.address.ip()) && idle.since.elapsed() < IDLE_MAX && idle.wire.is_quiet() {
+                return Some(Upstream { link: Link::Http1(idle.wire), address: idle.address, tls: idle.tls });
+            }
+        }
+        None
     }
 
     /// Keeps a connection for the session's next request. It must have nothing of the last one left.
-    pub fn put(&self, session: &SessionId, permit: &Permit, mut upstream: Upstream) {
-        upstream.wire.release_buffer();
+    pub fn put(&self, session: &SessionId, permit: &Permit, upstream: Upstream) {
+        // One that serves many was kept when it was opened.
+        let Upstream { link: Link::Http1(mut wire), address, tls } = upstream else { return };
+        wire.release_buffer();
         let mut sessions = self.lock();
         // A session that has ended meanwhile was forgotten, and is not taken in again.
         let Some(owned) = sessions.get_mut(session) else { return };
-        let total: usize = owned.idle.values().map(Vec::len).sum();
-        let kept = owned.idle.entry((permit.scheme(), permit.authority().clone())).or_default();
+        let total: usize = owned.origins.values().map(|origin| origin.idle.len()).sum();
+        let kept = &mut owned.origins.entry((permit.scheme(), permit.authority().clone())).or_default().idle;
         if kept.len() < PER_ORIGIN && total < PER_SESSION {
-            kept.push(Idle { upstream, since: Instant::now() });
+            kept.push(Idle { wire, address, tls, since: Instant::now() });
         }
     }
 
-    /// Makes a connection of a dialled socket: with TLS where the permit's scheme has it.
+    /// Whether a client may be offered HTTP/2: the origin speaks it, as far as this session has seen. Nothing: it has
+    /// not seen the origin yet.
+    pub fn speaks_http2(&self, session: &SessionId, permit: &Permit) -> Option<bool> {
+        let sessions = self.lock();
+        let origin = sessions.get(session)?.origins.get(&(permit.scheme(), permit.authority().clone()))?;
+        match origin.speaks {
+            Speaks::Unknown => None,
+            Speaks::Http1 => Some(false),
+            Speaks::Http2 | Speaks::OnlyHttp2 => Some(true),
+        }
+    }
+
+    /// Makes a connection of a dialled socket: with TLS where the permit's scheme has it, and HTTP/2 where the client
+    /// speaks it and the origin chooses it.
     pub async fn secure(
         &self,
         session: &SessionId,
         permit: &Permit,
+        version: Version,
         stream: impl Into<Stream>,
         address: SocketAddr,
         deadline: Duration,
     ) -> Result<Upstream, Error> {
-        let config = self.config(session);
         if permit.scheme() == Scheme::Http {
-            return Ok(Upstream { wire: Wire::new(stream.into()), address, tls: None });
+            // The session is taken in, so that its connections are kept.
+            self.config(session, permit, version);
+            return Ok(Upstream { link: Link::Http1(Wire::new(stream.into())), address, tls: None });
         }
+        let (config, offers_http2) = self.config(session, permit, version);
         let transport = Transport::new(stream, BytesMut::new());
-        let stream = tls::handshake(config, &permit.authority().host, transport, deadline).await?;
+        let handshake = tls::handshake(config, &permit.authority().host, transport, deadline).await;
+        if !offers_http2 && matches!(&handshake, Err(Error::NoCommonProtocol)) {
+            self.note(session, permit, Speaks::OnlyHttp2);
+        }
+        let stream = handshake?;
         let tls = Some(tls::agreed(stream.get_ref().1, &permit.authority().host));
-        Ok(Upstream { wire: Wire::new(Stream::Upstream(Box::new(stream))), address, tls })
+        let chose_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let stream = Stream::Upstream(Box::new(stream));
+        if !chose_http2 {
+            if offers_http2 {
+                self.note(session, permit, Speaks::Http1);
+            }
+            return Ok(Upstream { link: Link::Http1(Wire::new(stream)), address, tls });
+        }
+        let streams = Streams::open(stream, deadline).await?;
+        self.share(
+            session,
+            permit,
+            Shared { streams: streams.clone(), address, tls: tls.clone(), used: Instant::now() },
+        );
+        Ok(Upstream { link: Link::Http2(streams), address, tls })
     }
 
     /// Drops what has been idle for too long or was closed by its origin, and everything of sessions
@@ -108,22 +197,55 @@ impl Pool {
         let mut sessions = self.lock();
         sessions.retain(|session, _| is_live(session));
         for owned in sessions.values_mut() {
-            for kept in owned.idle.values_mut() {
-                kept.retain_mut(|idle| idle.since.elapsed() < IDLE_MAX && idle.upstream.wire.is_quiet());
+            for origin in owned.origins.values_mut() {
+                origin.idle.retain_mut(|idle| idle.since.elapsed() < IDLE_MAX && idle.wire.is_quiet());
+                origin.shared.retain_mut(|shared| {
+                    let idle = shared.streams.in_use() == 0 && shared.used.elapsed() >= IDLE_MAX;
+                    !idle && !shared.streams.is_closed()
+                });
             }
-            owned.idle.retain(|_, kept| !kept.is_empty());
+            owned.origins.retain(|_, origin| !origin.idle.is_empty() || !origin.shared.is_empty());
         }
     }
 
-    /// The session's own TLS settings: tickets are kept in them.
-    fn config(&self, session: &SessionId) -> Arc<ClientConfig> {
-        let mut sessions = self.lock();
-        if let Some(owned) = sessions.get(session) {
-            return owned.config.clone();
+    /// What an origin was seen to speak. That it takes nothing but HTTP/2 is known from a refusal only.
+    fn note(&self, session: &SessionId, permit: &Permit, speaks: Speaks) {
+        if let Some(owned) = self.lock().get_mut(session) {
+            owned.origins.entry((permit.scheme(), permit.authority().clone())).or_default().speaks = speaks;
         }
+    }
+
+    fn share(&self, session: &SessionId, permit: &Permit, shared: Shared) {
+        let mut sessions = self.lock();
+        let Some(owned) = sessions.get_mut(session) else { return };
+        let origin = owned.origins.entry((permit.scheme(), permit.authority().clone())).or_default();
+        if origin.speaks != Speaks::OnlyHttp2 {
+            origin.speaks = Speaks::Http2;
+        }
+        if origin.shared.len() < PER_ORIGIN {
+            origin.shared.push(shared);
+        }
+    }
+
+    /// The session's own TLS settings for a client of this version, and whether they offer HTTP/2: tickets are kept in
+    /// them.
+    fn config(&self, session: &SessionId, permit: &Permit, version: Version) -> (Arc<ClientConfig>, bool) {
+        let mut sessions = self.lock();
+        let owned = sessions.entry(session.clone()).or_insert_with(|| self.owned());
+        let key = (permit.scheme(), permit.authority().clone());
+        let only_http2 = owned.origins.get(&key).is_some_and(|origin| origin.speaks == Speaks::OnlyHttp2);
+        if version == Version::Http2 || only_http2 {
+            (owned.config_h2.clone(), true)
+        } else {
+            (owned.config.clone(), false)
+        }
+    }
+
+    fn owned(&self) -> Owned {
         let config = self.trust.client_config();
-        sessions.insert(session.clone(), Owned { config: config.clone(), idle: HashMap::new() });
-        config
+        let mut config_h2 = ClientConfig::clone(&config);
+        config_h2.alpn_protocols.insert(0, b"h2".to_vec());
+        Owned { config, config_h2: Arc::new(config_h2), origins: HashMap::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Owned>> {

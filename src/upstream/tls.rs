@@ -41,6 +41,7 @@ pub(super) fn agreed(connection: &ClientConnection, host: &Host) -> UpstreamTls 
         }),
         alpn: connection.alpn_protocol().map(|protocol| match protocol {
             b"http/1.1" => Cow::Borrowed("http/1.1"),
+            b"h2" => Cow::Borrowed("h2"),
             other => Cow::Owned(String::from_utf8_lossy(other).into_owned()),
         }),
         sni: match host {

@@ -3,11 +3,13 @@
 //! Knows nothing of HTTP, sessions or policy. It serves the data path and the upstream pool, which
 //! drive both directions of a flow from one task by polling.
 
+mod duplex;
 mod output;
 mod socket;
 mod stream;
 mod transport;
 
+pub use duplex::Duplex;
 pub use socket::Socket;
 pub use stream::Stream;
 pub use transport::Transport;

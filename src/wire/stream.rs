@@ -43,6 +43,18 @@ impl From<TcpStream> for Stream {
     }
 }
 
+impl Stream {
+    /// The protocol that was agreed on in TLS (RFC 7301).
+    #[must_use]
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Stream::Plain(_) => None,
+            Stream::Downstream(tls) => tls.get_ref().1.alpn_protocol(),
+            Stream::Upstream(tls) => tls.get_ref().1.alpn_protocol(),
+        }
+    }
+}
+
 /// Does the same on the stream, whichever it is.
 macro_rules! each {
     ($stream:expr, $inner:ident => $call:expr) => {

@@ -460,11 +460,24 @@ fn methods_beyond_the_usual_pass() {
 fn an_upgrade_is_refused_with_a_reason() {
     let origin = Origin::plain().echo();
     let world = world(&origin);
-    for protocol in ["websocket", "h2c", "TLS/1.0", "foo"] {
+    for protocol in ["TLS/1.0", "foo", "websocket, foo", "h2c, TLS/1.2", "\"websocket\""] {
         let fields = format!("Connection: Upgrade\r\nUpgrade: {protocol}\r\n");
         assert_refused(&world.agent().request("GET", &url("/"), &fields, b""), "upgrade_not_allowed");
     }
     origin.assert_untouched();
+}
+
+/// Java's client asks for it with every plain request, and curl where it is told to.
+#[test]
+fn an_upgrade_to_h2c_is_overlooked() {
+    let origin = Origin::plain().echo();
+    let world = world(&origin);
+    let fields = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAA\r\n";
+    assert_eq!(world.agent().request("GET", &url("/"), fields, b"").status, 200);
+    let request = origin.only_request();
+    for name in ["upgrade", "http2-settings", "connection"] {
+        assert_eq!(request.field(name), None, "{request:?}");
+    }
 }
 
 /// An end of the client's side can't be told from its leaving, and who has left must not keep an upstream busy (T43).

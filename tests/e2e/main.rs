@@ -27,6 +27,8 @@ mod dns;
 mod evasion;
 /// Plain HTTP in absolute form.
 mod forward;
+/// Streams inside an opened tunnel, and origins that speak HTTP/2.
+mod http2;
 /// Who asks: credentials, sessions, their end.
 mod identity;
 /// TLS opened with a minted leaf.
@@ -35,10 +37,14 @@ mod intercept;
 mod journal;
 /// Start, bad configurations, drain, restart.
 mod lifecycle;
+/// Unix sockets and the PROXY protocol.
+mod listeners;
 /// The sixty malformed requests, plain and inside TLS.
 mod malformed;
 /// The tests' own reader is as strict as it must be.
 mod oracle;
+/// Parent proxies.
+mod parents;
 /// What a session may reach.
 mod policy;
 /// One command behind a gateway of its own.
@@ -55,5 +61,11 @@ mod smuggling;
 mod socks;
 /// The HTTP proxy over TLS, and sessions known by their certificates.
 mod tls_listener;
+/// What relayed tunnels carry, told apart: SSH, hidden names, kinds of clients.
+mod told_apart;
+/// What the network leads here.
+mod transparent;
 /// Origins that are broken or hostile.
 mod upstream_faults;
+/// WebSockets: handshakes, frames, what is in them, how they end, real clients.
+mod websocket;

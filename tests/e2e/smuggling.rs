@@ -151,9 +151,10 @@ fn an_upgrade_is_no_way_past_the_gate() {
     let origin = Origin::plain().echo();
     let world = world(&origin);
     let agent = world.agent();
-    let fields = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+    let fields = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let mut wire = agent.send(agent.head("GET", &format!("http://{HOST}/first"), fields) + SMUGGLED);
-    assert_refused(&wire.response_to("GET").unwrap(), "upgrade_not_allowed");
+    assert_refused(&wire.response_to("GET").unwrap(), "bad_websocket");
     let _ = wire.rest();
     origin.assert_untouched();
 }

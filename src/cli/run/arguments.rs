@@ -1,5 +1,6 @@
 //! What a user types after `exeat run`.
 
+use crate::cli::known::KnownArgs;
 use crate::session::{self, Labels};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ Examples:
   exeat run -- claude
   exeat run --allow example.com --allow internal.example:8443 -- curl https://example.com
   exeat run --observe -- make test      # refuse nothing, tell what would have been refused
+  exeat run --home ACME_TOKEN=api.acme.dev -- claude   # where a secret of the environment may go
   exeat run --policy ci --task 'nightly build' --label team=core -- ./build.sh
 
 The command gets the proxy and CA variables that common clients read; programs that ignore
@@ -54,6 +56,14 @@ pub(in crate::cli) struct Args {
     /// Where the journal goes, in place of the run's own directory
     #[arg(long, value_name = "DIR")]
     pub(super) journal: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) known: KnownArgs,
+
+    /// Leave the secrets of the environment and of dotfiles (.env, .netrc, .npmrc, ...) unguarded unless a rule knows
+    /// them: they are looked for and may go to their homes only
+    #[arg(long)]
+    pub(super) no_gather: bool,
 
     /// Refuse nothing but what the guard of inner addresses stops, and tell what would have been refused
     #[arg(long)]

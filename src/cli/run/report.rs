@@ -116,6 +116,9 @@ fn write_finding(f: &mut Formatter<'_>, found: &Found) -> fmt::Result {
     if found.disposition != "blocked" {
         return Ok(());
     }
+    if let Some(name) = found.rule.strip_prefix("known:") {
+        return writeln!(f, "     If it belongs there, say so: --home {}={}", Plain(name), Plain(&found.host));
+    }
     writeln!(
         f,
         "     If it belongs there, say so in the policy: secrets: {{permit: [{{rule: {}, hosts: [\"{}\"]}}]}}",

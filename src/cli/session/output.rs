@@ -74,10 +74,19 @@ pub(super) fn show(out: &mut impl Write, session: &Value) -> io::Result<()> {
         ("origin", text(&session["origin"])),
         ("open", session["connections"].to_string().into()),
         ("sent up", format!("{} bytes", session["uploaded"]).into()),
+        ("known", known(session).into()),
     ] {
         writeln!(out, "{}", format!("{name:8} {value}").trim_end())?;
     }
     Ok(())
+}
+
+/// How many secrets are registered, and what to do where they are gone.
+fn known(session: &Value) -> String {
+    match (session["known_lost"].as_bool(), session["known"].as_u64()) {
+        (Some(true), _) => "lost at a restart, so that requests are refused: exeat session known".to_owned(),
+        (_, count) => format!("{} secrets", count.unwrap_or(0)),
+    }
 }
 
 /// The variables by which common clients find the gateway and trust its CA.

@@ -136,6 +136,33 @@ fn values_that_mean_nothing_are_told() {
         ("listen: {proxy: 127.0.0.1:99999}", &[(1, 17, "listen.proxy", "expected ADDRESS:PORT")]),
         ("listen: {proxy: 127.0.0.1:5, control: 127.0.0.1:5}", &[(1, 39, "listen.control", "can't share")]),
         ("listen: {control: 127.0.0.1:3128}", &[(1, 19, "listen.control", "can't share")]),
+        (
+            "listen: {transparent: {address: 127.0.0.1:1, session: s}}",
+            &[(1, 55, "listen.transparent.session", "no such session in the file")],
+        ),
+        (
+            "listen: {proxy_protocol: {from: [\"0.0.0.0/0\"]}}",
+            &[(1, 34, "listen.proxy_protocol.from[0]", "could be anyone")],
+        ),
+        ("listen: {unix: {path: s, mode: \"0666\"}}", &[(1, 32, "listen.unix.mode", "at most a group")]),
+        ("listen: {tls: {address: 127.0.0.1:1, key: k}}", &[(1, 15, "listen.tls", "go together")]),
+        (
+            "listen: {tls: {address: 127.0.0.1:1, require_client: true}}",
+            &[(1, 54, "listen.tls.require_client", "no client certificate")],
+        ),
+        (
+            "upstream: {parent: {url: \"ftp://p.test:1\"}}",
+            &[(1, 26, "upstream.parent.url", "speaks http, https or socks5")],
+        ),
+        (
+            "upstream: {parent: {url: \"http://u:hunter2@p.test:1\"}}",
+            &[(1, 26, "upstream.parent.url", "not written here")],
+        ),
+        ("upstream: {parent: {url: \"http://p.test\"}}", &[(1, 26, "upstream.parent.url", "no port")]),
+        (
+            "policies: {p: {allow: [{host: a.test, dangerously_allow: [ech]}]}}",
+            &[(1, 24, "policies.p.allow[0]", "means nothing where TLS is opened")],
+        ),
         ("listen: {socks: 127.0.0.1:3129}", &[(1, 17, "listen.socks", "can't share")]),
         ("resolver: {nameservers: dns}", &[(1, 25, "resolver.nameservers", "`system` or a list")]),
         ("resolver: {nameservers: [dns.example:53]}", &[(1, 26, "resolver.nameservers[0]", "a name is no address")]),

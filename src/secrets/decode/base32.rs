@@ -1,6 +1,6 @@
 //! Base32 (RFC 4648), of either case, at every alignment.
 
-use crate::secrets::runs::long_runs;
+use crate::secrets::runs::rare_runs;
 
 /// Bytes of text in a row that make a streak.
 const STREAK: usize = 14;
@@ -20,9 +20,9 @@ pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8]
     let mut runs = Vec::new();
     let upper = |byte: u8| (byte.wrapping_sub(b'A') < 26) | (byte.wrapping_sub(b'2') < 6);
     let lower = |byte: u8| (byte.wrapping_sub(b'a') < 26) | (byte.wrapping_sub(b'2') < 6);
-    long_runs(text, 0, STREAK * 8 / 5 + 1, upper, &mut runs);
+    rare_runs(text, 0, STREAK * 8 / 5 + 1, upper, &mut runs);
     let mut others = Vec::new();
-    long_runs(text, 0, STREAK * 8 / 5 + 1, lower, &mut others);
+    rare_runs(text, 0, STREAK * 8 / 5 + 1, lower, &mut others);
     for (start, end) in runs.into_iter().chain(others) {
         let (start, end) = (start as usize, end as usize);
         for alignment in 0..8 {

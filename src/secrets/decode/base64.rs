@@ -48,25 +48,47 @@ pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
     HEADS.iter().any(|head| text.starts_with(head))
 }
 
-const BLOCK: usize = 256;
+/// Places that are looked at together, in long runs and in short ones.
+const LONG: usize = 256;
+const SHORT: usize = 32;
+const SPAN: usize = STREAK * 4 - 1;
+
+/// Whether a run is base64 of text that isn't ASCII: full-width letters, invisible characters between others.
+pub(in crate::secrets) fn begins_wide_text(text: &[u8]) -> bool {
+    const LOOKED_AT: usize = 48;
+    let mut bytes = Vec::with_capacity(LOOKED_AT);
+    decode(text.get(..LOOKED_AT).unwrap_or(text), &mut bytes);
+    // The last character may be cut.
+    let valid = std::str::from_utf8(&bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    let rest = bytes.get(..valid).unwrap_or_default();
+    valid + 4 > bytes.len() && !rest.is_ascii() && !rest.iter().any(|byte| matches!(byte, 0..=8 | 14..=31))
+}
 
 /// Finds streaks in a run of base64 characters; `each` gets where a streak starts and its bytes.
 #[inline(never)]
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
+    if text.len() > 2 * SHORT + SPAN {
+        streaks_in::<LONG, { LONG + STREAK * 4 }>(text, each);
+    } else {
+        streaks_in::<SHORT, { SHORT + STREAK * 4 }>(text, each);
+    }
+}
+
+#[inline(always)]
+fn streaks_in<const BLOCK: usize, const WITH_SPAN: usize>(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
     // The end of the streak that was told last, by alignment.
     let mut told = [0usize; 4];
     let mut bytes = Vec::new();
-    let span = STREAK * 4 - 1;
     let mut from = 0;
-    while from + span <= text.len() {
-        let starts = (text.len() - span + 1 - from).min(BLOCK);
-        let mut against = [7u8; BLOCK + STREAK * 4];
+    while from + SPAN <= text.len() {
+        let starts = (text.len() - SPAN + 1 - from).min(BLOCK);
+        let mut against = [7u8; WITH_SPAN];
         let window = text.get(from..).unwrap_or_default();
         for (flag, &byte) in against.iter_mut().zip(window) {
             *flag = AGAINST[usize::from(byte)];
         }
-        let mut groups = [1u8; BLOCK + STREAK * 4 - 2];
-        for (at, group) in groups.iter_mut().enumerate() {
+        let mut groups = [1u8; WITH_SPAN];
+        for (at, group) in groups.iter_mut().take(WITH_SPAN - 2).enumerate() {
             *group = against[at] & 1 | against[at + 1] & 2 | against[at + 2] & 4;
         }
         let mut open = [1u8; BLOCK];

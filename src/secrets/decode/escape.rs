@@ -37,21 +37,28 @@ pub(in crate::secrets) const SPECIAL: [bool; 256] = {
 /// is none for sure.
 #[inline(never)]
 pub(in crate::secrets) fn next_gate(buffer: &[u8], from: usize, ended: bool) -> Result<(usize, &'static str), usize> {
-    let rest = buffer.get(from..).unwrap_or_default();
+    // In blocks: what one search comes to far ahead is not searched again behind every gate before it.
+    const BLOCK: usize = 2048;
     let limit = if ended { buffer.len() } else { buffer.len().saturating_sub(LONGEST).max(from) };
-    let sure = limit - from;
-    let first = memchr::memchr3_iter(b'%', b'\\', b'&', rest).take_while(|at| *at < sure);
-    let first = first.filter_map(|at| gate(rest.get(at..)?, ended).map(|kind| (at, kind))).next();
-    let before = first.map_or(sure, |(at, _)| at);
-    let second = memchr::memchr_iter(b'=', rest.get(..before).unwrap_or_default());
-    let second =
-        second.filter_map(|at| quoted_printable_gate(rest.get(at..)?).then_some((at, "quoted-printable"))).next();
-    let before = second.or(first).map_or(sure, |(at, _)| at);
-    let wide = memchr::memchr_iter(0, rest.get(..before).unwrap_or_default()).find(|at| is_wide(rest, *at));
-    let second = wide.map(|at| (at, "utf-16")).or(second);
-    let before = second.or(first).map_or(sure, |(at, _)| at);
-    let third = fold::next(rest, before).map(|at| (at, "unicode"));
-    third.or(second).or(first).map(|(at, kind)| (from + at, kind)).ok_or(limit)
+    (from..limit)
+        .step_by(BLOCK)
+        .find_map(|start| gate_within(buffer, start, limit.min(start + BLOCK), ended))
+        .ok_or(limit)
+}
+
+fn gate_within(buffer: &[u8], from: usize, to: usize, ended: bool) -> Option<(usize, &'static str)> {
+    let block = |to: usize| buffer.get(from..to).unwrap_or_default();
+    let rest = |at: usize| buffer.get(from + at..).unwrap_or_default();
+    let mut found = memchr::memchr3_iter(b'%', b'\\', b'&', block(to))
+        .find_map(|at| gate(rest(at), ended).map(|kind| (from + at, kind)));
+    let mut nearer = |search: &dyn Fn(usize) -> Option<usize>, kind| {
+        found = search(found.map_or(to, |(at, _)| at)).map(|at| (at, kind)).or(found);
+    };
+    let quoted = |to| memchr::memchr_iter(b'=', block(to)).find(|at| quoted_printable_gate(rest(*at)));
+    nearer(&|to| quoted(to).map(|at| from + at), "quoted-printable");
+    nearer(&|to| memchr::memchr_iter(0, block(to)).map(|at| from + at).find(|at| is_wide(buffer, *at)), "utf-16");
+    nearer(&|to| fold::next(buffer, from, to), "unicode");
+    found
 }
 
 /// Whether the escape at the front may hide a token's character, and what kind it is.
@@ -67,8 +74,9 @@ fn gate(text: &[u8], ended: bool) -> Option<&'static str> {
         }
         // Line breaks and quotes are no part of a token; the rules themselves know them.
         ([b'\\', b'u' | b'U' | b'x' | b'/' | b'0'..=b'7', ..], _) => Some("escape"),
+        // Escaped again and again; what decides must be known wherever the bytes are cut.
         ([b'\\', b'\\', rest @ ..], _) => {
-            let inner = rest.iter().find(|byte| **byte != b'\\')?;
+            let inner = rest.iter().take(LONGEST - 2).find(|byte| **byte != b'\\')?;
             matches!(inner, b'u' | b'U' | b'x').then_some("escape")
         }
         _ => None,
@@ -88,6 +96,9 @@ fn is_wide(text: &[u8], at: usize) -> bool {
 /// A soft line break inside a word, or an escape of a character that needs none.
 fn quoted_printable_gate(text: &[u8]) -> bool {
     match text {
+        [b'=', b'\n', b'-' | b'_' | b'.', next, ..] | [b'=', b'\r', b'\n', b'-' | b'_' | b'.', next, ..] => {
+            next.is_ascii_alphanumeric()
+        }
         [b'=', b'\n', next, ..] | [b'=', b'\r', b'\n', next, ..] => next.is_ascii_alphanumeric(),
         [b'=', high, low, b'=', ..] => quoted(*high, *low).is_some(),
         [b'=', high, low, ..] => {
@@ -189,10 +200,13 @@ fn entity(rest: &[u8]) -> Option<Unit> {
         let code = digits.get(..end).and_then(|digits| number(digits, radix));
         return Some(code.map_or(Unit::Plain, |code| character(lead + end + semicolon, code)));
     }
+    if rest.first().is_some_and(|byte| !byte.is_ascii_alphabetic()) {
+        return Some(Unit::Plain);
+    }
     if let Some((name, byte)) = NAMES.iter().find(|(name, _)| rest.starts_with(name)) {
         return escape(name.len() + 1, *byte);
     }
-    let open = NAMES.iter().any(|(name, _)| name.starts_with(rest));
+    let open = rest.len() < 9 && NAMES.iter().any(|(name, _)| name.starts_with(rest));
     (!open).then_some(Unit::Plain)
 }
 

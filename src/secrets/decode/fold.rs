@@ -168,9 +168,9 @@ const LEADS: [bool; 256] = {
     table
 };
 
-/// The first look-alike within `limit` that stands beside a token's character or is one in full width.
-pub(in crate::secrets) fn next(text: &[u8], limit: usize) -> Option<usize> {
-    let mut at = 0;
+/// The first look-alike from `from` to `limit` that stands beside a token's character or is one in full width.
+pub(in crate::secrets) fn next(text: &[u8], from: usize, limit: usize) -> Option<usize> {
+    let mut at = from;
     while at < limit {
         let chunk = text.get(at..limit.min(at + 64)).unwrap_or_default();
         if !chunk.is_ascii() {
@@ -210,10 +210,10 @@ mod tests {
     fn ordinary_text_in_other_scripts_opens_nothing() {
         for text in ["привет мир", "价格：一百元，谢谢", "καλημέρα κόσμε", "naïve café", "👍🏽 ok"]
         {
-            assert_eq!(next(text.as_bytes(), text.len()), None, "{text}");
+            assert_eq!(next(text.as_bytes(), 0, text.len()), None, "{text}");
         }
         for text in ["gһp", "gh\u{200b}p", "ｇｈｐ", "\u{2060}ghp"] {
-            assert!(next(text.as_bytes(), text.len()).is_some(), "{text}");
+            assert!(next(text.as_bytes(), 0, text.len()).is_some(), "{text}");
         }
     }
 }

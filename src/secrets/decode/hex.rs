@@ -1,6 +1,6 @@
 //! Hexadecimal, of either case and at both alignments.
 
-use crate::secrets::runs::long_runs;
+use crate::secrets::runs::rare_runs;
 
 /// Bytes of text in a row that make a streak.
 const STREAK: usize = 16;
@@ -18,51 +18,11 @@ pub(in crate::secrets) fn pair(high: u8, low: u8) -> Option<u8> {
     Some(nibble(high)? << 4 | nibble(low)?)
 }
 
-/// Whether a run holds enough digits of one kind in a row.
-pub(in crate::secrets) struct Stretches {
-    pub(in crate::secrets) hex: bool,
-    pub(in crate::secrets) base32: bool,
-}
-
-/// Bit 0: hex; bit 1: base32 in upper case; bit 2: in lower case.
-const KINDS: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0u8;
-    while byte < 128 {
-        let base32 = matches!(byte, b'2'..=b'7');
-        table[byte as usize] = is_hex(byte) as u8
-            | ((base32 || byte.is_ascii_uppercase()) as u8) << 1
-            | ((base32 || byte.is_ascii_lowercase()) as u8) << 2;
-        byte += 1;
-    }
-    table
-};
-
-impl Stretches {
-    pub(in crate::secrets) fn of(text: &[u8]) -> Self {
-        // In long runs the streaks are looked for many characters at once.
-        if text.len() > 192 {
-            return Self { hex: true, base32: true };
-        }
-        let (mut hex, mut upper, mut lower) = (0u32, 0u32, 0u32);
-        let (mut most_hex, mut most_base32) = (0, 0);
-        for &byte in text {
-            let kind = u32::from(KINDS[usize::from(byte)]);
-            hex = (hex + 1) * (kind & 1);
-            upper = (upper + 1) * (kind >> 1 & 1);
-            lower = (lower + 1) * (kind >> 2);
-            most_hex = most_hex.max(hex);
-            most_base32 = most_base32.max(upper).max(lower);
-        }
-        Self { hex: most_hex as usize >= STREAK * 2, base32: most_base32 >= 24 }
-    }
-}
-
 /// Finds stretches of hex that are text; `each` gets where one starts and its bytes.
 #[inline(never)]
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
     let mut runs = Vec::new();
-    long_runs(text, 0, STREAK * 2, is_hex, &mut runs);
+    rare_runs(text, 0, STREAK * 2, is_hex, &mut runs);
     for (start, end) in runs {
         let (start, end) = (start as usize, end as usize);
         pairs(text.get(start..end).unwrap_or_default(), start, each);

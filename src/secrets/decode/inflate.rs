@@ -38,7 +38,7 @@ impl Coding {
 }
 
 /// What a step did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::secrets) struct Step {
     pub(in crate::secrets) read: usize,
     /// The compressed stream is complete.
@@ -59,7 +59,8 @@ enum State {
     /// The first byte of `deflate`: the second tells which it is.
     Unknown(Option<u8>),
     Flate(Box<Decompress>),
-    Zstd(Box<zstd::stream::raw::Decoder<'static>>),
+    /// With what it wants to read next: given no more than a block at once, it has told all before a broken one.
+    Zstd(Box<zstd::stream::raw::Decoder<'static>>, usize),
     Brotli(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>),
 }
 
@@ -73,7 +74,7 @@ impl Inflate {
             Coding::Zstd => {
                 let mut decoder = zstd::stream::raw::Decoder::new().map_err(|_| Broken)?;
                 decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG)).map_err(|_| Broken)?;
-                State::Zstd(Box::new(decoder))
+                State::Zstd(Box::new(decoder), 1)
             }
             Coding::Brotli => State::Brotli(Box::new(BrotliState::new_strict(
                 StandardAlloc::default(),
@@ -109,7 +110,7 @@ impl Inflate {
                 self.step(input, out)
             }
             State::Flate(state) => flate(state, input, out),
-            State::Zstd(state) => zstd(state, input, out),
+            State::Zstd(state, wanted) => zstd(state, wanted, input, out),
             State::Brotli(state) => catch_unwind(AssertUnwindSafe(|| brotli(state, input, out))).map_err(|_| Broken)?,
         }
     }
@@ -129,15 +130,22 @@ fn flate(state: &mut Decompress, input: &[u8], out: &mut Vec<u8>) -> Result<Step
     }
 }
 
-fn zstd(state: &mut zstd::stream::raw::Decoder<'static>, input: &[u8], out: &mut Vec<u8>) -> Result<Step, Broken> {
+fn zstd(
+    state: &mut zstd::stream::raw::Decoder<'static>,
+    wanted: &mut usize,
+    input: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<Step, Broken> {
     let start = out.len();
     out.resize(start + OUT, 0);
-    let mut source = InBuffer::around(input.get(..ZSTD_IN).unwrap_or(input));
+    let mut source = InBuffer::around(input.get(..ZSTD_IN.min(*wanted)).unwrap_or(input));
     let mut sink = OutBuffer::around(out.get_mut(start..).unwrap_or_default());
     let left = state.run(&mut source, &mut sink);
     let (read, wrote) = (source.pos(), sink.pos());
     out.truncate(start + wrote);
-    Ok(Step { read, ended: left.map_err(|_| Broken)? == 0 && read + wrote > 0 })
+    let left = left.map_err(|_| Broken)?;
+    *wanted = left.max(1);
+    Ok(Step { read, ended: left == 0 && read + wrote > 0 })
 }
 
 fn brotli(

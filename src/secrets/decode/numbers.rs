@@ -2,8 +2,10 @@
 
 use super::hex;
 
-/// Bytes of text in a row that make a streak.
-const STREAK: usize = 16;
+/// Bytes of text in a row that make a streak; fewer, if short values are known.
+pub(in crate::secrets) const STREAK: usize = 16;
+/// What stands between two numbers at most: a comma, and a new line with its indent.
+const GAP: usize = 24;
 
 /// The characters of such a list.
 ///
@@ -15,32 +17,39 @@ pub(in crate::secrets) const fn is_part(byte: u8) -> bool {
     letter | row | (byte == b'x') | (byte == b' ') | (byte.wrapping_sub(b'\t') < 5) | (byte == b'|')
 }
 
-/// Finds text written as numbers; `each` gets where it starts and its bytes.
-pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
+/// Gets where each number of a streak stands, then where the last one ends; and the bytes.
+pub(in crate::secrets) type Each<'a> = &'a mut dyn FnMut(&[u32], &[u8]);
+
+/// Finds text written as numbers.
+pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: Each<'_>) {
     // Digests and UUIDs have few gaps.
-    if text.iter().filter(|byte| !is_digit(**byte)).count() < STREAK - 1 {
+    if text.iter().filter(|byte| !is_digit(**byte)).count() < shortest - 1 {
         return;
     }
     for radix in [16, 10] {
-        let (mut bytes, mut start, mut at) = (Vec::new(), 0, 0);
+        let (mut bytes, mut places, mut at, mut end) = (Vec::new(), Vec::new(), 0, 0);
         for token in text.chunk_by(|a, b| is_digit(*a) == is_digit(*b)) {
             let from = at;
             at += token.len();
             if !is_digit(token.first().copied().unwrap_or(0)) {
-                if token.len() <= 4 {
+                if token.len() <= 4 || (token.len() <= GAP && is_indent(token)) {
                     continue;
                 }
             } else if let Some(byte) = number(token, radix) {
-                if bytes.is_empty() {
-                    start = from;
-                }
+                places.push(from as u32);
                 bytes.push(byte);
+                end = at;
                 continue;
             }
-            tell(start, &mut bytes, each);
+            tell(&mut places, end, &mut bytes, shortest, each);
         }
-        tell(start, &mut bytes, each);
+        tell(&mut places, end, &mut bytes, shortest, each);
     }
+}
+
+/// A sign and a new line.
+fn is_indent(gap: &[u8]) -> bool {
+    gap.iter().skip(1).all(u8::is_ascii_whitespace)
 }
 
 const fn is_digit(byte: u8) -> bool {
@@ -60,10 +69,12 @@ fn number(token: &[u8], radix: u32) -> Option<u8> {
     ((0x20..0x7f).contains(&byte) || byte.is_ascii_whitespace()).then_some(byte)
 }
 
-fn tell(start: usize, bytes: &mut Vec<u8>, each: &mut dyn FnMut(usize, &[u8])) {
-    if bytes.len() >= STREAK {
-        each(start, bytes);
+fn tell(places: &mut Vec<u32>, end: usize, bytes: &mut Vec<u8>, shortest: usize, each: Each<'_>) {
+    if bytes.len() >= shortest {
+        places.push(end as u32);
+        each(places, bytes);
     }
+    places.clear();
     bytes.clear();
 }
 
@@ -86,9 +97,11 @@ mod tests {
             join(&|byte| byte.to_string(), ",\n  "),
         ] {
             let mut found = Vec::new();
-            streaks(text.as_bytes(), &mut |at, bytes| found.push((at, bytes.to_vec())));
+            streaks(text.as_bytes(), STREAK, &mut |places, bytes| found.push((places[0], bytes.to_vec())));
             assert!(found.contains(&(0, token.to_vec())), "{text} {found:?}");
         }
-        streaks(b"1, 2, 3, 1000, 2000, 3.14, 99999, 12, 44, 2026-11-22 13:05:07", &mut |_, bytes| panic!("{bytes:?}"));
+        streaks(b"1, 2, 3, 1000, 2000, 3.14, 99999, 12, 44, 2026-11-22 13:05:07", STREAK, &mut |_, bytes| {
+            panic!("{bytes:?}")
+        });
     }
 }

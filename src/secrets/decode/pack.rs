@@ -1,8 +1,8 @@
 //! Git packs: what `git push` sends. Every object is a zlib stream; of deltas the inserted bytes are read.
 
-use super::inflate::{Broken, Coding, Inflate};
+use super::inflate::{Broken, Coding, Inflate, Step};
 use crate::secrets::stream::{Origin, SEPARATOR, Scan, Stream};
-use crate::secrets::unpack::{Fed, Trail};
+use crate::secrets::unpack::{Fed, Rows, Trail};
 
 /// A pack's signature, version and count.
 const HEAD: usize = 12;
@@ -18,6 +18,7 @@ pub(in crate::secrets) struct Pack {
     trail: Trail,
     inflated: Vec<u8>,
     out: Vec<u8>,
+    rows: Rows,
 }
 
 enum State {
@@ -46,6 +47,7 @@ impl Pack {
             trail: Trail::new(start),
             inflated: Vec::new(),
             out: Vec::new(),
+            rows: Rows::default(),
         }
     }
 
@@ -91,19 +93,21 @@ impl Pack {
         let State::Body(inflate, delta) = &mut self.state else { return Err(Broken) };
         self.inflated.clear();
         self.out.clear();
-        let step = inflate.step(rest, &mut self.inflated)?;
+        let step = inflate.step(rest, &mut self.inflated);
+        let Step { read, ended } = step.unwrap_or_default();
         scan.work.inflated += self.inflated.len() as u64;
         match delta {
             Some(delta) => delta.read(&self.inflated, &mut self.out),
             None => std::mem::swap(&mut self.out, &mut self.inflated),
         }
-        if step.ended {
+        self.rows.thin(&mut self.out);
+        if ended {
             self.out.extend_from_slice(&[SEPARATOR; 16]);
             self.left -= 1;
             self.state = State::Object;
         }
-        let idle = step.read == 0 && self.out.is_empty();
-        self.trail.step(step.read, self.out.len());
+        let idle = read == 0 && self.out.is_empty();
+        self.trail.step(read, self.out.len());
         if !self.out.is_empty() {
             let start = self.trail.start;
             scan.path.push("git-pack");
@@ -111,7 +115,16 @@ impl Pack {
             scan.path.pop();
             self.trail.settle(cleared, self.trail.read);
         }
-        Ok((step.read, !idle))
+        step?;
+        Ok((read, !idle))
+    }
+
+    /// No more comes: what was cut off is judged as it is.
+    pub(in crate::secrets) fn finish(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>) {
+        let start = self.trail.start;
+        scan.path.push("git-pack");
+        self.child.feed(scan, &|_| origin(start), &[], true);
+        scan.path.pop();
     }
 
     /// The offset before which everything is decided.

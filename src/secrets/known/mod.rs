@@ -1,21 +1,24 @@
 //! Known secrets: values that the operator named, matched exactly at every level, and short ones in base64 and hex
 //! too, which are too short to be decoded without knowing them.
 
+mod files;
+mod gather;
 mod parse;
 
+pub use gather::{home_beside, of_file, of_variable};
 pub use parse::{Source, UnknownSource, parse};
 
 use super::stream::{Origin, Scan, Stream};
 use crate::net::HostPattern;
 use aho_corasick::packed;
-use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
+use data_encoding::{BASE32_NOPAD, BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Shorter values would be found everywhere.
-const SHORTEST: usize = 8;
+pub(super) const SHORTEST: usize = 8;
 /// Longer values are found by decoding.
 const LONGEST_IMAGE: usize = 24;
 /// Bytes of a value that the searchers keep, and what stands before its other bytes in memory that is not wiped.
@@ -58,6 +61,18 @@ impl KnownSecret {
         &self.name
     }
 
+    /// The name that it was registered under.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.split_once(':').map_or("", |(_, name)| name)
+    }
+
+    /// The value, to hand it to the gateway that is to guard it.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.value
+    }
+
     pub(super) fn value(&self) -> &[u8] {
         &self.value
     }
@@ -75,7 +90,9 @@ impl KnownSecret {
             || shown().unwrap_or(false)
     }
 
-    pub(super) fn homes(&self) -> &[HostPattern] {
+    /// The hosts where it belongs, beside those of its kind.
+    #[must_use]
+    pub fn homes(&self) -> &[HostPattern] {
         &self.homes
     }
 }
@@ -176,9 +193,14 @@ impl Known {
     }
 }
 
-/// A value as it may stand in text: itself, and if it is short its base64 at each alignment and its hex.
+/// A value as it may stand in text: itself, backwards, and if it is short its base64
+/// and base32 at each alignment and its hex.
 fn images(value: &[u8]) -> Vec<(Zeroizing<Vec<u8>>, Option<&'static str>)> {
+    let reversed: Vec<u8> = value.iter().rev().copied().collect();
     let mut all = vec![(Zeroizing::new(value.to_vec()), None)];
+    if reversed != value {
+        all.push((Zeroizing::new(reversed), Some("reversed")));
+    }
     if value.len() >= LONGEST_IMAGE {
         return all;
     }
@@ -194,6 +216,15 @@ fn images(value: &[u8]) -> Vec<(Zeroizing<Vec<u8>>, Option<&'static str>)> {
                 all.push((image, Some("base64")));
             }
         }
+    }
+    for shift in 0..5 {
+        let mut padded = Zeroizing::new(vec![0; shift]);
+        padded.extend_from_slice(value);
+        let (first, last) = ((shift * 8).div_ceil(5), padded.len() * 8 / 5);
+        let text = Zeroizing::new(BASE32_NOPAD.encode(&padded).into_bytes());
+        let image = Zeroizing::new(text.get(first..last).unwrap_or_default().to_vec());
+        let small = Zeroizing::new(image.to_ascii_lowercase());
+        all.extend([image, small].map(|image| (image, Some("base32"))));
     }
     for encoding in [&HEXLOWER, &HEXUPPER] {
         let image = Zeroizing::new(encoding.encode(value).into_bytes());

@@ -1,7 +1,9 @@
-//! Files that hold secrets: dotenv, AWS credentials, netrc, npmrc, Docker, gh, plain.
+//! Files that hold secrets, by what their names tell. What is read of them is wiped.
 
-use super::KnownSecret;
+use super::{KnownSecret, files};
 use data_encoding::BASE64;
+use serde_json::Value;
+use zeroize::{Zeroize, Zeroizing};
 
 /// What kind of file it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +20,27 @@ pub enum Source {
     Docker,
     /// `~/.config/gh/hosts.yml`.
     Gh,
+    /// `~/.pypirc`.
+    Pypirc,
+    /// `~/.git-credentials`.
+    Git,
+    /// `~/.cargo/credentials.toml`.
+    Cargo,
+    /// `~/.kube/config`.
+    Kube,
+    /// `~/.pgpass`.
+    Pgpass,
+    /// `~/.terraform.d/credentials.tfrc.json`.
+    Terraform,
     /// The whole file is one value.
     Plain,
 }
 
 /// Not a kind of file.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no kind of secret file `{0}`: dotenv, aws, netrc, npmrc, docker, gh, plain")]
+#[error(
+    "there is no kind of secret file `{0}`: dotenv, aws, netrc, npmrc, docker, gh, pypirc, git, cargo, kube, pgpass, terraform, plain"
+)]
 pub struct UnknownSource(String);
 
 impl std::str::FromStr for Source {
@@ -38,6 +54,12 @@ impl std::str::FromStr for Source {
             "npmrc" => Source::Npmrc,
             "docker" => Source::Docker,
             "gh" => Source::Gh,
+            "pypirc" => Source::Pypirc,
+            "git" => Source::Git,
+            "cargo" => Source::Cargo,
+            "kube" => Source::Kube,
+            "pgpass" => Source::Pgpass,
+            "terraform" => Source::Terraform,
             "plain" => Source::Plain,
             other => return Err(UnknownSource(other.to_owned())),
         })
@@ -55,6 +77,14 @@ impl Source {
             "credentials" | "config" if folder.ends_with(".aws") => Source::Aws,
             "config.json" if folder.ends_with(".docker") => Source::Docker,
             "hosts.yml" => Source::Gh,
+            ".pypirc" => Source::Pypirc,
+            ".git-credentials" => Source::Git,
+            "credentials" if folder.ends_with("/git") => Source::Git,
+            "credentials.toml" | "credentials" if folder.ends_with("cargo") => Source::Cargo,
+            "config" if folder.ends_with(".kube") => Source::Kube,
+            "kubeconfig" => Source::Kube,
+            ".pgpass" => Source::Pgpass,
+            "credentials.tfrc.json" => Source::Terraform,
             name if name.starts_with(".env") || name.ends_with(".env") => Source::Dotenv,
             _ => Source::Plain,
         }
@@ -64,15 +94,40 @@ impl Source {
 /// The secrets in a file's bytes. What doesn't parse holds none.
 #[must_use]
 pub fn parse(kind: Source, bytes: &[u8]) -> Vec<KnownSecret> {
-    let text = String::from_utf8_lossy(bytes);
+    let text = Zeroizing::new(String::from_utf8_lossy(bytes).into_owned());
+    let json = || serde_json::from_slice(bytes).map(Wiped).unwrap_or_default();
     match kind {
         Source::Dotenv => dotenv(&text),
         Source::Aws => aws(&text),
         Source::Netrc => netrc(&text),
         Source::Npmrc => npmrc(&text),
-        Source::Docker => docker(bytes),
+        Source::Docker => docker(&json().0),
         Source::Gh => gh(&text),
+        Source::Pypirc => files::pypirc(&text),
+        Source::Git => files::git(&text),
+        Source::Cargo => files::cargo(&text),
+        Source::Kube => files::kube(&text),
+        Source::Pgpass => files::pgpass(&text),
+        Source::Terraform => files::terraform(&json().0),
         Source::Plain => KnownSecret::new("file", bytes).into_iter().collect(),
+    }
+}
+
+/// A document whose texts are wiped when it is dropped.
+#[derive(Default)]
+struct Wiped(Value);
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        let mut open = vec![&mut self.0];
+        while let Some(value) = open.pop() {
+            match value {
+                Value::String(text) => text.zeroize(),
+                Value::Array(items) => open.extend(items),
+                Value::Object(members) => open.extend(members.iter_mut().map(|(_, value)| value)),
+                Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            }
+        }
     }
 }
 
@@ -88,41 +143,52 @@ fn is_setting(name: &str, value: &str) -> bool {
 
 fn dotenv(text: &str) -> Vec<KnownSecret> {
     let mut found = Vec::new();
+    for (name, value) in pairs(text) {
+        if is_setting(&name, &value) {
+            continue;
+        }
+        // A connection string's secret is its password, whatever else is changed about it.
+        found.extend(password_of(&value).and_then(|password| KnownSecret::new(&name, password.as_bytes())));
+        found.extend(KnownSecret::new(&name, value.as_bytes()));
+    }
+    found
+}
+
+/// The password of a URL with a user and a password.
+pub(super) fn password_of(value: &str) -> Option<&str> {
+    let authority = value.split_once("://")?.1;
+    let authority = authority.split(['/', '?', '#']).next().filter(|text| text.contains('@')).unwrap_or(authority);
+    authority.rsplit_once('@')?.0.split_once(':').map(|(_, password)| password)
+}
+
+/// Names and values of a dotenv file.
+pub(super) fn pairs(text: &str) -> Vec<(String, Zeroizing<String>)> {
+    let mut found = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         let line = line.trim();
         let line = line.strip_prefix("export ").unwrap_or(line);
         let Some((name, value)) = line.split_once('=').filter(|_| !line.starts_with('#')) else { continue };
-        let value = quoted(value.trim(), &mut lines);
-        if is_setting(name.trim(), &value) {
-            continue;
-        }
-        // A connection string's secret is its password, whatever else is changed about it.
-        let password = value
-            .split_once("://")
-            .and_then(|(_, rest)| rest.rsplit_once('@'))
-            .and_then(|(user, _)| user.split_once(':'));
-        found.extend(password.and_then(|(_, password)| KnownSecret::new(name.trim(), password.as_bytes())));
-        found.extend(KnownSecret::new(name.trim(), value.as_bytes()));
+        found.push((name.trim().to_owned(), quoted(value.trim(), &mut lines)));
     }
     found
 }
 
 /// A value without its quotes; double quotes may go over lines and hold escapes.
-fn quoted<'a>(value: &str, lines: &mut impl Iterator<Item = &'a str>) -> String {
+fn quoted<'a>(value: &str, lines: &mut impl Iterator<Item = &'a str>) -> Zeroizing<String> {
     if let Some(rest) = value.strip_prefix('\'') {
-        return rest.split_once('\'').map_or(rest, |(value, _)| value).to_owned();
+        return Zeroizing::new(rest.split_once('\'').map_or(rest, |(value, _)| value).to_owned());
     }
     let Some(rest) = value.strip_prefix('"') else {
-        return value.split_once(" #").map_or(value, |(value, _)| value).trim_end().to_owned();
+        return Zeroizing::new(value.split_once(" #").map_or(value, |(value, _)| value).trim_end().to_owned());
     };
-    let mut whole = rest.to_owned();
+    let mut whole = Zeroizing::new(rest.to_owned());
     while !whole.contains('"') {
         let Some(line) = lines.next() else { break };
         whole.push('\n');
         whole.push_str(line);
     }
-    whole.split_once('"').map_or(whole.as_str(), |(value, _)| value).replace("\\n", "\n")
+    Zeroizing::new(whole.split_once('"').map_or(whole.as_str(), |(value, _)| value).replace("\\n", "\n"))
 }
 
 fn aws(text: &str) -> Vec<KnownSecret> {
@@ -152,7 +218,7 @@ fn netrc(text: &str) -> Vec<KnownSecret> {
     found
 }
 
-fn homed(secret: KnownSecret, host: Option<&str>) -> KnownSecret {
+pub(super) fn homed(secret: KnownSecret, host: Option<&str>) -> KnownSecret {
     match host.and_then(|host| host.parse().ok()) {
         Some(host) => secret.at_home(host),
         None => secret,
@@ -173,18 +239,25 @@ fn npmrc(text: &str) -> Vec<KnownSecret> {
     text.lines().filter_map(secret).collect()
 }
 
-fn docker(bytes: &[u8]) -> Vec<KnownSecret> {
-    let Ok(config) = serde_json::from_slice::<serde_json::Value>(bytes) else { return Vec::new() };
+/// Where the credentials of Docker Hub's index go.
+const DOCKER_HUB: [&str; 4] = ["auth.docker.io", "registry-1.docker.io", "index.docker.io", "hub.docker.com"];
+
+fn docker(config: &Value) -> Vec<KnownSecret> {
     let mut found = Vec::new();
     for (registry, entry) in config.get("auths").and_then(|auths| auths.as_object()).into_iter().flatten() {
         let host = registry.split_once("://").map_or(registry.as_str(), |(_, rest)| rest).split(['/', ':']).next();
         let text = |name: &str| entry.get(name).and_then(|value| value.as_str());
-        let pair = text("auth").and_then(|auth| BASE64.decode(auth.as_bytes()).ok());
-        let password = pair.as_deref().and_then(|pair| pair.splitn(2, |byte| *byte == b':').nth(1));
+        let pair = text("auth").and_then(|auth| BASE64.decode(auth.as_bytes()).ok()).map(Zeroizing::new);
+        let password = pair.as_ref().and_then(|pair| pair.splitn(2, |byte| *byte == b':').nth(1));
         let values = password
             .into_iter()
             .chain(["auth", "identitytoken", "password"].iter().filter_map(|n| text(n)).map(str::as_bytes));
-        found.extend(values.filter_map(|value| KnownSecret::new("docker", value)).map(|secret| homed(secret, host)));
+        let hosts: Vec<&str> = match host {
+            Some("index.docker.io" | "docker.io") => DOCKER_HUB.to_vec(),
+            host => host.into_iter().collect(),
+        };
+        let home = |secret| hosts.iter().fold(secret, |secret, host| homed(secret, Some(host)));
+        found.extend(values.filter_map(|value| KnownSecret::new("docker", value)).map(home));
     }
     found
 }

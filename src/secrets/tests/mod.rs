@@ -1,6 +1,10 @@
 //! The whole engine: the catalogue's own examples, evasions, splits.
 
+mod bodies;
 mod coded;
+mod evasions;
+mod floods;
+mod grpc;
 mod homes;
 mod joins;
 mod public;

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn new(ttl: Option<Duration>) -> New {
-    New { policy: "agent".into(), ttl, task: None, labels: Labels::new() }
+    New { policy: "agent".into(), ttl, task: None, labels: Labels::new(), known: Vec::new() }
 }
 
 fn configured(id: &str, token: &str) -> Session {
@@ -18,6 +18,7 @@ fn configured(id: &str, token: &str) -> Session {
         created_at: Timestamp::now(),
         expires_at: None,
         digest: TokenDigest::of(token),
+        known: 0,
     }
 }
 

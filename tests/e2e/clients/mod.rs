@@ -3,10 +3,12 @@
 mod cargo;
 mod curl;
 mod git;
+mod http2;
 mod node;
 mod npm;
 mod python;
 mod socks;
+mod ssh;
 mod tls_listener;
 
 use crate::support::clients::Way;

@@ -68,7 +68,7 @@ impl Hello {
         Arc::new(config)
     }
 
-    fn config(&self) -> Arc<ClientConfig> {
+    pub fn config(&self) -> Arc<ClientConfig> {
         if let Some(shared) = &self.shared {
             return shared.clone();
         }

@@ -19,6 +19,10 @@ pub struct Setup {
     pub every_address: bool,
     /// More keys of `listen`, each with its value.
     pub listen: Vec<String>,
+    /// More entries of `upstream.trust`.
+    pub trust: Vec<String>,
+    /// `upstream.parent`.
+    pub parent: Option<String>,
     /// More keys of sessions, by their ids.
     pub session_keys: Vec<(String, String)>,
     /// Files in the folder of the configuration.
@@ -95,6 +99,18 @@ impl Setup {
         self
     }
 
+    /// Through this parent proxy: its keys.
+    pub fn parent(mut self, keys: &str) -> Self {
+        self.parent = Some(keys.into());
+        self
+    }
+
+    /// These certificates are trusted too.
+    pub fn trusting(mut self, name: &str, pem: &str) -> Self {
+        self.trust.push(name.into());
+        self.file(name, pem)
+    }
+
     /// One key more of a session.
     pub fn session_key(mut self, id: &str, entry: &str) -> Self {
         self.session_keys.push((id.into(), entry.into()));
@@ -143,7 +159,9 @@ impl Setup {
         let listen = more(&self.listen);
         let mut text = format!("listen: {{proxy: \"{at}:{proxy}\", control: \"127.0.0.1:{control}\"{listen}}}\n");
         text.push_str("ca: {certificate: ca.pem, key: ca.key}\ncontrol: {key: \"file:control.key\"}\n");
-        text.push_str("upstream: {trust: [\"origins.pem\"]}\n");
+        let trust: Vec<&str> = std::iter::once("origins.pem").chain(self.trust.iter().map(String::as_str)).collect();
+        let parent = self.parent.iter().map(|parent| format!(", parent: {{{parent}}}")).collect::<String>();
+        let _ = writeln!(text, "upstream: {{trust: {trust:?}{parent}}}");
         let durability = self.durability.unwrap_or("batched");
         let _ = writeln!(text, "flows: {{journal: flows, durability: {durability}}}");
         text.push_str("resolver:\n");

@@ -1,0 +1,31 @@
+//! Fields between their own form and that of the HTTP/2 library.
+
+use crate::http1::{Field, Fields, FieldsError};
+use bytes::Bytes;
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Fields as they came in a stream's HEADERS. The crumbs of a cookie are one field again (RFC 9113 §8.2.3): a secret
+/// is not to be cut in two by them.
+pub(super) fn fields_of(map: &HeaderMap, max: usize) -> Result<Fields, FieldsError> {
+    let crumbs: Vec<&[u8]> = map.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let cookie = crumbs.join(&b"; "[..]);
+    let cookie = (!crumbs.is_empty()).then_some((COOKIE.as_str().as_bytes(), cookie.as_slice()));
+    let others = map.iter().filter(|(name, _)| *name != COOKIE);
+    let others = others.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    Fields::collect(others.chain(cookie), max)
+}
+
+/// Adds a field to those that go out in a stream; names become lower case (RFC 9113 §8.2).
+pub(super) fn append(map: &mut HeaderMap, field: Field<'_>) {
+    let name = HeaderName::from_bytes(field.name);
+    let value = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(field.value));
+    match (name, value) {
+        (Ok(name), Ok(value)) => {
+            // More than the map's tens of thousands don't pass the limits of a head.
+            let _ = map.try_append(name, value);
+        }
+        // Our own grammar is the stricter one.
+        _ => tracing::error!("a field that was accepted can't be written"),
+    }
+}

@@ -1,0 +1,68 @@
+//! HTTP/2 connections to origins: many streams on one, all of one session.
+
+use super::Error;
+use crate::wire::Stream;
+use bytes::Bytes;
+use h2::client::{Builder, SendRequest};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// What an origin may send on one stream, and on all of a connection, before the agent has taken it.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Bytes of one stream that wait for the connection to take them.
+const SEND_BUFFER: usize = 256 * 1024;
+/// Streams opened at once on one connection, whatever the origin allows.
+const MOST_STREAMS: usize = 100;
+/// Bytes of an answer's header section.
+const HEAD_MAX: u32 = 64 * 1024;
+
+/// A place on an HTTP/2 connection.
+#[derive(Clone, Debug)]
+pub struct Streams {
+    /// What opens a stream.
+    pub sender: SendRequest<Bytes>,
+    /// Held by every request under way, and once by the pool.
+    users: Arc<()>,
+}
+
+impl Streams {
+    /// Speaks HTTP/2 on a connection where it was agreed on. The connection is driven by a task of its own, which
+    /// ends with the last that uses it.
+    pub(super) async fn open(stream: Stream, deadline: Duration) -> Result<Self, Error> {
+        let mut builder = Builder::new();
+        builder
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(HEAD_MAX)
+            .max_send_buffer_size(SEND_BUFFER);
+        let opened = timeout(deadline, builder.handshake::<_, Bytes>(stream)).await;
+        let (sender, connection) = opened.map_err(|_| Error::HandshakeTimeout)?.map_err(Error::Http2)?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                // Every request on it is told, and records it.
+                tracing::debug!(%error, "an HTTP/2 connection to an origin ends");
+            }
+        });
+        Ok(Self { sender, users: Arc::new(()) })
+    }
+
+    /// Whether it takes no new streams any more.
+    pub(super) fn is_closed(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        matches!(self.sender.poll_ready(&mut cx), Poll::Ready(Err(_)))
+    }
+
+    /// Whether another stream has room now.
+    pub(super) fn has_room(&self) -> bool {
+        self.in_use() < self.sender.current_max_send_streams().min(MOST_STREAMS)
+    }
+
+    /// Requests under way, seen from the pool.
+    pub(super) fn in_use(&self) -> usize {
+        Arc::strong_count(&self.users) - 1
+    }
+}

@@ -1,0 +1,537 @@
+//! HTTP/2: streams inside an opened tunnel, origins that speak it, and every pairing with HTTP/1.1.
+
+use crate::support::http2::{hear, send};
+use crate::support::secrets::github_token;
+use crate::support::*;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+const HOST: &str = "h2.exeat.test";
+
+fn world(origin: &Http2Origin) -> World {
+    World::start(Setup::new().connect(HOST, &origin.address.to_string()))
+}
+
+fn echo() -> Http2Origin {
+    Http2Origin::answering(|got| Said::ok(format!("{} {}\n{}", got.method, got.uri, got.body.len())))
+}
+
+#[test]
+fn a_stream_reaches_an_http2_origin_as_a_stream() {
+    let origin = echo();
+    let world = world(&origin);
+    let agent = Http2Agent::to(&world, HOST);
+    assert_eq!(agent.get("/a?b=c").text(), "GET https://h2.exeat.test/a?b=c\n0");
+    assert_eq!(agent.post("/up", b"body").text(), "POST https://h2.exeat.test/up\n4");
+    drop(agent);
+    let records = world.into_records();
+    let (tunnel, requests) = (records.tunnels()[0], records.requests());
+    assert_eq!(requests.len(), 2, "{records:#?}");
+    for request in requests {
+        assert_eq!((request.verdict(), request.mode(), request.number("/status")), ("allowed", "intercept", Some(200)));
+        assert_eq!(request.text("/parent"), Some(tunnel.flow()));
+        assert_eq!(request.text("/upstream/tls/alpn"), Some("h2"));
+    }
+}
+
+#[test]
+fn an_agent_is_offered_what_the_origin_speaks() {
+    let old = Origin::tls().echo();
+    let new = echo();
+    let world =
+        World::start(Setup::new().origin("old.exeat.test", &old).connect("new.exeat.test", &new.address.to_string()));
+    for (host, protocol) in [("old.exeat.test", b"http/1.1".as_slice()), ("new.exeat.test", b"h2")] {
+        for _ in 0..2 {
+            let mut hello = Hello::to(&world, host);
+            hello.alpn = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            let tls = world.agent().https_with(&format!("{host}:443"), &hello);
+            assert_eq!(tls.stream.conn.alpn_protocol(), Some(protocol), "{host}");
+        }
+    }
+}
+
+#[test]
+fn an_http1_agent_reaches_an_origin_that_speaks_http2_only() {
+    let origin = Http2Origin::offering(&["h2"], |got| Said::ok(got.body.clone()));
+    let world = world(&origin);
+    let mut tls = world.agent().https(HOST);
+    assert_eq!(tls.post(HOST, "/", b"over").text(), "over");
+    assert_eq!(tls.get(HOST, "/again").status, 200);
+    let chunked = tls.ask("POST", HOST, "/", "Transfer-Encoding: chunked\r\n", b"3\r\nabc\r\n0\r\n\r\n");
+    assert_eq!(chunked.text(), "abc");
+    assert_eq!(origin.got().iter().filter(|got| got.connection == 0).count(), 0, "the first was refused");
+    assert_eq!(origin.got()[0].uri, "https://h2.exeat.test/");
+}
+
+#[test]
+fn interim_answers_and_trailers_pass_both_ways() {
+    let origin = Http2Origin::answering(|got| Said {
+        interim: vec![103],
+        trailers: got.trailers.clone(),
+        ..Said::ok("with trailers")
+    });
+    let world = world(&origin);
+    let agent = Http2Agent::to(&world, HOST);
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-sum", HeaderValue::from_static("42"));
+    let request = agent.request("POST", "/").header("te", "trailers").body(()).unwrap();
+    let body = Bytes::from_static(b"body");
+    let (interim, heard) = agent.run(async {
+        let (mut answer, mut out) = agent.sender.clone().send_request(request, false).unwrap();
+        send(&mut out, body).await.unwrap();
+        out.send_trailers(trailers.clone()).unwrap();
+        let interim = std::future::poll_fn(|cx| answer.poll_informational(cx)).await;
+        (interim, hear(answer).await.unwrap())
+    });
+    assert_eq!(interim.unwrap().unwrap().status(), 103);
+    assert_eq!(heard.text(), "with trailers");
+    assert_eq!(heard.trailers, Some(trailers.clone()));
+    let got = origin.only();
+    assert_eq!(
+        (got.trailers, got.fields.get("te").map(HeaderValue::as_bytes)),
+        (Some(trailers), Some(&b"trailers"[..]))
+    );
+}
+
+#[test]
+fn both_directions_of_a_stream_flow_at_once() {
+    let origin = Http2Origin::echoing();
+    let world = world(&origin);
+    let agent = Http2Agent::to(&world, HOST);
+    let request = agent.request("POST", "/").body(()).unwrap();
+    agent.run(async {
+        let (answer, mut out) = agent.sender.clone().send_request(request, false).unwrap();
+        // Larger than what is held of a body that may be small.
+        let line = Bytes::from("a line of text\n".repeat(600));
+        send(&mut out, line.clone()).await.unwrap();
+        let mut body = answer.await.unwrap().into_body();
+        let (mut sent, mut back) = (line.len(), 0);
+        for _ in 0..5 {
+            // The scanner may hold the last few bytes.
+            while back + 64 < sent {
+                let data = body.data().await.unwrap().unwrap();
+                back += data.len();
+                body.flow_control().release_capacity(data.len()).unwrap();
+            }
+            send(&mut out, line.clone()).await.unwrap();
+            sent += line.len();
+        }
+        out.send_data(Bytes::new(), true).unwrap();
+        while let Some(data) = body.data().await {
+            back += data.unwrap().len();
+        }
+        assert_eq!(back, sent);
+    });
+}
+
+#[test]
+fn megabytes_pass_both_ways_within_the_windows() {
+    let origin = Http2Origin::answering(|got| Said::ok(got.body.clone()));
+    let world = world(&origin);
+    let agent = Http2Agent::to(&world, HOST);
+    let line: Vec<u8> = (0..=255u8).map(|byte| if byte.is_ascii_graphic() { byte } else { b'\n' }).collect();
+    let body: Vec<u8> = line.iter().copied().cycle().take(5 << 20).collect();
+    let heard = agent.post("/", &body);
+    assert!(heard.body == body, "{} bytes of {} came back", heard.body.len(), body.len());
+}
+
+#[test]
+fn many_streams_share_one_connection_of_their_session_and_no_other_session_s() {
+    let origin = echo();
+    let world = World::start(Setup::new().session("other", "agent").connect(HOST, &origin.address.to_string()));
+    let agent = Http2Agent::to(&world, HOST);
+    agent.run(async {
+        let asked = (0..40).map(|number| {
+            let request = agent.request("GET", &format!("/{number}")).body(()).unwrap();
+            let (answer, _) = agent.sender.clone().send_request(request, true).unwrap();
+            hear(answer)
+        });
+        for heard in futures_util::future::join_all(asked).await {
+            assert_eq!(heard.unwrap().status, 200);
+        }
+    });
+    let other = Http2Agent::with(&world.agent_of("other"), HOST, &{
+        let mut hello = Hello::to(&world, HOST);
+        hello.alpn = vec![b"h2".to_vec()];
+        hello
+    });
+    assert_eq!(other.get("/other").status, 200);
+    let got = origin.got();
+    let of_first: Vec<usize> = got.iter().filter(|got| !got.uri.ends_with("other")).map(|got| got.connection).collect();
+    assert_eq!(of_first.len(), 40);
+    assert!(of_first.iter().all(|number| *number == of_first[0]), "{of_first:?}");
+    assert!(got.iter().any(|got| got.uri.ends_with("other") && got.connection != of_first[0]));
+}
+
+#[test]
+fn a_refused_stream_ends_alone() {
+    let origin = echo();
+    let setup = Setup::allowing(&[r#"host: "h2.exeat.test", paths: ["/open/**"]"#]);
+    let world = World::start(setup.connect(HOST, &origin.address.to_string()));
+    let agent = Http2Agent::to(&world, HOST);
+    let refused = agent.get("/closed");
+    assert_eq!((refused.status, refused.reason()), (403, "request_not_listed".to_owned()));
+    assert!(refused.fields["proxy-status"].to_str().unwrap().contains("request_not_listed"));
+    assert_eq!(agent.get("/open/x").status, 200);
+    drop(agent);
+    let records = world.into_records();
+    records.only("denied", "request_not_listed");
+    assert_eq!(origin.only().uri, "https://h2.exeat.test/open/x");
+}
+
+#[test]
+fn a_secret_is_stopped_wherever_in_a_stream_it_is() {
+    let origin = echo();
+    let world = world(&origin);
+    let agent = Http2Agent::to(&world, HOST);
+    let secret = github_token();
+    let trailers: HeaderMap =
+        [("x-note".parse().unwrap(), HeaderValue::from_str(&secret).unwrap())].into_iter().collect();
+    let refused = |request: Request<()>, body: &[u8], trailers| {
+        let heard = agent.send(request, body, trailers).unwrap();
+        assert_eq!((heard.status, heard.reason()), (403, "secret_in_request".to_owned()));
+    };
+    refused(agent.request("GET", &format!("/{secret}")).body(()).unwrap(), b"", None);
+    refused(agent.request("GET", &format!("/?q={secret}")).body(()).unwrap(), b"", None);
+    refused(agent.request("GET", "/").header("x-note", &secret).body(()).unwrap(), b"", None);
+    refused(agent.request("POST", "/").body(()).unwrap(), secret.as_bytes(), None);
+    refused(agent.request("POST", "/").body(()).unwrap(), b"nothing here", Some(trailers));
+    assert!(origin.got().is_empty());
+}
+
+#[test]
+fn a_secret_late_in_a_body_cuts_the_stream_before_the_origin_has_it() {
+    let origin = Http2Origin::echoing();
+    let world = world(&origin);
+    let agent = Http2Agent::to(&world, HOST);
+    let secret = github_token();
+    let request = agent.request("POST", "/").body(()).unwrap();
+    let back = agent.run(async {
+        let (answer, mut out) = agent.sender.clone().send_request(request, false).unwrap();
+        send(&mut out, Bytes::from(vec![b'\n'; 200_000])).await.unwrap();
+        let mut body = answer.await.unwrap().into_body();
+        let _ = send(&mut out, Bytes::from(format!("key {secret} end\n{}", "\n".repeat(64)))).await;
+        let mut back = Vec::new();
+        loop {
+            match body.data().await {
+                Some(Ok(data)) => {
+                    let _ = body.flow_control().release_capacity(data.len());
+                    back.extend_from_slice(&data);
+                }
+                Some(Err(error)) => break Err((error, back)),
+                None => break Ok(back),
+            }
+        }
+    });
+    let (_, back) = back.expect_err("the answer does not look whole");
+    assert!(!String::from_utf8_lossy(&back).contains(&secret[..10]));
+    assert_eq!(agent.get("/").status, 200, "the connection lives on");
+    drop(agent);
+    world.into_records().only("denied", "secret_in_request");
+}
+
+#[test]
+fn a_stream_is_for_its_tunnel_s_authority() {
+    let origin = echo();
+    let world = world(&origin);
+    let agent = Http2Agent::to(&world, HOST);
+    let status = |request: Request<()>| agent.send(request, b"", None).unwrap().status;
+    assert_eq!(status(Request::get("https://other.exeat.test/").body(()).unwrap()), 421);
+    assert_eq!(status(Request::get("https://h2.exeat.test:444/").body(()).unwrap()), 421);
+    assert_eq!(status(Request::get("http://h2.exeat.test/").body(()).unwrap()), 421);
+    assert_eq!(status(agent.request("GET", "/").header("host", "other.exeat.test").body(()).unwrap()), 421);
+    assert_eq!(status(agent.request("GET", "/").header("host", HOST).body(()).unwrap()), 200);
+    assert_eq!(origin.got().len(), 1);
+}
+
+#[test]
+fn a_revoked_session_s_streams_end() {
+    let origin = Http2Origin::echoing();
+    let world = world(&origin);
+    let minted = world.session("agent", "1h");
+    let mut hello = Hello::to(&world, HOST);
+    hello.alpn = vec![b"h2".to_vec()];
+    let agent = Http2Agent::with(&world.agent_as(&minted), HOST, &hello);
+    let request = agent.request("POST", "/").body(()).unwrap();
+    let ended = agent.run(async {
+        let (answer, mut out) = agent.sender.clone().send_request(request, false).unwrap();
+        send(&mut out, Bytes::from(vec![b'\n'; 8192])).await.unwrap();
+        let mut body = answer.await.unwrap().into_body();
+        assert_eq!(world.control("DELETE", &format!("/v1/sessions/{}", minted.id), "").status, 204);
+        while let Some(data) = body.data().await {
+            match data {
+                Ok(data) => drop(body.flow_control().release_capacity(data.len())),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    });
+    assert!(ended.is_err(), "the stream looks whole");
+    drop(agent);
+    let records = world.into_records();
+    assert!(records.requests().iter().any(|record| record.reason() == "session_ended"), "{records:#?}");
+}
+
+/// Passes the first connection on to one address, and all others to another.
+fn changing(first: std::net::SocketAddr, then: std::net::SocketAddr) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let targets = std::iter::once(first).chain(std::iter::repeat(then));
+        for (stream, target) in listener.incoming().map_while(Result::ok).zip(targets) {
+            let Ok(to) = TcpStream::connect(target) else { return };
+            for (mut from, mut to) in [(stream.try_clone().unwrap(), to.try_clone().unwrap()), (to, stream)] {
+                thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Write);
+                });
+            }
+        }
+    });
+    address
+}
+
+/// Streams are promised, and then the origin turns out to speak HTTP/1.1: the downgrade that smuggling lives on.
+fn downgraded<T>(old: &Origin, open: impl Fn(&World) -> T) -> (World, Http2Agent, T) {
+    let new = echo();
+    let world = World::start(Setup::new().connect(HOST, &changing(new.address, old.address).to_string()));
+    let agent = Http2Agent::to(&world, HOST);
+    let opened = open(&world);
+    drop(new);
+    // A request without a body finds the old connection closed, and goes out on a new one.
+    assert_eq!(agent.get("/first").status, 200);
+    (world, agent, opened)
+}
+
+#[test]
+fn a_stream_becomes_one_http1_request_with_one_framing() {
+    let old = Origin::tls().http(|request| {
+        Reply::ok(request.text())
+            .chunked(3)
+            .trailer("x-sum", "42")
+            .with("Connection", "keep-alive, x-hop")
+            .with("x-hop", "1")
+    });
+    let (_world, agent, ()) = downgraded(&old, |_| ());
+    let crumbs = agent.request("POST", "/").header("cookie", "a=1").header("cookie", "b=2").header("te", "trailers");
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-up", HeaderValue::from_static("7"));
+    let heard = agent.send(crumbs.body(()).unwrap(), b"in pieces", Some(trailers)).unwrap();
+    assert_eq!((heard.status, heard.text().as_str()), (200, "in pieces"));
+    assert_eq!(heard.trailers.unwrap()["x-sum"], "42");
+    assert!(!heard.fields.contains_key("x-hop") && !heard.fields.contains_key("connection"));
+    let sized = agent.request("POST", "/").header("content-length", "5").body(()).unwrap();
+    assert_eq!(agent.send(sized, b"sized", None).unwrap().text(), "sized");
+    let requests = old.requests();
+    let (chunked, sized) = (&requests[1], &requests[2]);
+    assert_eq!(chunked.field("transfer-encoding"), Some("chunked"));
+    assert_eq!(chunked.field("cookie"), Some("a=1; b=2"));
+    assert_eq!(chunked.field("host"), Some(HOST));
+    assert_eq!(chunked.trailers, [("x-up".to_owned(), "7".to_owned())]);
+    assert_eq!((sized.field("content-length"), sized.field("transfer-encoding")), (Some("5"), None));
+    old.assert_one_reading();
+}
+
+/// Frames by hand, for what no library would send.
+mod frames {
+    pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    pub const DATA: u8 = 0;
+    pub const HEADERS: u8 = 1;
+    pub const RST_STREAM: u8 = 3;
+    pub const SETTINGS: u8 = 4;
+    pub const PING: u8 = 6;
+    pub const GOAWAY: u8 = 7;
+    pub const CONTINUATION: u8 = 9;
+    pub const END_STREAM: u8 = 1;
+    pub const END_HEADERS: u8 = 4;
+
+    pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let mut out = vec![length[1], length[2], length[3], kind, flags];
+        out.extend_from_slice(&stream.to_be_bytes());
+        out.extend_from_slice(payload);
+        out
+    }
+
+    /// Literal fields without indexing (RFC 7541 §6.2.2), names and values as they are.
+    pub fn block(fields: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (name, value) in fields {
+            out.push(0);
+            for text in [name.as_bytes(), value] {
+                assert!(text.len() < 127);
+                out.push(u8::try_from(text.len()).unwrap());
+                out.extend_from_slice(text);
+            }
+        }
+        out
+    }
+
+    pub fn request(method: &str, more: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut fields: Vec<(&str, &[u8])> = vec![
+            (":method", method.as_bytes()),
+            (":scheme", b"https"),
+            (":authority", super::HOST.as_bytes()),
+            (":path", b"/"),
+        ];
+        fields.extend_from_slice(more);
+        block(&fields)
+    }
+}
+
+/// TLS with HTTP/2 agreed on, and the preface sent.
+fn raw(world: &World) -> Wire<Tls> {
+    let mut hello = Hello::to(world, HOST);
+    hello.alpn = vec![b"h2".to_vec()];
+    let mut tls = world.agent().https_with(&format!("{HOST}:443"), &hello);
+    let hello = [frames::PREFACE, &frames::frame(frames::SETTINGS, 0, 0, b"")].concat();
+    agent::push(&mut tls, &hello);
+    tls
+}
+
+/// Reads frames until one is wanted or the connection ends.
+fn until(tls: &mut Wire<Tls>, wanted: impl Fn(u8, u32) -> bool) -> Option<(u8, Vec<u8>)> {
+    use std::io::Read;
+    loop {
+        let mut head = [0; 9];
+        tls.read_exact(&mut head).ok()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        let mut payload = vec![0; length];
+        tls.read_exact(&mut payload).ok()?;
+        if wanted(head[3], stream) {
+            return Some((head[3], payload));
+        }
+    }
+}
+
+#[test]
+fn what_would_smuggle_a_request_into_http1_never_leaves() {
+    use frames::*;
+    let old = Origin::tls().echo();
+    let cases = [
+        ("a line break in a value", vec![("x-a", &b"b\r\nGET /evil HTTP/1.1"[..])], &b""[..]),
+        ("a zero in a value", vec![("x-a", b"b\0c")], b""),
+        ("a line break in a name", vec![("x-a\r\nx-b", b"c")], b""),
+        ("a space in a name", vec![("x a", b"c")], b""),
+        ("a colon in a name", vec![("x:a", b"c")], b""),
+        ("upper case in a name", vec![("X-A", b"c")], b""),
+        ("blanks around a value", vec![("x-a", b" b")], b""),
+        ("a Transfer-Encoding", vec![("transfer-encoding", b"chunked")], b"0\r\n\r\nGET /evil HTTP/1.1\r\n\r\n"),
+        ("a Connection", vec![("connection", b"x-a"), ("x-a", b"b")], b""),
+        ("an Upgrade", vec![("upgrade", b"h2c")], b""),
+        ("a Keep-Alive", vec![("keep-alive", b"1")], b""),
+        ("another TE", vec![("te", b"gzip")], b""),
+        ("a length that the body exceeds", vec![("content-length", b"1")], b"GET /evil HTTP/1.1\r\n\r\n"),
+        ("a length that the body lacks", vec![("content-length", b"100")], b"short"),
+        ("two lengths", vec![("content-length", b"5"), ("content-length", b"6")], b"short"),
+        ("a length with a sign", vec![("content-length", b"+5")], b"short"),
+        ("a pseudo field after others", vec![("x-a", b"b"), (":path", b"/evil")], b""),
+        ("two paths", vec![(":path", b"/evil")], b""),
+        ("an unknown pseudo field", vec![(":evil", b"1")], b""),
+    ];
+    let (_world, _agent, connections) = downgraded(&old, |world| cases.iter().map(|_| raw(world)).collect::<Vec<_>>());
+    let before = old.requests().len();
+    for ((what, fields, body), mut tls) in cases.into_iter().zip(connections) {
+        let end = if body.is_empty() { END_STREAM } else { 0 };
+        let mut bytes = frame(HEADERS, END_HEADERS | end, 1, &request("POST", &fields));
+        if !body.is_empty() {
+            bytes.extend(frame(DATA, END_STREAM, 1, body));
+        }
+        agent::push(&mut tls, &bytes);
+        let answer =
+            until(&mut tls, |kind, stream| kind == GOAWAY || stream == 1 && matches!(kind, HEADERS | RST_STREAM));
+        // A refusal or a reset of the stream, or the connection's end: whatever it is, the origin saw no request.
+        assert!(
+            answer.is_none_or(|(kind, payload)| kind != HEADERS || payload.first() != Some(&0x88)),
+            "{what} passed"
+        );
+        assert_eq!(old.requests().len(), before, "{what} reached the origin");
+    }
+    old.assert_one_reading();
+}
+
+#[test]
+fn floods_of_frames_end_their_connection_and_nothing_else() {
+    use frames::*;
+    let origin = echo();
+    let world = world(&origin);
+    let witness = Http2Agent::to(&world, HOST);
+    assert_eq!(witness.get("/").status, 200);
+    let get = request("GET", &[]);
+    let rapid_reset = |number: u32| {
+        let stream = number * 2 + 1;
+        let cancel = frame(RST_STREAM, 0, stream, &8u32.to_be_bytes());
+        [frame(HEADERS, END_HEADERS | END_STREAM, stream, &get), cancel].concat()
+    };
+    let start = |number: u32| if number == 0 { frame(HEADERS, END_STREAM, 1, &get) } else { Vec::new() };
+    let continuations =
+        |number: u32| [start(number), frame(CONTINUATION, 0, 1, &block(&[("x-a", &[b'a'; 100])]))].concat();
+    let empty_continuations = |number: u32| [start(number), frame(CONTINUATION, 0, 1, b"")].concat();
+    let pings = |_| frame(PING, 0, 0, &[7; 8]);
+    let settings = |_| frame(SETTINGS, 0, 0, b"");
+    let empty_data = |number: u32| {
+        let head = if number == 0 { frame(HEADERS, END_HEADERS, 1, &request("POST", &[])) } else { Vec::new() };
+        [head, frame(DATA, 0, 1, b"")].concat()
+    };
+    type Flood<'a> = (&'a str, &'a dyn Fn(u32) -> Vec<u8>, u32);
+    let floods: [Flood<'_>; 6] = [
+        ("rapid reset", &rapid_reset, 20_000),
+        ("CONTINUATION", &continuations, 20_000),
+        ("empty CONTINUATION", &empty_continuations, 100_000),
+        ("PING", &pings, 200_000),
+        ("SETTINGS", &settings, 200_000),
+        ("empty DATA", &empty_data, 200_000),
+    ];
+    let before = resident(world.pid());
+    for (what, flood, count) in floods {
+        use std::io::Write;
+        let mut tls = raw(&world);
+        for batch in 0..count.div_ceil(500) {
+            let bytes: Vec<u8> = (batch * 500..(batch + 1) * 500).flat_map(flood).collect();
+            // Nothing of what comes back is read: answers must not pile up either.
+            if tls.write_all(&bytes).and_then(|()| tls.flush()).is_err() {
+                break;
+            }
+        }
+        assert_eq!(witness.get("/").status, 200, "{what} took the others down");
+        let grown = resident(world.pid()).saturating_sub(before);
+        assert!(grown < 64 << 20, "{what} left {grown} bytes more");
+    }
+}
+
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn a_header_list_beyond_the_limit_is_refused() {
+    let origin = echo();
+    let world = world(&origin);
+    let agent = Http2Agent::to(&world, HOST);
+    let mut large = agent.request("GET", "/");
+    for number in 0..70 {
+        large = large.header(format!("x-{number}"), "a".repeat(1000));
+    }
+    let heard = agent.send(large.body(()).unwrap(), b"", None).unwrap();
+    assert_eq!(heard.status, 431);
+    let mut many = agent.request("GET", "/");
+    for number in 0..300 {
+        many = many.header(format!("x-{number}"), "a");
+    }
+    assert_eq!(agent.send(many.body(()).unwrap(), b"", None).unwrap().reason(), "head_too_large");
+    assert!(origin.got().is_empty());
+}
+
+#[test]
+fn a_connect_inside_a_stream_is_refused() {
+    let origin = echo();
+    let world = world(&origin);
+    let agent = Http2Agent::to(&world, HOST);
+    let request = Request::connect("h2.exeat.test:443").body(()).unwrap();
+    assert_eq!(agent.send(request, b"", None).unwrap().status, 405);
+}
