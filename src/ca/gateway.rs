@@ -25,8 +25,6 @@ pub struct GatewaySettings {
     pub clients: Vec<PathBuf>,
     /// Whether a client without a certificate is turned away.
     pub require_client: bool,
-    /// Whether HTTP/2 is offered besides HTTP/1.1.
-    pub alpn_h2: bool,
 }
 
 /// The gateway's own certificate.
@@ -65,10 +63,7 @@ pub fn gateway_config(
     // Every connection shows its certificate anew: a ticket would outlive a client certificate's end.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    if settings.alpn_h2 {
-        config.alpn_protocols.insert(0, b"h2".to_vec());
-    }
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
@@ -87,7 +82,7 @@ pub fn certificate_names(certificate: &CertificateDer<'_>) -> Vec<String> {
     names.value.general_names.iter().filter_map(name).collect()
 }
 
-fn read_pair(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, Error> {
+pub(super) fn read_pair(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, Error> {
     let pem = std::fs::read(certificate).map_err(Error::read(certificate))?;
     let bad = || Error::BadCertificate { path: certificate.to_owned() };
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| bad())?;

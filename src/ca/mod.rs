@@ -6,6 +6,7 @@
 
 mod authority;
 mod bundle;
+mod client;
 mod create;
 mod error;
 mod files;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use authority::{CertificateAuthority, Settings};
 pub use bundle::{bundle, write_bundle};
+pub use client::ClientCertificates;
 pub use error::Error;
 pub use gateway::{GatewaySettings, Shows, certificate_names, gateway_config};
 pub use leaf::Leaves;

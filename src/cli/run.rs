@@ -114,7 +114,12 @@ fn configure(args: &Args) -> anyhow::Result<Config> {
 /// The same rules, of which nothing is enforced.
 fn observed(ruleset: &Ruleset) -> anyhow::Result<Ruleset> {
     let policy = Policy::new(RUN_POLICY, Mode::Observe, ruleset.policy.rules().clone())?;
-    Ok(Ruleset { policy: Arc::new(policy), secrets: ruleset.secrets.clone(), limits: ruleset.limits })
+    Ok(Ruleset {
+        policy: Arc::new(policy),
+        secrets: ruleset.secrets.clone(),
+        own_rules: ruleset.own_rules.clone(),
+        limits: ruleset.limits,
+    })
 }
 
 /// Writes what the command's clients read, and gives the command's environment.

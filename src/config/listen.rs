@@ -1,11 +1,11 @@
 //! Where the gateway listens.
 
 use super::defaults;
+use super::entrances::{ListenShape, Listener, OriginalWord, TlsListenShape, TransparentListenShape, UnixListenShape};
 use super::node::At;
 use super::placed::Placed;
 use super::recognition::Recognising;
 use super::rules::Notes;
-use super::shapes::{ListenShape, Listener, OriginalWord, TlsListenShape, TransparentListenShape, UnixListenShape};
 use super::units::Written;
 use crate::ca::{GatewaySettings, Shows};
 use crate::net::Host;
@@ -182,7 +182,7 @@ fn compile_tls(shape: &Placed<TlsListenShape>, base: &Path, notes: &mut Notes) -
     if let Some(Placed { at, .. }) = shape.require_client.as_ref().filter(|_| require_client && clients.is_empty()) {
         notes.error(at, "no client certificate could be checked", "name their roots under `clients`");
     }
-    TlsListen { address, settings: GatewaySettings { shows, clients, require_client, alpn_h2: false } }
+    TlsListen { address, settings: GatewaySettings { shows, clients, require_client } }
 }
 
 /// The address that it listens on, and this machine by its usual names; then those of the file.
@@ -205,7 +205,7 @@ fn own_names<'s>(ip: IpAddr, names: impl Iterator<Item = &'s Placed<String>>, no
     own
 }
 
-fn file_of(file: &Placed<String>, base: &Path, notes: &mut Notes) -> PathBuf {
+pub(super) fn file_of(file: &Placed<String>, base: &Path, notes: &mut Notes) -> PathBuf {
     let path = base.join(&file.value);
     if let Err(error) = std::fs::File::open(&path) {
         notes.error(&file.at, format!("the file can't be read: {error}"), "name a PEM file");

@@ -28,6 +28,14 @@ pub fn load(file: Option<&Path>) -> Result<Config, Diagnostics> {
     load_with(file, &process_environment, Wanted::All)
 }
 
+/// Loads everything but the sessions, whose tokens may be there for the gateway alone.
+///
+/// # Errors
+/// All mistakes of the rest of the file, each with its place.
+pub fn load_policies(file: Option<&Path>) -> Result<Config, Diagnostics> {
+    load_with(file, &process_environment, Wanted::Policies)
+}
+
 /// Loads where a gateway's parts are, for verbs that talk to it or read what it wrote. Its policies and
 /// sessions are left out with the secrets that they name: those may be there for the gateway alone.
 ///
@@ -75,7 +83,7 @@ pub(super) fn from_text(
     wanted: Wanted,
 ) -> Result<Config, Diagnostics> {
     let Document { source, shape, mistakes } = parse::<FileShape>(name, text)?;
-    let mut notes = Notes { errors: mistakes, warnings: Vec::new() };
+    let mut notes = Notes { errors: mistakes, ..Notes::default() };
     let mut shape = shape.unwrap_or_default();
     if wanted != Wanted::All {
         shape.sessions = None;
@@ -106,7 +114,7 @@ pub(super) fn policy_from_text(
     base: &Path,
 ) -> Result<(Arc<Ruleset>, Diagnostics), Diagnostics> {
     let Document { source, shape, mistakes } = parse::<PolicyShape>(file, text)?;
-    let mut notes = Notes { errors: mistakes, warnings: Vec::new() };
+    let mut notes = Notes { errors: mistakes, ..Notes::default() };
     let at = At { path: "".into(), span: 0..0, id: 0 };
     let ruleset = policies::compile(&policy.into(), &at, &shape.unwrap_or_default(), base, &mut notes);
     finish(ruleset.ok_or(Failed::Noted), &source, notes).map(|(ruleset, warnings)| (Arc::new(ruleset), warnings))
@@ -129,6 +137,9 @@ fn finish<T: Finished>(
     let mut all = Diagnostics::default();
     for mistake in notes.errors {
         all.push(Diagnostic::of(Severity::Error, source, mistake));
+    }
+    for mistake in notes.elsewhere {
+        all.push(mistake);
     }
     for mistake in notes.warnings {
         all.push(Diagnostic::of(Severity::Warning, source, mistake));

@@ -4,9 +4,11 @@
 //! Sits above all rooms and builds their settings; no room knows of it. Never shows the value of a
 //! secret. Serves `app` and `cli`.
 
+mod catalogue;
 mod compile;
 mod defaults;
 mod diagnostic;
+mod entrances;
 mod file;
 mod known;
 mod listen;
@@ -32,10 +34,11 @@ mod wire;
 mod words;
 
 pub use crate::secrets::{Action, Permitted};
+pub use catalogue::{OwnRules, load_rules};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use known::{KnownError, read_known};
 pub use listen::{Listen, TlsListen, TransparentListen, UnixListen};
-pub use load::{load, load_places, load_policy};
+pub use load::{load, load_places, load_policies, load_policy};
 pub use run::{RUN_POLICY, RunOptions};
 pub use schema::{file_schema, policy_schema};
 pub use secret::{SecretError, SecretSource, SourceError};

@@ -22,7 +22,7 @@ pub(super) fn compile(
     base: &Path,
     notes: &mut Notes,
 ) -> Option<Ruleset> {
-    let origins = Origins::new(name, at, shape, notes);
+    let origins = Origins::new(name, at, shape, base, notes);
     origins.note_conflicts(notes);
     if origins.rules.allow.is_empty() {
         let help = "add `allow` or `presets`";
@@ -32,9 +32,9 @@ pub(super) fn compile(
         Some(ModeWord::Observe) => Mode::Observe,
         Some(ModeWord::Enforce) | None => Mode::Enforce,
     };
-    let secrets = secrets::compile(shape.secrets.as_ref(), base, notes);
+    let (secrets, own_rules) = secrets::compile(shape.secrets.as_ref(), base, notes);
     let policy = Policy::new(Arc::clone(name), mode, origins.rules).ok()?;
-    Some(Ruleset { policy: Arc::new(policy), secrets, limits: compile_limits(shape.limits.as_ref()) })
+    Some(Ruleset { policy: Arc::new(policy), secrets, own_rules, limits: compile_limits(shape.limits.as_ref()) })
 }
 
 /// The rules of a policy, and where each was written.
@@ -49,10 +49,10 @@ struct Origins<'s> {
 }
 
 impl<'s> Origins<'s> {
-    fn new(name: &Arc<str>, at: &At, shape: &'s PolicyShape, notes: &mut Notes) -> Self {
+    fn new(name: &Arc<str>, at: &At, shape: &'s PolicyShape, base: &Path, notes: &mut Notes) -> Self {
         let allows = shape.allow.as_deref().unwrap_or_default();
         let denies = shape.deny.as_deref().unwrap_or_default();
-        let mut allow: Vec<Rule> = allows.iter().map(|rule| rules::allow(name, rule, notes)).collect();
+        let mut allow: Vec<Rule> = allows.iter().map(|rule| rules::allow(name, rule, base, notes)).collect();
         let deny = denies.iter().map(|rule| rules::deny(name, rule, notes)).collect();
         let mut presets = Vec::new();
         let words = shape.presets.as_deref().unwrap_or_default();

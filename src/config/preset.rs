@@ -5,6 +5,7 @@ use super::file::parse;
 use super::rules::{self, Notes};
 use super::shapes::PresetShape;
 use crate::policy::Rule;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Rules by name, with what they are for.
@@ -102,12 +103,12 @@ pub fn load(name: &str) -> Option<Result<Preset, Diagnostics>> {
 
 fn compile(name: &str, text: &str) -> Result<Preset, Diagnostics> {
     let document = parse::<PresetShape>(format!("presets/{name}.yaml").into(), text)?;
-    let mut notes = Notes { errors: document.mistakes, warnings: Vec::new() };
+    let mut notes = Notes { errors: document.mistakes, ..Notes::default() };
     let preset = document.shape.map(|shape| Preset {
         name: shape.name.as_str().into(),
         description: shape.description,
         documentation: shape.documentation,
-        rules: shape.allow.iter().map(|rule| rules::allow(name, rule, &mut notes)).collect(),
+        rules: shape.allow.iter().map(|rule| rules::allow(name, rule, Path::new("/"), &mut notes)).collect(),
     });
     let mut errors = Diagnostics::default();
     for mistake in notes.errors {

@@ -1,9 +1,10 @@
 //! Sessions that are known by something else than a token.
 
+use super::entrances::ListenShape;
 use super::node::At;
 use super::placed::Placed;
 use super::rules::Notes;
-use super::shapes::{ListenShape, Range, SessionShape};
+use super::shapes::{Range, SessionShape};
 use super::units::Written;
 use crate::net::Host;
 use crate::proxy::Recognition;

@@ -1,6 +1,6 @@
 //! From rules as typed to rules compiled.
 
-use super::diagnostic::Mistake;
+use super::diagnostic::{Diagnostic, Mistake};
 use super::node::At;
 use super::placed::Placed;
 use super::shapes::{AllowShape, CredentialsWord, DenyShape, HiddenWord, ProtocolWord, ResolveWord, TlsWord};
@@ -8,11 +8,13 @@ use super::units::Written;
 use super::words::{MethodWords, PortWord};
 use crate::net::{AddressClass, Host, HostPattern, PatternError};
 use crate::policy::{
-    Credentials, Hidden, MethodError, Methods, Paths, Ports, Protocol, Protocols, Resolve, Rule, TlsMode,
+    ClientCertificate, Credentials, Hidden, MethodError, Methods, Paths, Ports, Protocol, Protocols, Resolve, Rule,
+    TlsMode,
 };
 use http::Method;
 use ipnet::IpNet;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What was found while rules were compiled.
@@ -20,6 +22,8 @@ use std::sync::Arc;
 pub(super) struct Notes {
     pub(super) errors: Vec<Mistake>,
     pub(super) warnings: Vec<Mistake>,
+    /// What is wrong with files that this one names.
+    pub(super) elsewhere: Vec<Diagnostic>,
 }
 
 impl Notes {
@@ -59,7 +63,7 @@ impl Notes {
 pub(super) const NO_HOST: HostPattern = HostPattern::Exact(Host::V4(Ipv4Addr::UNSPECIFIED));
 
 /// Compiles an allow of the policy or preset `owner`. What is mistaken is noted.
-pub(super) fn allow(owner: &str, placed: &Placed<AllowShape>, notes: &mut Notes) -> Rule {
+pub(super) fn allow(owner: &str, placed: &Placed<AllowShape>, base: &Path, notes: &mut Notes) -> Rule {
     let AllowShape { host, ports, methods, paths, tls, protocols, addresses, credentials, .. } = &placed.value;
     let pattern = notes.host(host);
     let rule = Rule {
@@ -75,6 +79,7 @@ pub(super) fn allow(owner: &str, placed: &Placed<AllowShape>, notes: &mut Notes)
             Some(ResolveWord::Parent) => Resolve::Parent,
             Some(ResolveWord::Gateway) | None => Resolve::Gateway,
         },
+        client_certificate: compile_client(placed, base, notes),
         hidden: compile_hidden(placed, notes),
         addresses: compile_addresses(addresses.as_deref().unwrap_or_default(), notes),
         credentials: match credentials.as_ref().map(|word| word.value) {
@@ -175,6 +180,16 @@ fn compile_paths(globs: Option<&Placed<Vec<Placed<String>>>>, notes: &mut Notes)
     }
     // Each was taken alone, so that all are together; no path at all would be the safe side.
     Paths::only(&good).or_else(|_| Paths::only::<&str>(&[])).unwrap_or(Paths::ALL)
+}
+
+fn compile_client(placed: &Placed<AllowShape>, base: &Path, notes: &mut Notes) -> Option<Arc<ClientCertificate>> {
+    let Placed { at, value: shape } = placed.value.client_certificate.as_ref()?;
+    if placed.value.tls == Some(TlsWord::Tunnel) {
+        let help = "leave out `tls: tunnel`: in a relayed tunnel the agent's own TLS goes up";
+        notes.error(at, "`client_certificate` means nothing where TLS is relayed", help);
+    }
+    let [certificate, key] = [&shape.certificate, &shape.key].map(|file| super::listen::file_of(file, base, notes));
+    Some(Arc::new(ClientCertificate { certificate, key }))
 }
 
 fn compile_hidden(placed: &Placed<AllowShape>, notes: &mut Notes) -> Hidden {

@@ -98,9 +98,12 @@ fn widened(base: &Ruleset, allow: &[String]) -> Result<Ruleset, Diagnostics> {
     }
     let policy = Policy::new(RUN_POLICY, base.policy.mode(), rules);
     match policy {
-        Ok(policy) if errors.is_empty() => {
-            Ok(Ruleset { policy: Arc::new(policy), secrets: base.secrets.clone(), limits: base.limits })
-        }
+        Ok(policy) if errors.is_empty() => Ok(Ruleset {
+            policy: Arc::new(policy),
+            secrets: base.secrets.clone(),
+            own_rules: base.own_rules.clone(),
+            limits: base.limits,
+        }),
         Ok(_) => Err(errors),
         Err(_) => {
             let message =

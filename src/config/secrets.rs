@@ -1,5 +1,6 @@
 //! What a policy says about credentials, from words to settings.
 
+use super::catalogue::{self, OwnRules};
 use super::known;
 use super::node::At;
 use super::placed::Placed;
@@ -8,24 +9,26 @@ use super::shapes::{ActionWord, GroupsShape, PermitShape, SecretsHostShape, Secr
 use super::similar::did_you_mean;
 use super::words::Named;
 use crate::net::HostPattern;
-use crate::secrets::{Action, Catalogue, Group, Permitted, Scope, Settings, Switch, is_named, special};
+use crate::secrets::{Action, Group, Permitted, Scope, Settings, Switch, is_named, special};
 use std::path::Path;
 
 /// Compiles the section `secrets` of a policy. What is mistaken is noted.
-pub(super) fn compile(shape: Option<&SecretsShape>, base: &Path, notes: &mut Notes) -> Settings {
-    let Some(shape) = shape else { return Settings::default() };
-    note_unknown_rules(shape, notes);
+pub(super) fn compile(shape: Option<&SecretsShape>, base: &Path, notes: &mut Notes) -> (Settings, OwnRules) {
+    let Some(shape) = shape else { return Default::default() };
+    let own = catalogue::read(shape.catalogue.as_deref().unwrap_or_default(), base, notes);
+    note_unknown_rules(shape, &own, notes);
     let permits = shape.permit.iter().flatten().map(|permit| Permitted {
         rule: permit.value.rule.value.as_str().into(),
         hosts: permit.value.hosts.iter().map(|host| host.0.clone()).collect(),
     });
-    Settings {
+    let settings = Settings {
         action: shape.action.map_or(Action::Block, action),
         general: scope(None, shape.groups, shape.rules.as_ref()),
         hosts: compile_hosts(shape.hosts.as_deref().unwrap_or_default(), notes),
         permits: permits.collect(),
         known: shape.known.iter().flatten().flat_map(|source| known::read(source, base, notes)).collect(),
-    }
+    };
+    (settings, own)
 }
 
 fn compile_hosts(shapes: &[Placed<SecretsHostShape>], notes: &mut Notes) -> Vec<(HostPattern, Scope)> {
@@ -78,7 +81,7 @@ const fn switch(word: SwitchWord) -> Switch {
 }
 
 /// Permits and switches name one rule of the catalogue, or a whole family of them: `github-pat`.
-fn note_unknown_rules(shape: &SecretsShape, notes: &mut Notes) {
+fn note_unknown_rules(shape: &SecretsShape, own: &OwnRules, notes: &mut Notes) {
     let permits = shape.permit.iter().flatten().map(|Placed { value: PermitShape { rule, .. }, .. }| rule);
     let permits: Vec<&Placed<String>> = permits.collect();
     let of_hosts = shape.hosts.iter().flatten().filter_map(|host| host.value.rules.as_ref());
@@ -87,7 +90,7 @@ fn note_unknown_rules(shape: &SecretsShape, notes: &mut Notes) {
         return;
     }
     // A broken catalogue is told where it is compiled; here it only means that no name can be checked.
-    let Ok(catalogue) = Catalogue::builtin() else { return };
+    let Ok(catalogue) = own.with_builtin() else { return };
     let ids: Vec<&str> = catalogue.rules().iter().map(|rule| rule.id.as_str()).collect();
     for rule in permits {
         if !is_named(&rule.value, special::KNOWN) {

@@ -2,6 +2,7 @@
 //!
 //! The comments here are what editors show: they end up in the JSON schema.
 
+use super::entrances::ListenShape;
 use super::placed::Placed;
 use super::secret::SecretSource;
 use super::units::{Size, Span, Written};
@@ -11,7 +12,6 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 /// The configuration of an exeat gateway. Relative paths start at this file.
@@ -41,88 +41,6 @@ pub(super) struct FileShape {
     /// Bounds of the whole process.
     pub(super) limits: Option<LimitsShape>,
 }
-
-/// Where the gateway listens: ADDRESS:PORT; port 0 is any free one.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListenShape {
-    /// The HTTP proxy: absolute-form and CONNECT.
-    pub(super) proxy: Option<Placed<Written<Listener>>>,
-    /// The control API, /metrics, /healthz and /readyz.
-    pub(super) control: Option<Placed<Written<Listener>>>,
-    /// SOCKS5: the session's id as username, its token as password. Left out: none.
-    pub(super) socks: Option<Placed<Written<Listener>>>,
-    /// The HTTP proxy over TLS (a proxy URL of `https://`). Left out: none.
-    pub(super) tls: Option<Placed<TlsListenShape>>,
-    /// The HTTP proxy at a Unix socket. Left out: none.
-    pub(super) unix: Option<UnixListenShape>,
-    /// What the network leads here (REDIRECT, TPROXY), of agents that know of no proxy. Left out: none.
-    pub(super) transparent: Option<TransparentListenShape>,
-    /// Load balancers before proxy, socks and tls. Left out: none.
-    pub(super) proxy_protocol: Option<ProxyProtocolShape>,
-}
-
-/// The HTTP proxy at a Unix socket.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct UnixListenShape {
-    /// The file; one that nobody listens at any more is replaced.
-    pub(super) path: Placed<String>,
-    /// Who may connect: "0600" the owner, "0660" the group too; left out: 0600.
-    pub(super) mode: Option<Placed<String>>,
-}
-
-/// Where the network leads agents that know of no proxy.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TransparentListenShape {
-    /// ADDRESS:PORT.
-    pub(super) address: Placed<Written<Listener>>,
-    /// How the network leads there; left out: redirect.
-    pub(super) original: Option<OriginalWord>,
-    /// Whose connections are that come from no session's `sources`; left out: nobody's.
-    pub(super) session: Option<Placed<String>>,
-}
-
-/// How the network leads there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum OriginalWord {
-    /// By a REDIRECT or DNAT rule.
-    Redirect,
-    /// By a TPROXY rule.
-    Tproxy,
-}
-
-/// Load balancers that tell for whom they speak.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ProxyProtocolShape {
-    /// Their addresses: each connection from there must begin with a header of version 2, and none from elsewhere may.
-    pub(super) from: Vec<Placed<Written<Range>>>,
-}
-
-/// Where agents speak TLS to the gateway itself.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TlsListenShape {
-    /// ADDRESS:PORT.
-    pub(super) address: Placed<Written<Listener>>,
-    /// The gateway's certificate and its chain, PEM; left out: the CA mints one.
-    pub(super) certificate: Option<Placed<String>>,
-    /// Its key, PEM, mode 0600.
-    pub(super) key: Option<Placed<String>>,
-    /// Names of the gateway besides the address and, on this machine, localhost: for a minted certificate.
-    pub(super) names: Option<Vec<Placed<String>>>,
-    /// PEM files with the roots of client certificates; left out: none is asked for.
-    pub(super) clients: Option<Vec<Placed<String>>>,
-    /// Whether a client without a certificate is turned away; left out: no.
-    pub(super) require_client: Option<Placed<bool>>,
-}
-
-/// An address to listen on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Listener(pub(super) SocketAddr);
 
 /// The certificate authority's files.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -250,12 +168,24 @@ pub(super) struct AllowShape {
     pub(super) protocols: Option<Vec<ProtocolWord>>,
     /// Who looks up the name where a parent proxy is asked; left out: the gateway, which vets every address.
     pub(super) resolve: Option<ResolveWord>,
+    /// What the gateway shows of itself to a destination that asks for a certificate; left out: nothing.
+    pub(super) client_certificate: Option<Placed<ClientCertificateShape>>,
     /// What the ClientHello of a relayed tunnel may hide: the name that policy allowed can't be checked then.
     pub(super) dangerously_allow: Option<Vec<HiddenWord>>,
     /// Non-public ranges that this rule may dial; left out: none.
     pub(super) addresses: Option<Vec<Placed<Written<Range>>>>,
     /// Whose credentials may go to their home by this rule; left out: any.
     pub(super) credentials: Option<Placed<CredentialsWord>>,
+}
+
+/// A certificate for destinations.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClientCertificateShape {
+    /// The certificate and its chain, PEM.
+    pub(super) certificate: Placed<String>,
+    /// Its key, PEM, mode 0600.
+    pub(super) key: Placed<String>,
 }
 
 /// Who looks up a name.
@@ -344,6 +274,8 @@ pub(super) struct SecretsShape {
     pub(super) rules: Option<Named<Placed<SwitchWord>>>,
     /// Hosts that are treated in their own way; of several that match, the narrowest decides.
     pub(super) hosts: Option<Vec<Placed<SecretsHostShape>>>,
+    /// Rules of your own: files like those of config/secrets, folders of them, or `folder/*.yaml`.
+    pub(super) catalogue: Option<Vec<Placed<String>>>,
     /// More places where a credential belongs.
     pub(super) permit: Option<Vec<Placed<PermitShape>>>,
     /// Values that are matched exactly, in every encoding: `env:NAME`, `file:PATH`.

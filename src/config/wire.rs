@@ -1,5 +1,6 @@
 //! What the rooms below take, made of what the file says.
 
+use super::OwnRules;
 use crate::policy::Policy;
 use crate::{secrets, session};
 use std::sync::Arc;
@@ -10,6 +11,8 @@ pub struct Ruleset {
     pub policy: Arc<Policy>,
     /// What happens to credentials.
     pub secrets: secrets::Settings,
+    /// Rules of the user's own.
+    pub own_rules: OwnRules,
     /// What each session may spend.
     pub limits: session::Limits,
 }

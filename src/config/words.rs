@@ -1,7 +1,8 @@
 //! Values that can be written in more than one form.
 
+use super::entrances::Listener;
 use super::placed::Placed;
-use super::shapes::{Listener, Range};
+use super::shapes::Range;
 use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};

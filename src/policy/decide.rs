@@ -204,6 +204,7 @@ impl Policy {
                 tls: TlsMode::Intercept,
                 protocols: Protocols::NONE.with(Protocol::Any),
                 resolve: Resolve::Gateway,
+                client_certificate: None,
                 hidden: Hidden::default(),
                 addresses: Arc::clone(&self.nothing),
                 credentials: Credentials::Any,
@@ -254,6 +255,7 @@ fn permit(scheme: Scheme, authority: &Authority, rule: &Rule, weighed: &Weighed<
         tls: rule.tls,
         protocols: rule.protocols,
         resolve: rule.resolve,
+        client_certificate: rule.client_certificate.clone(),
         hidden: rule.hidden,
         addresses: Arc::clone(&weighed.addresses),
         credentials: weighed.credentials,
@@ -276,12 +278,15 @@ fn hash(mode: Mode, rules: &Rules) -> Arc<str> {
     for (kind, rules) in [("allow", &rules.allow), ("deny", &rules.deny)] {
         for rule in rules {
             let Rule { name: _, host, ports, methods, paths, tls, protocols, addresses, .. } = rule;
-            let Rule { resolve, hidden, credentials, .. } = rule;
+            let Rule { resolve, client_certificate, hidden, credentials, .. } = rule;
             let paths = paths.written();
             // Writing to a String can't fail.
             let _ = write!(text, "{kind} {host} {ports:?} {methods:?} {paths:?} {tls:?} {protocols:?} {addresses:?}");
             if *resolve != Resolve::default() || *hidden != Hidden::default() {
                 let _ = write!(text, " {resolve:?} {hidden:?}");
+            }
+            if let Some(client) = client_certificate {
+                let _ = write!(text, " {client:?}");
             }
             let _ = writeln!(text, "{}", if *credentials == Credentials::Own { " own" } else { "" });
         }

@@ -18,4 +18,4 @@ pub use decide::{Mode, Policy, PolicyError, Rules};
 pub use explain::{Considered, Explanation, Miss};
 pub use paths::{GlobError, Paths};
 pub use permit::{Permit, Protocol, Protocols, TlsMode};
-pub use rule::{Credentials, Hidden, MethodError, Methods, Ports, Resolve, Rule};
+pub use rule::{ClientCertificate, Credentials, Hidden, MethodError, Methods, Ports, Resolve, Rule};

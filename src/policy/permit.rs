@@ -1,6 +1,6 @@
 //! Proof that policy allowed a target.
 
-use super::{Credentials, Hidden, Resolve};
+use super::{ClientCertificate, Credentials, Hidden, Resolve};
 use crate::net::{Authority, Scheme};
 use crate::reason::Denial;
 use ipnet::IpNet;
@@ -19,6 +19,7 @@ pub struct Permit {
     pub(super) protocols: Protocols,
     pub(super) addresses: Arc<[IpNet]>,
     pub(super) resolve: Resolve,
+    pub(super) client_certificate: Option<Arc<ClientCertificate>>,
     pub(super) hidden: Hidden,
     pub(super) credentials: Credentials,
     pub(super) observed: Option<Denial>,
@@ -113,6 +114,12 @@ impl Permit {
         self.resolve
     }
 
+    /// What the gateway shows of itself to the destination.
+    #[must_use]
+    pub fn client_certificate(&self) -> Option<&Arc<ClientCertificate>> {
+        self.client_certificate.as_ref()
+    }
+
     /// What a relayed ClientHello may hide.
     #[must_use]
     pub fn hidden(&self) -> Hidden {
@@ -148,6 +155,7 @@ impl Permit {
             protocols: Protocols::default(),
             addresses: addresses.iter().map(|range| range.parse().unwrap()).collect(),
             resolve: Resolve::default(),
+            client_certificate: None,
             hidden: Hidden::default(),
             credentials: Credentials::Any,
             observed: None,

@@ -5,6 +5,7 @@ use crate::net::{Authority, HostPattern, Scheme, Target};
 use http::Method;
 use ipnet::IpNet;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// One entry of `allow` or `deny`: what it matches and, for an allow, what it grants.
@@ -28,6 +29,8 @@ pub struct Rule {
     pub addresses: Arc<[IpNet]>,
     /// Who looks up the names, where a parent proxy is asked. Means nothing in a deny.
     pub resolve: Resolve,
+    /// What the gateway shows of itself to the destination. Means nothing in a deny.
+    pub client_certificate: Option<Arc<ClientCertificate>>,
     /// What relayed TLS may hide. Means nothing in a deny.
     pub hidden: Hidden,
     /// Whose credentials may go there. Means nothing in a deny.
@@ -42,6 +45,15 @@ pub enum Resolve {
     Gateway,
     /// The parent proxy, if there is one for the host: where its name leads is the parent's word.
     Parent,
+}
+
+/// A certificate and its key, by their files: what the gateway shows to a destination that asks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClientCertificate {
+    /// The chain, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM.
+    pub key: PathBuf,
 }
 
 /// What a ClientHello that is relayed may hide.
@@ -110,6 +122,7 @@ impl Rule {
             tls: TlsMode::default(),
             protocols: Protocols::default(),
             resolve: Resolve::default(),
+            client_certificate: None,
             hidden: Hidden::default(),
             addresses: Arc::new([]),
             credentials: Credentials::Any,

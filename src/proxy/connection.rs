@@ -40,7 +40,7 @@ enum Next {
 /// may open. One loop, no recursion.
 pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg) {
     loop {
-        if leg.inside.is_some() && leg.speaks_http2() {
+        if leg.speaks_http2() {
             return streams::serve(shared, leg).await;
         }
         match serve_requests(shared, &mut leg).await {
@@ -238,7 +238,7 @@ async fn connect(
     if framing != Framing::None {
         return Err(Denial::new(Reason::BadFraming).because("a CONNECT has no body").into());
     }
-    let own = leg.wire.stream().socket().local_address();
+    let own = leg.wire.stream().local_address();
     let own = own.map(|own| Authority { host: own.ip().into(), port: own.port() });
     let host = host_fields(&head.fields, head.version);
     let authority = Target::connect(head.target(), host, own.as_ref()).map_err(Error::Target)?;

@@ -83,7 +83,9 @@ async fn send(
         look_ahead(client, interrupt, &mut exchange.upload).await?;
     }
     loop {
-        let Reached { upstream, is_reused } = reach(shared, client.version(), interrupt, recorder, admitted).await?;
+        // A WebSocket takes a connection for itself, whatever it came in.
+        let version = if admitted.handshake.is_some() { Version::Http11 } else { client.version() };
+        let Reached { upstream, is_reused } = reach(shared, version, interrupt, recorder, admitted).await?;
         let Upstream { link, address, tls } = upstream;
         let mut origin = Origin::new(link, admitted.target.method.clone());
         let up = origin.request(admitted)?;

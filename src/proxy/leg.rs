@@ -81,7 +81,7 @@ impl Leg {
         }
     }
 
-    /// Whether HTTP/2 was agreed on inside the tunnel.
+    /// Whether HTTP/2 was agreed on, with the gateway or inside the tunnel.
     pub(super) fn speaks_http2(&self) -> bool {
         self.wire.stream().alpn() == Some(b"h2")
     }

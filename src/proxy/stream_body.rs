@@ -36,6 +36,11 @@ impl Incoming {
         Self { stream, frame: None, taken: 0, is_done: false }
     }
 
+    /// The stream, of which nothing was read.
+    pub(super) fn into_stream(self) -> RecvStream {
+        self.stream
+    }
+
     /// What was read last.
     pub(super) fn take_frame(&mut self) -> Option<Frame> {
         self.frame.take()

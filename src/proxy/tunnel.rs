@@ -1,4 +1,5 @@
-//! What comes through a tunnel, be it of CONNECT, of SOCKS or of the network: told apart by its first bytes, then relayed or opened.
+//! What comes through a tunnel, be it of CONNECT, of SOCKS or of the network: told apart by its first bytes, then
+//! relayed or opened.
 
 use super::error::Error;
 use super::forward::dial;
@@ -60,8 +61,8 @@ pub(super) async fn prepare(
     Ok(Some(stream))
 }
 
-/// Tells the client that the tunnel stands and serves what comes through it. A tunnel that is opened gives the leg inside;
-/// any other is over when this returns.
+/// Tells the client that the tunnel stands and serves what comes through it. A tunnel that is opened gives the leg
+/// inside; any other is over when this returns.
 pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Opened) -> Option<Leg> {
     let Opened { authority, permit, identity, upstream, recorder, answer, plain } = opened;
     let mut recorder = recorder?;

@@ -2,7 +2,7 @@
 
 use super::finding::Severity;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 include!(concat!(env!("OUT_DIR"), "/catalogue.rs"));
 
@@ -29,6 +29,14 @@ pub enum CatalogueError {
     #[error("{file}: the rule id `{id}` is taken")]
     DoubleId {
         /// The second file's name.
+        file: String,
+        /// The id.
+        id: String,
+    },
+    /// A rule that would take the place of one that is not there.
+    #[error("{file}: there is no rule `{id}` to override")]
+    NothingToOverride {
+        /// The file's name.
         file: String,
         /// The id.
         id: String,
@@ -121,6 +129,12 @@ pub struct RuleSpec {
     /// The file's provider.
     #[serde(skip_deserializing)]
     pub provider: String,
+    /// The file that it was added from; none for a built-in one.
+    #[serde(skip)]
+    pub file: Option<String>,
+    /// It takes the place of the rule that has its id.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overrides: bool,
     /// What people call it.
     pub name: String,
     /// The group it is switched with.
@@ -245,17 +259,24 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    /// Adds the rules of one file: the user's own, beside the built-in ones.
+    /// Adds the rules of one file: the user's own, beside the built-in ones or in their place.
     pub fn add(&mut self, file: &str, text: &str) -> Result<(), CatalogueError> {
         let parsed: File =
             serde_yaml::from_str(text).map_err(|source| CatalogueError::Syntax { file: file.to_owned(), source })?;
-        let mut seen: HashSet<String> = self.rules.iter().map(|rule| rule.id.clone()).collect();
+        let mut seen: HashMap<String, usize> = self.rules.iter().map(|rule| rule.id.clone()).zip(0..).collect();
         for mut rule in parsed.rules {
-            if !seen.insert(rule.id.clone()) {
-                return Err(CatalogueError::DoubleId { file: file.to_owned(), id: rule.id });
-            }
             rule.provider.clone_from(&parsed.provider);
-            self.rules.push(rule);
+            rule.file = Some(file.to_owned());
+            let (file, id) = (file.to_owned(), rule.id.clone());
+            match (seen.get(&id).and_then(|at| self.rules.get_mut(*at)), rule.overrides) {
+                (Some(other), true) if other.file != rule.file => *other = rule,
+                (Some(_), _) => return Err(CatalogueError::DoubleId { file, id }),
+                (None, true) => return Err(CatalogueError::NothingToOverride { file, id }),
+                (None, false) => {
+                    seen.insert(id, self.rules.len());
+                    self.rules.push(rule);
+                }
+            }
         }
         self.public.extend(parsed.public);
         self.examples.values.extend(parsed.examples.values);

@@ -7,6 +7,7 @@ mod anchor;
 mod body;
 pub mod canary;
 mod catalogue;
+mod check;
 mod checksum;
 mod decode;
 mod embedded;

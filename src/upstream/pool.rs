@@ -1,11 +1,11 @@
 //! Connections to origins, kept for the session that opened them and for no other.
 
 use super::{Error, Streams, tls};
-use crate::ca::Trust;
+use crate::ca::{ClientCertificates, Trust};
 use crate::flow::UpstreamTls;
 use crate::http1::Version;
 use crate::net::{AddressClass, Authority, Scheme};
-use crate::policy::Permit;
+use crate::policy::{ClientCertificate, Permit, Resolve};
 use crate::session::SessionId;
 use crate::wire::{Stream, Transport, Wire};
 use bytes::BytesMut;
@@ -46,7 +46,23 @@ pub enum Link {
 /// another session than the one it was made for (T25).
 pub struct Pool {
     trust: Trust,
-    sessions: Mutex<HashMap<SessionId, Owned>>,
+    clients: ClientCertificates,
+    sessions: Mutex<HashMap<Owner, Owned>>,
+}
+
+/// Whose a connection is, and under which of its rules' settings it was opened: what one rule shows of itself, or where
+/// it lets a parent proxy lead, is nothing that the requests of another may use.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Owner {
+    session: SessionId,
+    client: Option<Arc<ClientCertificate>>,
+    resolve: Resolve,
+}
+
+impl Owner {
+    fn of(session: &SessionId, permit: &Permit) -> Self {
+        Self { session: session.clone(), client: permit.client_certificate().cloned(), resolve: permit.resolve() }
+    }
 }
 
 struct Owned {
@@ -92,17 +108,20 @@ struct Shared {
 }
 
 impl Pool {
-    /// An empty pool that trusts what `trust` does.
+    /// An empty pool that trusts what `trust` does, and shows the certificates of `clients` where a rule says so.
     #[must_use]
-    pub fn new(trust: Trust) -> Self {
-        Self { trust, sessions: Mutex::default() }
+    pub fn new(trust: Trust, clients: ClientCertificates) -> Self {
+        Self { trust, clients, sessions: Mutex::default() }
     }
 
     /// A connection of this session to the permitted origin, at an address that the permit still allows, and in the
     /// client's version if the origin speaks it; one that the origin has closed or written to is thrown away.
     pub fn take(&self, session: &SessionId, permit: &Permit, version: Version) -> Option<Upstream> {
         let mut sessions = self.lock();
-        let origin = sessions.get_mut(session)?.origins.get_mut(&(permit.scheme(), permit.authority().clone()))?;
+        let origin = sessions
+            .get_mut(&Owner::of(session, permit))?
+            .origins
+            .get_mut(&(permit.scheme(), permit.authority().clone()))?;
         let allowed = |ip: IpAddr| AddressClass::of(ip).is_public() || permit.names_address(ip);
         if version == Version::Http2 || origin.speaks == Speaks::OnlyHttp2 {
             origin.shared.retain_mut(|shared| allowed(shared.address.ip()) && !shared.streams.is_closed());
@@ -130,7 +149,7 @@ impl Pool {
         wire.release_buffer();
         let mut sessions = self.lock();
         // A session that has ended meanwhile was forgotten, and is not taken in again.
-        let Some(owned) = sessions.get_mut(session) else { return };
+        let Some(owned) = sessions.get_mut(&Owner::of(session, permit)) else { return };
         let total: usize = owned.origins.values().map(|origin| origin.idle.len()).sum();
         let kept = &mut owned.origins.entry((permit.scheme(), permit.authority().clone())).or_default().idle;
         if kept.len() < PER_ORIGIN && total < PER_SESSION {
@@ -142,7 +161,8 @@ impl Pool {
     /// not seen the origin yet.
     pub fn speaks_http2(&self, session: &SessionId, permit: &Permit) -> Option<bool> {
         let sessions = self.lock();
-        let origin = sessions.get(session)?.origins.get(&(permit.scheme(), permit.authority().clone()))?;
+        let origin =
+            sessions.get(&Owner::of(session, permit))?.origins.get(&(permit.scheme(), permit.authority().clone()))?;
         match origin.speaks {
             Speaks::Unknown => None,
             Speaks::Http1 => Some(false),
@@ -195,7 +215,7 @@ impl Pool {
     /// that are not live any more.
     pub fn reap(&self, is_live: impl Fn(&SessionId) -> bool) {
         let mut sessions = self.lock();
-        sessions.retain(|session, _| is_live(session));
+        sessions.retain(|owner, _| is_live(&owner.session));
         for owned in sessions.values_mut() {
             for origin in owned.origins.values_mut() {
                 origin.idle.retain_mut(|idle| idle.since.elapsed() < IDLE_MAX && idle.wire.is_quiet());
@@ -210,14 +230,14 @@ impl Pool {
 
     /// What an origin was seen to speak. That it takes nothing but HTTP/2 is known from a refusal only.
     fn note(&self, session: &SessionId, permit: &Permit, speaks: Speaks) {
-        if let Some(owned) = self.lock().get_mut(session) {
+        if let Some(owned) = self.lock().get_mut(&Owner::of(session, permit)) {
             owned.origins.entry((permit.scheme(), permit.authority().clone())).or_default().speaks = speaks;
         }
     }
 
     fn share(&self, session: &SessionId, permit: &Permit, shared: Shared) {
         let mut sessions = self.lock();
-        let Some(owned) = sessions.get_mut(session) else { return };
+        let Some(owned) = sessions.get_mut(&Owner::of(session, permit)) else { return };
         let origin = owned.origins.entry((permit.scheme(), permit.authority().clone())).or_default();
         if origin.speaks != Speaks::OnlyHttp2 {
             origin.speaks = Speaks::Http2;
@@ -231,7 +251,7 @@ impl Pool {
     /// them.
     fn config(&self, session: &SessionId, permit: &Permit, version: Version) -> (Arc<ClientConfig>, bool) {
         let mut sessions = self.lock();
-        let owned = sessions.entry(session.clone()).or_insert_with(|| self.owned());
+        let owned = sessions.entry(Owner::of(session, permit)).or_insert_with(|| self.owned(permit));
         let key = (permit.scheme(), permit.authority().clone());
         let only_http2 = owned.origins.get(&key).is_some_and(|origin| origin.speaks == Speaks::OnlyHttp2);
         if version == Version::Http2 || only_http2 {
@@ -241,14 +261,17 @@ impl Pool {
         }
     }
 
-    fn owned(&self) -> Owned {
-        let config = self.trust.client_config();
+    fn owned(&self, permit: &Permit) -> Owned {
+        let mut config = self.trust.client_config();
+        if let Some(shown) = permit.client_certificate().and_then(|client| self.clients.resolver(client)) {
+            Arc::make_mut(&mut config).client_auth_cert_resolver = shown;
+        }
         let mut config_h2 = ClientConfig::clone(&config);
         config_h2.alpn_protocols.insert(0, b"h2".to_vec());
         Owned { config, config_h2: Arc::new(config_h2), origins: HashMap::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Owned>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Owner, Owned>> {
         // A panic while it was held leaves a map that is whole: no step of ours spans two changes.
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,12 +4,14 @@
 //! drive both directions of a flow from one task by polling.
 
 mod duplex;
+mod multiplexed;
 mod output;
 mod socket;
 mod stream;
 mod transport;
 
 pub use duplex::Duplex;
+pub use multiplexed::Multiplexed;
 pub use socket::Socket;
 pub use stream::Stream;
 pub use transport::Transport;
@@ -133,8 +135,8 @@ impl Wire {
     }
 
     /// Ends the connection so that the peer can't take it for a clean end: no close_notify, and a reset.
-    pub fn abort(self) {
-        self.stream.socket().reset_at_close();
+    pub fn abort(mut self) {
+        self.stream.reset_at_close();
     }
 
     /// Whether the peer has neither closed nor sent anything that nobody asked for: what an idle

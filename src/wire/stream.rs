@@ -1,7 +1,8 @@
-//! A plain socket, or TLS on either side of one.
+//! A plain socket, TLS on either side of one, or a stream among others.
 
-use super::{Socket, Transport};
+use super::{Multiplexed, Socket, Transport};
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -17,16 +18,29 @@ pub enum Stream {
     Downstream(Box<server::TlsStream<Transport>>),
     /// TLS with an origin.
     Upstream(Box<client::TlsStream<Transport>>),
+    /// A tunnel on a client's HTTP/2 connection.
+    Multiplexed(Box<Multiplexed>),
 }
 
 impl Stream {
-    /// The socket underneath, however many layers of TLS are above it.
+    /// The address at this end, however many layers of TLS are above it.
     #[must_use]
-    pub fn socket(&self) -> &Socket {
+    pub fn local_address(&self) -> Option<SocketAddr> {
         match self {
-            Stream::Plain(socket) => socket,
-            Stream::Downstream(tls) => tls.get_ref().0.socket(),
-            Stream::Upstream(tls) => tls.get_ref().0.socket(),
+            Stream::Plain(socket) => socket.local_address(),
+            Stream::Downstream(tls) => tls.get_ref().0.stream().local_address(),
+            Stream::Upstream(tls) => tls.get_ref().0.stream().local_address(),
+            Stream::Multiplexed(_) => None,
+        }
+    }
+
+    /// Makes the close a reset, where there is such a thing: the peer must not take it for a clean end.
+    pub(super) fn reset_at_close(&mut self) {
+        match self {
+            Stream::Plain(socket) => socket.reset_at_close(),
+            Stream::Downstream(tls) => tls.get_mut().0.stream_mut().reset_at_close(),
+            Stream::Upstream(tls) => tls.get_mut().0.stream_mut().reset_at_close(),
+            Stream::Multiplexed(stream) => stream.cut(),
         }
     }
 }
@@ -48,7 +62,7 @@ impl Stream {
     #[must_use]
     pub fn alpn(&self) -> Option<&[u8]> {
         match self {
-            Stream::Plain(_) => None,
+            Stream::Plain(_) | Stream::Multiplexed(_) => None,
             Stream::Downstream(tls) => tls.get_ref().1.alpn_protocol(),
             Stream::Upstream(tls) => tls.get_ref().1.alpn_protocol(),
         }
@@ -62,6 +76,7 @@ macro_rules! each {
             Stream::Plain($inner) => $call,
             Stream::Downstream($inner) => $call,
             Stream::Upstream($inner) => $call,
+            Stream::Multiplexed($inner) => $call,
         }
     };
 }

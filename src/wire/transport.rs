@@ -1,6 +1,6 @@
 //! A stream that is read ahead in large pieces.
 
-use super::{Socket, Stream};
+use super::Stream;
 use bytes::{Buf, BytesMut};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -27,10 +27,13 @@ impl Transport {
         Self { stream: stream.into(), ahead }
     }
 
-    /// The socket.
-    #[must_use]
-    pub fn socket(&self) -> &Socket {
-        self.stream.socket()
+    /// What is under TLS.
+    pub(super) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    pub(super) fn stream_mut(&mut self) -> &mut Stream {
+        &mut self.stream
     }
 }
 

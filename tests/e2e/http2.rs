@@ -1,12 +1,15 @@
 //! HTTP/2: streams inside an opened tunnel, origins that speak it, and every pairing with HTTP/1.1.
 
-use crate::support::http2::{hear, send};
+use crate::support;
+use crate::support::http2::{Heard, hear, send};
 use crate::support::secrets::github_token;
 use crate::support::*;
 use bytes::Bytes;
+use exeat::wire::Multiplexed;
 use http::{HeaderMap, HeaderValue, Request};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const HOST: &str = "h2.exeat.test";
 
@@ -272,6 +275,90 @@ fn a_revoked_session_s_streams_end() {
     drop(agent);
     let records = world.into_records();
     assert!(records.requests().iter().any(|record| record.reason() == "session_ended"), "{records:#?}");
+}
+
+/// A world whose origin speaks HTTP/2 first, and WebSocket over HTTP/1.1 ever after: what many origins are.
+fn with_websocket(echo_as: &'static str) -> (World, Http2Agent, Origin, Http2Origin) {
+    let (new, old) = (echo(), Origin::tls().websocket_echo(echo_as));
+    let world = World::start(Setup::new().connect(HOST, &changing(new.address, old.address).to_string()));
+    let agent = Http2Agent::to(&world, HOST);
+    assert_eq!(agent.get("/").status, 200);
+    (world, agent, old, new)
+}
+
+/// A WebSocket in a stream (RFC 8441), with these fields.
+async fn websocket(agent: &Http2Agent, fields: &[(&str, &str)]) -> Result<(Multiplexed, HeaderMap), Heard> {
+    let request =
+        Request::connect(format!("https://{HOST}/chat")).extension(h2::ext::Protocol::from_static("websocket"));
+    let fields = [("sec-websocket-version", "13")].into_iter().chain(fields.iter().copied());
+    let request = fields.fold(request, |request, (name, value)| request.header(name, value));
+    let mut sender = agent.sender.clone().ready().await.unwrap();
+    assert!(sender.is_extended_connect_protocol_enabled());
+    let (answer, out) = sender.send_request(request.body(()).unwrap(), false).unwrap();
+    let (parts, body) = answer.await.unwrap().into_parts();
+    match parts.status.as_u16() {
+        200 => Ok((Multiplexed::new(body, out), parts.headers)),
+        status => Err(Heard { status, fields: parts.headers, body: Vec::new(), trailers: None }),
+    }
+}
+
+#[test]
+fn a_websocket_in_a_stream_reaches_an_origin_on_http1() {
+    let (world, agent, old, _new) = with_websocket("Sec-WebSocket-Protocol: chat\r\n");
+    agent.run(async {
+        let (mut stream, fields) = websocket(&agent, &[("sec-websocket-protocol", "chat, other")]).await.unwrap();
+        assert_eq!(fields["sec-websocket-protocol"], "chat");
+        assert!(!fields.contains_key("sec-websocket-accept") && !fields.contains_key("upgrade"), "{fields:?}");
+        for text in ["hello", "again"] {
+            stream.write_all(&support::websocket::client(0x81, text.as_bytes())).await.unwrap();
+            let mut back = [0; 7];
+            stream.read_exact(&mut back).await.unwrap();
+            assert_eq!(back[..], support::websocket::server(0x81, text.as_bytes()));
+        }
+        stream.write_all(&support::websocket::client(0x88, &1000u16.to_be_bytes())).await.unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest[2..], support::websocket::close(1000, ""));
+        assert_eq!(agent.sender.clone().ready().await.map(drop).err().map(|error| error.to_string()), None);
+    });
+    let asked = old.requests();
+    assert_eq!((asked[0].method.as_str(), asked[0].target.as_str()), ("GET", "/chat"));
+    assert_eq!(asked[0].field("sec-websocket-key").map(str::len), Some(24));
+    drop(agent);
+    let records = world.into_records();
+    let record = records.iter().find(|record| record.mode() == "websocket").unwrap();
+    assert_eq!((record.verdict(), record.text("/target/path")), ("allowed", Some("/chat")));
+}
+
+#[test]
+fn a_secret_in_a_websocket_in_a_stream_closes_it() {
+    let (world, agent, old, _new) = with_websocket("");
+    let secret = github_token();
+    agent.run(async {
+        let (mut stream, _) = websocket(&agent, &[]).await.unwrap();
+        stream.write_all(&support::websocket::client(0x81, format!("key {secret}").as_bytes())).await.unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert_eq!((rest[0], u16::from_be_bytes([rest[2], rest[3]])), (0x88, 1008), "{rest:?}");
+    });
+    assert!(!String::from_utf8_lossy(&old.bytes()).contains(&secret[4..]));
+    assert_eq!(agent.get("/").status, 200, "the connection lives on");
+    drop(agent);
+    world.into_records().only("denied", "secret_in_request");
+}
+
+#[test]
+fn nothing_but_websocket_is_asked_for_in_an_extended_connect() {
+    let (_world, agent, _old, _new) = with_websocket("");
+    agent.run(async {
+        for protocol in ["connect-udp", "connect-ip", "webtransport", "WebSocket"] {
+            let request = Request::connect(format!("https://{HOST}/")).extension(h2::ext::Protocol::from(protocol));
+            let (answer, _out) = agent.sender.clone().send_request(request.body(()).unwrap(), false).unwrap();
+            assert_eq!(hear(answer).await.unwrap().reason(), "upgrade_not_allowed", "{protocol}");
+        }
+        let heard = websocket(&agent, &[("sec-websocket-version", "12")]).await.err().unwrap();
+        assert_eq!(heard.status, 400);
+    });
 }
 
 /// Passes the first connection on to one address, and all others to another.

@@ -15,6 +15,8 @@ mod support;
 
 /// A gibibyte each way.
 mod bodies;
+/// What the gateway shows of itself to origins that ask.
+mod client_certificates;
 /// curl, git, pip, npm, cargo, node, requests, httpx, urllib.
 mod clients;
 /// CONNECT, and the relay of what may not be opened.
@@ -29,6 +31,8 @@ mod evasion;
 mod forward;
 /// Streams inside an opened tunnel, and origins that speak HTTP/2.
 mod http2;
+/// The same on the TLS listener.
+mod http2_listener;
 /// Who asks: credentials, sessions, their end.
 mod identity;
 /// TLS opened with a minted leaf.
@@ -51,6 +55,8 @@ mod policy;
 mod run;
 /// What an operator says about secrets.
 mod secret_settings;
+/// Scanning files, listing rules, rules of the users own.
+mod secret_tools;
 /// What must not leave.
 mod secrets;
 /// Peers that stall, and descriptors that run out.

@@ -163,6 +163,10 @@ fn values_that_mean_nothing_are_told() {
             "policies: {p: {allow: [{host: a.test, dangerously_allow: [ech]}]}}",
             &[(1, 24, "policies.p.allow[0]", "means nothing where TLS is opened")],
         ),
+        (
+            "policies: {p: {allow: [{host: a.test, tls: tunnel, client_certificate: {certificate: /dev/null, key: /dev/null}}]}}",
+            &[(1, 72, "policies.p.allow[0].client_certificate", "means nothing where TLS is relayed")],
+        ),
         ("listen: {socks: 127.0.0.1:3129}", &[(1, 17, "listen.socks", "can't share")]),
         ("resolver: {nameservers: dns}", &[(1, 25, "resolver.nameservers", "`system` or a list")]),
         ("resolver: {nameservers: [dns.example:53]}", &[(1, 26, "resolver.nameservers[0]", "a name is no address")]),

@@ -7,9 +7,11 @@ use crate::proxy::refusal::Answer;
 use crate::proxy::stream_body::{Cut, Incoming, Outgoing};
 use crate::proxy::translate::append;
 use crate::reason::{Denial, Reason};
+use crate::wire::Multiplexed;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
+use http::header::SEC_WEBSOCKET_ACCEPT;
 use http::{HeaderMap, Response, StatusCode};
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -29,6 +31,12 @@ impl Http2Client {
     pub(in crate::proxy) fn new(respond: SendResponse<Bytes>, body: RecvStream) -> Self {
         let body = Incoming::new(body);
         Self { respond, body, head: None, is_answered: false, answer: Outgoing::default() }
+    }
+
+    /// Tells the client that its tunnel stands, or its WebSocket; gives the bytes that come through it.
+    pub(in crate::proxy) fn into_tunnel(mut self) -> Result<Multiplexed, h2::Error> {
+        let outgoing = self.respond.send_response(self.head.take().unwrap_or_default(), false)?;
+        Ok(Multiplexed::new(self.body.into_stream(), outgoing))
     }
 
     pub(super) fn version(&self) -> Version {
@@ -65,6 +73,14 @@ impl Http2Client {
 
     pub(super) fn answer(&mut self, head: &ResponseHead, _: Framing) {
         self.head = Some(response(head));
+    }
+
+    /// What is a 101 in HTTP/1.1 is a 200 here, and proves nothing with a key (RFC 8441 §5).
+    pub(super) fn switch(&mut self, head: &ResponseHead) {
+        let mut response = response(head);
+        *response.status_mut() = StatusCode::OK;
+        response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
+        self.head = Some(response);
     }
 
     pub(super) fn queue(&mut self, data: Bytes) {

@@ -67,11 +67,9 @@ impl Client<'_> {
         each!(self, inner => inner.answer(head, framing))
     }
 
-    /// Queues the head of an answer that makes a WebSocket of the connection: one in HTTP/1.1, as the request was.
+    /// Queues the head of an answer that makes a WebSocket of the connection, or of the stream.
     pub(super) fn switch(&mut self, head: &ResponseHead) {
-        if let Client::Http1(inner) = self {
-            inner.switch(head);
-        }
+        each!(self, inner => inner.switch(head))
     }
 
     /// Whether it has sent more than its request.

@@ -248,7 +248,19 @@ impl Http2Agent {
 
     #[track_caller]
     pub fn with(agent: &Agent<'_>, host: &str, hello: &Hello) -> Self {
-        let socket = agent.tunnel(&format!("{host}:443")).stream;
+        Self::over(agent.tunnel(&format!("{host}:443")).stream, host, hello)
+    }
+
+    /// A connection to the gateway itself, on its TLS listener.
+    #[track_caller]
+    pub fn to_gateway(world: &World) -> Self {
+        let mut hello = Hello::to(world, "localhost");
+        hello.alpn = vec![b"h2".to_vec()];
+        Self::over(std::net::TcpStream::connect(world.listening("tls")).unwrap(), "localhost", &hello)
+    }
+
+    #[track_caller]
+    fn over(socket: std::net::TcpStream, host: &str, hello: &Hello) -> Self {
         socket.set_nonblocking(true).unwrap();
         let runtime = runtime();
         let sender = runtime.block_on(async {

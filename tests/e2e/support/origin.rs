@@ -131,6 +131,11 @@ impl Origin {
         Listen { at: "127.0.0.1:0", tls: Some(certs::server_config(identity, &["http/1.1"])) }
     }
 
+    /// It turns away clients without a certificate.
+    pub fn tls_for_clients() -> Listen {
+        Listen { at: "127.0.0.1:0", tls: Some(certs::server_config_for_clients()) }
+    }
+
     fn listen(listen: Listen, behaviour: Behaviour) -> Self {
         let listener = TcpListener::bind(listen.at).unwrap();
         let address = listener.local_addr().unwrap();

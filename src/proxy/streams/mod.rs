@@ -1,0 +1,192 @@
+//! An HTTP/2 connection of a client: inside an opened tunnel, or to the gateway itself over TLS. Every stream is a
+//! request of its own, and ends alone.
+
+mod request;
+
+use super::error::Error;
+use super::identify::{Identity, Remembered};
+use super::interrupt::{Cause, Interrupt};
+use super::leg::{Inside, Leg};
+use super::{Limits, Shared};
+use crate::flow::{Downstream, FlowId};
+use crate::net::Authority;
+use crate::wire::Stream;
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::{Builder, Connection, SendResponse};
+use http::Request;
+use std::future::poll_fn;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// Streams that a client may have open at once. Requests that it has given up may still be ending: beyond twice this
+/// number no more are taken in (rapid reset, CVE-2023-44487).
+const MOST_STREAMS: u32 = 128;
+const MOST_REQUESTS: usize = MOST_STREAMS as usize * 2;
+/// What a client may send on one stream, and on all of them, before an origin has taken it.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+/// Bytes of one answer that wait for the connection to take them.
+const SEND_BUFFER: usize = 256 * 1024;
+/// Bytes of a request's header section that the library takes; ours refuses, and records, before that.
+const HEAD_SLACK: usize = 16 * 1024;
+
+type Requests = Connection<Stream, Bytes>;
+
+/// What the requests of one connection share.
+struct Carrier {
+    place: Place,
+    peer: Downstream,
+}
+
+/// Where the connection leads.
+enum Place {
+    /// To the gateway itself, over TLS: every request shows who asks. A lock that is held for no wait.
+    Gateway { remembered: Mutex<Remembered>, own: Option<Authority> },
+    /// Through an opened tunnel: its requests are its session's, and for its authority.
+    Tunnel { identity: Identity, authority: Authority, flow: FlowId },
+}
+
+/// Serves the connection to its end.
+pub(super) async fn serve(shared: &Arc<Shared>, leg: Leg) {
+    let Leg { wire, peer, mut interrupt, inside, remembered, .. } = leg;
+    let (stream, _) = wire.into_parts();
+    let own = stream.local_address().map(|own| Authority { host: own.ip().into(), port: own.port() });
+    let (place, recorder, _slot) = match inside {
+        None => (Place::Gateway { remembered: Mutex::new(remembered), own }, None, None),
+        Some(Inside { identity, authority, flow, recorder, _slot, .. }) => {
+            interrupt.watch_session(&identity.live.ended);
+            (Place::Tunnel { identity, authority, flow }, Some(recorder), _slot)
+        }
+    };
+    interrupt.arm(shared.limits.handshake_timeout);
+    let ended = match interrupt.during(builder(shared).handshake(stream)).await {
+        Ok(Ok(connection)) => accept(shared, &Arc::new(Carrier { place, peer }), &mut interrupt, connection).await,
+        Ok(Err(error)) => Err(Error::ClientGone(Some(io::Error::other(error)))),
+        Err(cause) => Err(Error::Interrupted(cause)),
+    };
+    let Some(mut recorder) = recorder else { return };
+    match ended {
+        Err(Error::Interrupted(Cause::Deadline)) | Ok(()) => {}
+        // Clients end connections as they please; a fault of theirs in the protocol is worth a word.
+        Err(Error::ClientGone(error)) => recorder.error(error.map_or_else(String::new, |error| error.to_string())),
+        Err(error) => recorder.denied(&error.denial()),
+    }
+    recorder.finish();
+}
+
+fn builder(shared: &Shared) -> Builder {
+    let mut builder = Builder::new();
+    let head = u32::try_from(shared.limits.head.bytes + HEAD_SLACK).unwrap_or(u32::MAX);
+    builder
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(MOST_STREAMS)
+        .max_header_list_size(head)
+        .max_send_buffer_size(SEND_BUFFER)
+        .enable_connect_protocol();
+    builder
+}
+
+/// Takes requests in until the client, the session or the gateway ends; then lets those under way end.
+async fn accept(
+    shared: &Arc<Shared>,
+    carrier: &Arc<Carrier>,
+    interrupt: &mut Interrupt,
+    connection: Requests,
+) -> Result<(), Error> {
+    let mut serving = Serving { connection, requests: JoinSet::new(), is_closing: false };
+    interrupt.arm(shared.limits.keep_alive_timeout);
+    let ended = loop {
+        match poll_fn(|cx| serving.poll(cx, interrupt)).await {
+            Event::Request(request, respond) => {
+                serving.requests.spawn(request::serve(shared.clone(), carrier.clone(), request, respond));
+            }
+            Event::RequestEnded => interrupt.arm(shared.limits.keep_alive_timeout),
+            Event::Closed(ended) => break ended,
+            Event::Interrupted(Cause::Deadline) if !serving.requests.is_empty() => {
+                interrupt.arm(shared.limits.keep_alive_timeout);
+            }
+            Event::Interrupted(Cause::Deadline | Cause::Draining) if !serving.is_closing => {
+                interrupt.arm(Limits::LINGER);
+                serving.close();
+            }
+            Event::Interrupted(Cause::Deadline) => break Ok(()),
+            Event::Interrupted(cause) => break Err(Error::Interrupted(cause)),
+        }
+    };
+    serving.finish().await;
+    ended
+}
+
+/// A connection and the requests that came on it.
+struct Serving {
+    connection: Requests,
+    requests: JoinSet<()>,
+    is_closing: bool,
+}
+
+enum Event {
+    Request(Request<RecvStream>, SendResponse<Bytes>),
+    RequestEnded,
+    Closed(Result<(), Error>),
+    Interrupted(Cause),
+}
+
+impl Serving {
+    fn poll(&mut self, cx: &mut Context<'_>, interrupt: &mut Interrupt) -> Poll<Event> {
+        let mut ended = false;
+        while let Poll::Ready(Some(joined)) = self.requests.poll_join_next(cx) {
+            ended = true;
+            if let Err(error) = joined {
+                tracing::error!(%error, "a request's task has panicked");
+            }
+        }
+        let gone = |error| Error::ClientGone(Some(io::Error::other(error)));
+        if self.requests.len() >= MOST_REQUESTS {
+            if let Poll::Ready(closed) = self.connection.poll_closed(cx) {
+                return Poll::Ready(Event::Closed(closed.map_err(gone)));
+            }
+        } else if let Poll::Ready(accepted) = self.connection.poll_accept(cx) {
+            return Poll::Ready(match accepted {
+                Some(Ok((request, respond))) => Event::Request(request, respond),
+                Some(Err(error)) => Event::Closed(Err(gone(error))),
+                None => Event::Closed(Ok(())),
+            });
+        }
+        if ended {
+            return Poll::Ready(Event::RequestEnded);
+        }
+        if !self.is_closing && interrupt.poll_draining(cx) {
+            return Poll::Ready(Event::Interrupted(Cause::Draining));
+        }
+        interrupt.poll(cx).map(Event::Interrupted)
+    }
+
+    /// Takes no more requests; those under way go on.
+    fn close(&mut self) {
+        self.is_closing = true;
+        self.connection.graceful_shutdown();
+    }
+
+    /// What ended the connection ends every request, each of which records that and tells it, for a moment, while the
+    /// connection still can.
+    async fn finish(mut self) {
+        let told = poll_fn(|cx| {
+            let closed = self.connection.poll_closed(cx);
+            while let Poll::Ready(Some(_)) = self.requests.poll_join_next(cx) {}
+            if self.requests.is_empty() && !self.is_closing {
+                self.close();
+                cx.waker().wake_by_ref();
+            }
+            closed
+        });
+        // A client that doesn't take its answers has nothing else coming.
+        let _ = timeout(Limits::LINGER, told).await;
+        drop(self.connection);
+        while self.requests.join_next().await.is_some() {}
+    }
+}

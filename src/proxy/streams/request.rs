@@ -1,0 +1,302 @@
+//! One request that came as a stream.
+
+use super::{Carrier, Place};
+use crate::flow::{Mode, Recorder};
+use crate::http1::{Fields, RequestHead, stream_framing};
+use crate::net::{Authority, HostFields, Target, TargetError};
+use crate::proxy::client::{Client, Http2Client};
+use crate::proxy::error::Error;
+use crate::proxy::forward::{Admitted, Switched, forward};
+use crate::proxy::headers::{check_request, host_fields};
+use crate::proxy::identify::Identity;
+use crate::proxy::interrupt::Interrupt;
+use crate::proxy::leg::Leg;
+use crate::proxy::refusal::{self, Answer};
+use crate::proxy::translate::fields_of;
+use crate::proxy::tunnel::{self, Opened};
+use crate::proxy::websocket::{self, Agreed, Ends};
+use crate::proxy::{Limits, Shared, connection, gate};
+use crate::reason::{Denial, Reason};
+use crate::websocket::Handshake;
+use crate::wire::{Stream, Wire};
+use bytes::Bytes;
+use data_encoding::BASE64;
+use h2::RecvStream;
+use h2::ext::Protocol;
+use h2::server::SendResponse;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Method, Request, Uri};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
+use tokio::time::timeout;
+
+/// A request under way.
+struct Asked {
+    parts: Parts,
+    /// The stream ended with the head.
+    is_bodyless: bool,
+    interrupt: Interrupt,
+    recorder: Recorder,
+    /// What is known of it when it is refused.
+    identity: Option<Identity>,
+    authority: Option<Authority>,
+}
+
+/// What a request came to.
+enum Done {
+    /// Its answer is queued.
+    Answered,
+    /// It was a CONNECT, and is admitted.
+    Tunnel(Box<Opened>),
+    /// The origin has switched to WebSocket.
+    WebSocket(Box<Switched>, Box<Admitted>),
+}
+
+/// Serves one request to its end: steps 2 to 9, its record, and the last of its answer.
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    carrier: Arc<Carrier>,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+) {
+    let (parts, body) = request.into_parts();
+    let is_bodyless = body.is_end_stream();
+    let mut client = Http2Client::new(respond, body);
+    let mut interrupt = shared.interrupt();
+    let opened = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, carrier.peer));
+    let Ok(recorder) = opened else {
+        unrecorded(&mut client);
+        return flush(&shared, &mut client, &mut interrupt).await;
+    };
+    let mut asked = Asked { parts, is_bodyless, interrupt, recorder, identity: None, authority: None };
+    match handle(&shared, &carrier, &mut asked, &mut client).await {
+        Ok(Done::Answered) => {
+            if shared.finish(asked.recorder).await.is_err() {
+                unrecorded(&mut client);
+            }
+        }
+        Ok(Done::Tunnel(opened)) => return enter(&shared, &carrier, asked, client, *opened).await,
+        Ok(Done::WebSocket(switched, admitted)) => {
+            return Box::pin(serve_websocket(&shared, asked, client, *switched, &admitted)).await;
+        }
+        Err(error) => {
+            interrupt = refuse(&mut client, asked, &error).await;
+            return flush(&shared, &mut client, &mut interrupt).await;
+        }
+    }
+    flush(&shared, &mut client, &mut asked.interrupt).await;
+}
+
+/// Writes the last of the answer, or cuts it.
+async fn flush(shared: &Shared, client: &mut Http2Client, interrupt: &mut Interrupt) {
+    interrupt.arm(shared.limits.idle_timeout);
+    let flushed = {
+        let mut client = Client::Http2(client);
+        interrupt.during(poll_fn(|cx| client.poll_flush(cx))).await
+    };
+    if !matches!(flushed, Ok(Ok(()))) {
+        client.cut();
+    }
+}
+
+/// Steps 2 to 9, all but the last flush of the answer; a CONNECT gives its tunnel, or its WebSocket.
+async fn handle(
+    shared: &Shared,
+    carrier: &Carrier,
+    asked: &mut Asked,
+    client: &mut Http2Client,
+) -> Result<Done, Error> {
+    let limits = &shared.limits.head;
+    let fields = fields_of(&asked.parts.headers, limits.fields).map_err(|error| Error::Head(error.into()))?;
+    let identity = match &carrier.place {
+        Place::Gateway { remembered, .. } => {
+            // What it remembers is whole at every step.
+            remembered.lock().unwrap_or_else(PoisonError::into_inner).identify(shared, &fields)?
+        }
+        Place::Tunnel { identity, .. } => {
+            let mut identity = identity.clone();
+            identity.refresh(shared)?;
+            identity
+        }
+    };
+    asked.recorder.session(identity.info.clone());
+    asked.interrupt.watch_session(&identity.live.ended);
+    asked.identity = Some(identity.clone());
+    let protocol = asked.parts.extensions.get::<Protocol>();
+    if asked.parts.method == Method::CONNECT && protocol.is_none() {
+        return connect(shared, carrier, asked, identity).await.map(|opened| Done::Tunnel(Box::new(opened)));
+    }
+    let is_websocket = match protocol.map(Protocol::as_str) {
+        None => false,
+        Some("websocket") => true,
+        Some(_) => return Err(Reason::UpgradeNotAllowed.into()),
+    };
+    let path = asked.parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    let path = Bytes::copy_from_slice(path.as_bytes());
+    let (method, fields) = if is_websocket { websocket_get(&fields)? } else { (asked.parts.method.clone(), fields) };
+    let head = RequestHead::assemble(method, path, fields, limits).map_err(Error::Head)?;
+    let handshake = is_websocket.then(|| Handshake::of_request(&head.fields).map_err(Error::Handshake)).transpose()?;
+    // A WebSocket's frames are no body.
+    let ended = asked.is_bodyless || is_websocket;
+    let framing = stream_framing(&head.fields, ended).map_err(Error::Framing)?;
+    let asks = check_request(&head.fields, head.version)?;
+    if asks.websocket {
+        // HTTP/2 has no upgrades (RFC 9113 §8.6).
+        return Err(Reason::UpgradeNotAllowed.into());
+    }
+    let target = target(&head, &asked.parts.uri, &carrier.place).map_err(Error::Target)?;
+    asked.authority = Some(target.authority.clone());
+    match carrier.place {
+        Place::Gateway { .. } => asked.recorder.mode(Mode::Forward),
+        Place::Tunnel { flow, .. } => {
+            asked.recorder.mode(Mode::Intercept);
+            asked.recorder.parent(flow);
+        }
+    }
+    let permit = gate::admit(&identity, &target, &head.fields, &mut asked.recorder)?;
+    let admitted = Admitted { head, target, permit, framing, asks, identity, handshake };
+    let mut client = Client::Http2(client);
+    Ok(match forward(shared, &mut client, &mut asked.interrupt, &mut asked.recorder, &admitted).await? {
+        Some(switched) => Done::WebSocket(Box::new(switched), Box::new(admitted)),
+        None => Done::Answered,
+    })
+}
+
+/// An extended CONNECT for a WebSocket (RFC 8441 §5) as the GET that it stands for; the key that it goes without is
+/// ours, for an origin on HTTP/1.1.
+fn websocket_get(fields: &Fields) -> Result<(Method, Fields), Error> {
+    let mut nonce = [0; 16];
+    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Reason::InternalError)?;
+    let key = BASE64.encode(&nonce);
+    let others = fields.iter().filter(|field| !field.is("sec-websocket-key")).map(|field| (field.name, field.value));
+    let with_key = Fields::collect(others.chain([(&b"sec-websocket-key"[..], key.as_bytes())]), usize::MAX);
+    Ok((Method::GET, with_key.map_err(|error| Error::Head(error.into()))?))
+}
+
+/// Serves a stream that has become a WebSocket, to its end.
+async fn serve_websocket(shared: &Shared, asked: Asked, client: Http2Client, switched: Switched, admitted: &Admitted) {
+    let Asked { mut interrupt, mut recorder, .. } = asked;
+    let Switched { mut origin, deflate } = switched;
+    let stream = match client.into_tunnel() {
+        Ok(stream) => Stream::Multiplexed(Box::new(stream)),
+        Err(error) => {
+            recorder.denied(&Error::ClientGone(Some(io::Error::other(error))).denial());
+            return recorder.finish();
+        }
+    };
+    recorder.mode(Mode::Websocket);
+    let mut down = Wire::new(stream);
+    let ends = Ends { down: &mut down, up: &mut origin };
+    let agreed = Agreed { target: &admitted.target, identity: admitted.identity.clone(), deflate };
+    let recorded = match websocket::relay(shared, &mut interrupt, ends, agreed, &mut recorder).await {
+        Ok(()) => shared.finish(recorder).await,
+        Err(error) => refusal::record(recorder, &error, true).await,
+    };
+    if recorded.is_err() {
+        down.discard_queued();
+    }
+    // A client that doesn't take its close frame has nothing else coming.
+    let _ = timeout(Limits::LINGER, async {
+        down.flush().await?;
+        down.shutdown().await
+    })
+    .await;
+}
+
+/// Steps 4 to 7 for a CONNECT, all before its 200.
+async fn connect(shared: &Shared, carrier: &Carrier, asked: &mut Asked, identity: Identity) -> Result<Opened, Error> {
+    let Place::Gateway { own, .. } = &carrier.place else {
+        return Err(Denial::new(Reason::MethodNotSupported).because("a CONNECT inside a tunnel").into());
+    };
+    let target = asked.parts.uri.authority().map_or("", |authority| authority.as_str());
+    let authority = Target::connect(target.as_bytes(), HostFields::None, own.as_ref()).map_err(Error::Target)?;
+    asked.authority = Some(authority.clone());
+    let permit = gate::admit_tunnel(&identity, &authority, &mut asked.recorder)?;
+    asked.interrupt.arm(shared.limits.connect_timeout * 3);
+    let dial = Box::pin(tunnel::prepare(shared, &permit, &mut asked.recorder));
+    let upstream = asked.interrupt.during(dial).await.map_err(Error::Interrupted)??;
+    Ok(Opened { authority, permit, identity, upstream, recorder: None, answer: b"", plain: false })
+}
+
+/// Serves what comes through a stream that became a tunnel.
+async fn enter(shared: &Arc<Shared>, carrier: &Carrier, asked: Asked, client: Http2Client, opened: Opened) {
+    let Asked { interrupt, mut recorder, .. } = asked;
+    let stream = match client.into_tunnel() {
+        Ok(stream) => Stream::Multiplexed(Box::new(stream)),
+        Err(error) => {
+            recorder.denied(&Error::ClientGone(Some(io::Error::other(error))).denial());
+            return recorder.finish();
+        }
+    };
+    let leg = Leg::new(Wire::new(stream), carrier.peer, interrupt);
+    let opened = Opened { recorder: Some(recorder), ..opened };
+    if let Some(inner) = tunnel::enter(shared, leg, opened).await {
+        serve_inside(shared, inner).await;
+    }
+}
+
+/// A tunnel's inside may be HTTP/2 again: a future of a size that can be known.
+fn serve_inside(shared: &Arc<Shared>, inner: Leg) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    Box::pin(connection::serve(shared, inner))
+}
+
+/// Inside a tunnel `:scheme` and `:authority` are the tunnel's; `Host` is the same where it came besides (RFC 9113
+/// §8.3.1).
+fn target(head: &RequestHead, uri: &Uri, place: &Place) -> Result<Target, TargetError> {
+    let build = |host: HostFields<'_>, authority: &[u8]| match place {
+        Place::Tunnel { authority: tunnel, .. } if uri.scheme_str().is_none_or(|scheme| scheme == "https") => {
+            Target::inside(head.method.clone(), head.target(), host, tunnel)
+        }
+        Place::Tunnel { .. } => Err(TargetError::AuthorityMismatch),
+        Place::Gateway { .. } => {
+            let scheme = uri.scheme_str().unwrap_or("http").as_bytes();
+            let absolute = [scheme, b"://", authority, head.target()].concat();
+            Target::absolute(head.method.clone(), &absolute, host)
+        }
+    };
+    let host = head.fields.first("host").map(|_| host_fields(&head.fields, head.version));
+    match (uri.authority().map(|authority| authority.as_str().as_bytes()), host) {
+        (Some(authority), None) => build(HostFields::One(authority), authority),
+        (Some(authority), Some(host)) => {
+            build(host, authority)?;
+            build(HostFields::One(authority), authority)
+        }
+        (None, Some(HostFields::One(host))) => build(HostFields::One(host), host),
+        (None, _) => Err(TargetError::HostCount),
+    }
+}
+
+/// Records and answers a request that ends short of its answer.
+async fn refuse(client: &mut Http2Client, asked: Asked, error: &Error) -> Interrupt {
+    let is_silent = !client.take_back_answer() || matches!(error, Error::ClientGone(_));
+    let context = refusal::Context {
+        flow: Some(asked.recorder.id()),
+        session: asked.identity.as_ref().map(|identity| identity.live.session.id.as_str()),
+        authority: asked.authority.as_ref(),
+        headless: asked.parts.method == Method::HEAD,
+        close: false,
+    };
+    let answer = Answer::new(&error.denial(), &context);
+    let recorded = refusal::record(asked.recorder, error, is_silent).await;
+    if is_silent {
+        client.cut();
+    } else if recorded.is_ok() {
+        client.refuse(&answer);
+    } else {
+        unrecorded(client);
+    }
+    asked.interrupt
+}
+
+/// An answer whose record can't be written does not go out: in its place the client is told so, unless a part of it
+/// has left.
+fn unrecorded(client: &mut Http2Client) {
+    if client.take_back_answer() {
+        client.refuse(&Answer::unrecorded(Reason::LogUnavailable));
+    } else {
+        client.cut();
+    }
+}
