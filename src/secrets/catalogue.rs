@@ -92,6 +92,8 @@ impl PublicSpec {
         RuleSpec {
             id: format!("public:{}", self.id),
             provider: String::new(),
+            file: None,
+            overrides: false,
             name: String::new(),
             group: Group::Credentials,
             severity: Severity::Low,
