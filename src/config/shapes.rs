@@ -270,7 +270,7 @@ pub(super) struct SecretsShape {
     /// Groups of rules that are treated in their own way: credentials, keys, financial, generic.
     pub(super) groups: Option<GroupsShape>,
     /// Rules that are treated in their own way: ids (exeat secrets rules), or families by the part before a hyphen.
-    /// `known`, `canary`, `decode-bomb`, `decode-depth` and `uninspectable` are rules too.
+    /// `known`, `canary`, `decode-bomb` and `uninspectable` are rules too.
     pub(super) rules: Option<Named<Placed<SwitchWord>>>,
     /// Hosts that are treated in their own way; of several that match, the narrowest decides.
     pub(super) hosts: Option<Vec<Placed<SecretsHostShape>>>,

@@ -3,7 +3,7 @@
 //! Most prefixes hold one of `_ - .` (`ghp_`, `sk-ant-`, `SG.`): a SIMD pass over those three and a look at
 //! the two bytes before it find them. The others (`AKIA`, `eyJ`) go into one packed Teddy group.
 
-use super::rule::{is_left_edge, is_word};
+use super::rule::may_begin;
 use super::scanner::SEARCHED_RUN;
 use super::shape::{ByteSet, Step};
 use super::stream::is_separator;
@@ -62,7 +62,7 @@ impl Entry {
     fn stands_at(&self, hay: &[u8], start: usize) -> bool {
         let Some(rest) = hay.get(start..) else { return false };
         let front = rest.first_chunk::<8>().is_none_or(|eight| u64::from_le_bytes(*eight) & self.mask == self.front);
-        front && rest.starts_with(&self.literal) && (!self.edge || is_left_edge(hay.get(..start).unwrap_or_default()))
+        front && rest.starts_with(&self.literal) && (!self.edge || may_begin(hay.get(..start).unwrap_or_default()))
     }
 }
 
@@ -79,11 +79,7 @@ impl Bucket {
         self.entries.push(number);
         match usize::from(entry.delimiter).checked_sub(3).and_then(|at| entry.literal.get(at)) {
             Some(byte) => self.thirds.insert(*byte),
-            // A letter may be the end of an escape, `\n` or `%3D`.
-            None if entry.edge => {
-                let ends_word = |byte: &u8| is_word(*byte) && !byte.is_ascii_hexdigit() && !b"nrtbf".contains(byte);
-                (0..=255).filter(|byte| !ends_word(byte)).for_each(|byte| self.thirds.insert(byte));
-            }
+            // A letter may be the end of an escape, `\n` or `%3D`, or the length of a protobuf string.
             None => (0..=255).for_each(|byte| self.thirds.insert(byte)),
         }
     }
@@ -413,7 +409,7 @@ impl Anchors {
                 }
                 at = found.start() + 1;
                 let edge = self.entries.get(number as usize).is_some_and(|entry| entry.edge);
-                if !edge || is_left_edge(hay.get(..found.start()).unwrap_or_default()) {
+                if !edge || may_begin(hay.get(..found.start()).unwrap_or_default()) {
                     out.push(Sighting { at: found.start() as u32, entry: number });
                 }
             }

@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 
 /// A text stays unescaped until a word ends this far behind the last escape: keys are written over many words.
 const REACH: u64 = 128;
+/// As far before a value a name may stand that tells what it is.
+const NAME: u64 = 64;
 /// Unescaped words are fed at least this often.
 const FLUSH: usize = 4096;
 /// What stands between two words on the unescaped level: enough that the first is decided.
@@ -27,9 +29,15 @@ pub(super) struct Escapes {
     child: Option<Box<Stream>>,
     map: Map,
     out: Vec<u8>,
+    /// In forms a plus stands for a space.
+    form: bool,
 }
 
 impl Escapes {
+    pub(super) fn of_form() -> Self {
+        Self { form: true, ..Self::default() }
+    }
+
     pub(super) fn reset(&mut self) {
         if let Some(child) = &mut self.child
             && self.map.end > 0
@@ -101,9 +109,14 @@ impl Escapes {
             if is_separator(byte) && (byte == SEPARATOR || base + at as u64 > self.last + REACH) {
                 return (at, true);
             }
+            if self.form && byte == b'+' {
+                self.take_escape(base + at as u64, 1, Some(b' '));
+                at += 1;
+                continue;
+            }
             if !escape::may_begin(byte) {
                 let rest = buffer.get(at..at + FLUSH).unwrap_or(buffer.get(at..).unwrap_or_default());
-                let special = |byte: &u8| escape::SPECIAL[usize::from(*byte)];
+                let special = |byte: &u8| escape::SPECIAL[usize::from(*byte)] || (self.form && *byte == b'+');
                 let plain = rest.iter().skip(1).position(special).map_or(rest.len(), |more| more + 1);
                 self.map.note(self.out.len(), base + at as u64, 1);
                 self.out.extend_from_slice(rest.get(..plain).unwrap_or_default());
@@ -121,18 +134,23 @@ impl Escapes {
                     at += 1;
                 }
                 Unit::Escape { length, byte } => {
-                    if byte.is_some() {
-                        self.map.note(self.out.len(), base + at as u64, length);
-                    }
-                    self.out.extend(byte);
+                    self.take_escape(base + at as u64, length, byte);
                     at += length;
-                    self.last = base + at as u64;
-                    self.map.escape(self.out.len());
                 }
                 Unit::More => return (at, false),
             }
         }
         (at, false)
+    }
+
+    /// The escape at `at` stands for `byte`.
+    fn take_escape(&mut self, at: u64, length: usize, byte: Option<u8>) {
+        if byte.is_some() {
+            self.map.note(self.out.len(), at, length);
+        }
+        self.out.extend(byte);
+        self.last = at + length as u64;
+        self.map.escape(self.out.len());
     }
 
     fn flush(&mut self, depth: u8, scan: &mut Scan<'_>, origin: Origin<'_>, kind: &'static str, ended: bool) {
@@ -149,9 +167,11 @@ impl Escapes {
             origin(map.lookup(at))
         };
         let report = &mut *scan.report;
-        // What is written without an escape is found on the level above.
+        // What is written without an escape is found on the level above, unless the name before it needs one.
         let mut report = |hit: &Hit<'_>| {
-            if hit.path.len() > steps || map.escapes_within(span.get()) {
+            let (start, end) = span.get();
+            let named = !hit.joins && map.escapes_within((start.saturating_sub(NAME), end + 1));
+            if hit.path.len() > steps || named || map.escapes_within((start, end)) {
                 report(hit);
             }
         };

@@ -2,11 +2,20 @@
 
 use super::rule::fold_context;
 
+/// What a generic rule asks for.
+#[derive(Debug)]
+pub(super) struct Assigned {
+    /// One of these is in the name that the value is assigned to.
+    pub(super) names: Box<[Box<[u8]>]>,
+    /// The value is hex or a UUID, as digests and ids are, which no other value may be: the names must be plain.
+    pub(super) digest: bool,
+}
+
 /// Whether a value is assigned to one of these names and isn't something ordinary.
-pub(super) fn is_secret(before: &[u8], value: &[u8], after: &[u8], names: &[Box<[u8]>]) -> bool {
-    assigned_name(before).is_some_and(|name| names_secret(&fold_context(name), names))
+pub(super) fn is_secret(before: &[u8], value: &[u8], after: &[u8], rule: &Assigned) -> bool {
+    assigned_name(before).is_some_and(|name| names_secret(&fold_context(name), &rule.names))
         && !is_code(after)
-        && is_random(value)
+        && if rule.digest { !is_named_otherwise(before, &[]) && is_random_digest(value) } else { is_random(value) }
 }
 
 /// Whether the value before which this stands is assigned to a name that says something else: an id, a digest.
@@ -15,13 +24,13 @@ pub(super) fn is_named_otherwise(before: &[u8], words: &[Box<[u8]>]) -> bool {
         // Lines of go.sum, integrity values.
         b"h1",
         b"sha512",
-        b"md5",
         b"id",
         b"uuid",
         b"guid",
         b"hash",
         b"sha",
         b"sha1",
+        b"md5",
         b"sha256",
         b"digest",
         b"checksum",
@@ -46,11 +55,19 @@ pub(super) fn is_named_otherwise(before: &[u8], words: &[Box<[u8]>]) -> bool {
 
 /// The name that what follows is assigned to: `name = "`, `"name": "`, `name=`, `<name>`, `--name `.
 fn assigned_name(before: &[u8]) -> Option<&[u8]> {
+    // An entry of a protobuf map: the name, then the tag of the value and its length.
+    if let [rest @ .., 0x12, _] = before {
+        let start = rest.iter().rposition(|byte| !is_name(*byte)).map_or(0, |at| at + 1);
+        return rest.get(start..).filter(|name| !name.is_empty() && name.len() <= 64);
+    }
     let quote = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b' ' | b'\t' | b'[' | b'(');
     let trim = |text: &[u8]| text.iter().rposition(|byte| !quote(byte)).map_or(0, |at| at + 1);
     let rest = before.get(..trim(before))?;
     let rest = match rest {
-        [rest @ .., b'=' | b':', b'>' | b'='] | [rest @ .., b'=' | b':' | b'>'] => rest,
+        [rest @ .., b'=' | b':', b'>' | b'='] | [rest @ .., b'|', b'|'] | [rest @ .., b'?', b'?'] => rest,
+        [rest @ .., b'=' | b':' | b'>'] => rest,
+        // An argument behind the name: `setenv("API_KEY", "…")`.
+        [rest @ .., b'"' | b'\'', b','] => rest,
         // An option of a command: `--token VALUE`.
         rest if before.len() > rest.len() => {
             let start = rest.iter().rposition(|byte| !is_name(*byte)).map_or(0, |at| at + 1);
@@ -117,6 +134,14 @@ fn is_code(after: &[u8]) -> bool {
     }
 }
 
+/// Digits and letters as chance mixes them.
+fn is_random_digest(value: &[u8]) -> bool {
+    let mut seen = [false; 256];
+    value.iter().for_each(|byte| seen[usize::from(byte.to_ascii_lowercase())] = true);
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    seen.iter().filter(|seen| **seen).count() >= 8 && digits * 4 >= value.len() && digits * 10 <= value.len() * 9
+}
+
 /// A digit, a letter, ten distinct characters; no UUID, no digest, no words.
 fn is_random(value: &[u8]) -> bool {
     let value = value.get(..value.iter().rposition(|byte| *byte != b'=').map_or(0, |at| at + 1)).unwrap_or(value);
@@ -159,10 +184,11 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> bool {
-        let names: Vec<Box<[u8]>> = ["password", "secret", "token", "api_key"].map(|n| n.as_bytes().into()).to_vec();
+        let names = ["password", "secret", "token", "api_key"].map(|name| name.as_bytes().into()).into();
+        let rule = Assigned { names, digest: false };
         let start = text.find('@').unwrap();
         let end = text.rfind('@').unwrap();
-        is_secret(&text.as_bytes()[..start], &text.as_bytes()[start + 1..end], &text.as_bytes()[end + 1..], &names)
+        is_secret(&text.as_bytes()[..start], &text.as_bytes()[start + 1..end], &text.as_bytes()[end + 1..], &rule)
     }
 
     #[test]
@@ -174,6 +200,7 @@ mod tests {
             "x-api-key: @q9Zt7LmX2pKv4RwB8nYs@",
             "--token @q9Zt7LmX2pKv4RwB8nYs@ run",
             "<password>@q9Zt7LmX2pKv4RwB8nYs@</password>",
+            "\n\x0bdb_password\x12\x14@q9Zt7LmX2pKv4RwB8nYs@\x1a",
         ] {
             assert!(found(text), "{text}");
         }

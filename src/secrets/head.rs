@@ -3,11 +3,16 @@
 use super::finding::{Disposition, Finding, Surface};
 use super::guard::{At, Guard};
 use super::home::Spot;
+use super::memory::is_own;
 use super::settings::special;
 use super::stream::{Hit, SEPARATOR, Scan, Stream, Work};
 use crate::net::Host;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
+
+/// Longer values are no pieces of a secret.
+const LONGEST_PIECE: usize = 256;
 
 /// A request's head as it goes upstream, or a message's trailers.
 #[derive(Clone, Copy, Debug)]
@@ -61,15 +66,36 @@ impl Guard {
             path: Vec::new(),
         };
         Stream::new(0).feed(&mut scan, &|at| at, &text, true);
+        findings.extend(self.scan_pieces(head));
         if self.inner.own {
             findings.extend(self.not_own(head, &parts, &text, &registered));
         }
-        findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint && a.place == b.place);
+        let mut told = HashSet::new();
+        findings.retain(|finding| told.insert((finding.rule.clone(), finding.fingerprint, finding.place.clone())));
         if work.is_exhausted() {
             let surface = if head.trailers { Surface::Trailer } else { Surface::Header };
             findings.extend(self.inner.unscanned(special::BOMB, surface, head.host));
         }
         findings
+    }
+
+    /// Secrets in pieces: over the segments of the path, the values of the query, the fields.
+    fn scan_pieces(&self, head: &HeadView<'_>) -> Vec<Finding> {
+        let decode = |text| Cow::from(percent_encoding::percent_decode_str(text));
+        let value = |parameter: &'_ str| parameter.find('=').map_or(0, |at| at + 1);
+        let parameters = head.query.unwrap_or_default().split('&');
+        let segments: Vec<_> = head.path.split('/').map(decode).collect();
+        let values: Vec<_> = parameters.map(|text| decode(text.get(value(text)..).unwrap_or_default())).collect();
+        let fields: Vec<_> = head.fields.iter().filter(|field| is_own(field.0)).map(|field| field.1.into()).collect();
+        let mut found = Vec::new();
+        for (surface, texts) in [(Surface::Path, segments), (Surface::Query, values), (Surface::Header, fields)] {
+            let piece = |text: &&[u8]| (2..=LONGEST_PIECE).contains(&text.len());
+            let pieces: Vec<&[u8]> = texts.iter().map(AsRef::as_ref).filter(piece).collect();
+            if pieces.len() > 1 {
+                found.extend(self.across(head.host, surface, &pieces, None, "pieces"));
+            }
+        }
+        found
     }
 
     /// The text with every secret in it replaced, for the journal.
@@ -136,6 +162,11 @@ fn compose<'a>(head: &HeadView<'a>) -> (Vec<u8>, Vec<Part<'a>>) {
         if let Some(query) = head.query {
             part(&mut text, Surface::Query, None);
             text.extend_from_slice(query.as_bytes());
+            // A plus is one, or a space as forms write it.
+            if query.contains('+') {
+                part(&mut text, Surface::Query, None);
+                text.extend_from_slice(query.replace('+', "%20").as_bytes());
+            }
         }
     }
     let surface = if head.trailers { Surface::Trailer } else { Surface::Header };

@@ -71,13 +71,17 @@ impl Lists {
         let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
         scan.work.spent += text.len() as u64 * 2;
         let shortest = if scan.known.is_empty() { numbers::STREAK } else { known::SHORTEST };
-        numbers::streaks(text, shortest, &mut |places, bytes| {
+        let mut each = |places: &[u32], bytes: &[u8]| {
             scan.work.spent += bytes.len() as u64 * 4;
             scan.path.push("numbers");
             child.reset();
             let place = |at: u64| places.get(at as usize).or(places.last()).copied().unwrap_or(0) as usize;
             child.feed(scan, &|at| origin(level.base + (start + place(at)) as u64), bytes, true);
             scan.path.pop();
-        });
+        };
+        if let Some((places, bytes)) = numbers::file(text) {
+            each(&places, &bytes);
+        }
+        numbers::streaks(text, shortest, &mut each);
     }
 }

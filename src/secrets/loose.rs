@@ -325,6 +325,12 @@ impl Loose {
             *to = fold(byte);
             *begin = u8::from((!is_letter(last) | !is_lower(byte)) & (is_letter(byte) | is_digit(byte)));
         }
+        // The letter of an escaped line break is none of the word behind it.
+        for at in memchr::memchr_iter(b'\\', &raw) {
+            if let (Some(b'n' | b'r' | b't'), Some(begin)) = (raw.get(at + 1), begins.get_mut(at + 1)) {
+                *begin = 1;
+            }
+        }
         let mut word_at = |at: usize| {
             let Some(window) = folded.get(at..) else { return };
             let Some(&head) = window.first_chunk::<3>() else { return };
@@ -390,6 +396,10 @@ fn is_assigned(before: &[u8]) -> bool {
     let gap = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b' ' | b'\\' | b'\t');
     match before.iter().rposition(|byte| !gap(byte)).and_then(|at| before.get(..=at)) {
         Some([.., b'=' | b':' | b'>']) => true,
+        // An entry of a protobuf map (the tag of its value, and the length), or what stands for a value that is missing.
+        Some([.., 0x12, _] | [.., b'|', b'|'] | [.., b'?', b'?']) => true,
+        // An argument behind the name: `setenv("API_KEY", "…")`.
+        Some([.., b'"' | b'\'', b',']) => true,
         // An option of a command, or an authorization scheme.
         Some([.., byte]) => byte.is_ascii_lowercase() && before.last() == Some(&b' '),
         _ => false,

@@ -39,6 +39,11 @@ const ORDINARY: [&[u8]; 12] = [
     b"content-encoding",
 ];
 
+/// Whether a field is none that every request has.
+pub(super) fn is_own(name: &[u8]) -> bool {
+    !ORDINARY.iter().any(|ordinary| name.eq_ignore_ascii_case(ordinary))
+}
+
 /// One session's memory. Never written anywhere; wiped when it is dropped.
 #[derive(Default)]
 pub struct SessionMemory {
@@ -120,11 +125,11 @@ impl Guard {
             let (name, value) = parameter.split_once('=').unwrap_or(("", parameter));
             let value: Vec<u8> = percent_encoding::percent_decode_str(value).collect();
             piece(Surface::Query, format!("query {name}").as_bytes(), &value);
+            piece(Surface::Query, b"query", &value);
         }
         for (name, value) in head.fields.iter().take(64) {
-            let lower = name.to_ascii_lowercase();
-            if !ORDINARY.contains(&lower.as_slice()) {
-                piece(Surface::Header, &[b"field ", lower.as_slice()].concat(), value);
+            if is_own(name) {
+                piece(Surface::Header, &[b"field ", name.to_ascii_lowercase().as_slice()].concat(), value);
             }
         }
         if let Some(name) = head.host.as_name() {
@@ -157,6 +162,10 @@ impl Guard {
                     _ => {}
                 }
             }
+        } else if body.starts_with(b"--") {
+            for (name, value) in parts(body).take(32) {
+                piece(&format!("part {name}"), value);
+            }
         } else if let Ok(text) = std::str::from_utf8(body) {
             for (name, value) in text.split('&').take(32).filter_map(|parameter| parameter.split_once('=')) {
                 let value: Vec<u8> = percent_encoding::percent_decode_str(value).collect();
@@ -166,33 +175,73 @@ impl Guard {
         found
     }
 
-    /// What goes over the edge before the last piece.
+    /// What goes over the edge beside the last piece, in the order sent and in the opposite one.
     fn complete(&self, host: &Host, surface: Surface, text: &[u8], edges: &[usize]) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = Vec::new();
+        let ends = edges.iter().skip(1).copied().chain([text.len()]);
+        let pieces = edges.iter().copied().zip(ends).filter_map(|(start, end)| text.get(start..end));
+        let mut pieces: Vec<&[u8]> = pieces.collect();
         let last = edges.last().map_or(0, |edge| *edge as u64);
+        let mut findings = self.across(host, surface, &pieces, Some(last), "session");
+        pieces.reverse();
+        let first = pieces.first().map_or(0, |piece| piece.len() as u64);
+        findings.extend(self.across(host, surface, &pieces, Some(first), "session"));
+        findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint);
+        findings
+    }
+
+    /// What goes over an edge between pieces: over this one, or over any.
+    pub(super) fn across(
+        &self,
+        host: &Host,
+        surface: Surface,
+        pieces: &[&[u8]],
+        edge: Option<u64>,
+        step: &'static str,
+    ) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = Vec::new();
+        let text = Zeroizing::new(pieces.concat());
         let mut work = Work::new();
         work.given = text.len() as u64;
         let mut report = |hit: &Hit<'_>| {
             // What is not encoded is left to the pass that knows where pieces end.
-            let whole = hit.path == ["session"];
-            if whole || !(hit.joins && hit.start < last && hit.end > last) {
+            let whole = hit.path == [step];
+            if whole || !hit.joins || edge.is_some_and(|edge| hit.start >= edge || hit.end <= edge) {
                 return;
             }
             let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
             findings.extend(self.inner.judge(hit, at));
         };
         let (scanner, known) = (&self.inner.scanner, &self.inner.known);
-        let path = vec!["session"];
-        let mut scan = Scan { scanner, known, report: &mut report, work: &mut work, path };
+        let mut scan = Scan { scanner, known, report: &mut report, work: &mut work, path: vec![step] };
         let mut joined = Joined::new();
-        let ends = edges.iter().skip(1).copied().chain([text.len()]);
-        for (start, end) in edges.iter().copied().zip(ends) {
-            joined.add(text.get(start..end).unwrap_or_default(), start as u64);
+        let mut start = 0;
+        for piece in pieces {
+            joined.add(piece, start);
+            start += piece.len() as u64;
         }
         joined.feed(&mut scan, &|at| at, true);
         // Pieces of something encoded are no pieces of a token before they are joined.
-        Stream::new(0).feed(&mut scan, &|at| at, text, true);
+        if edge.is_some() {
+            Stream::new(0).feed(&mut scan, &|at| at, &text, true);
+        }
         findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint);
         findings
     }
+}
+
+/// The parts of a multipart body: names and contents (RFC 7578).
+fn parts(body: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
+    let boundary = body.get(..memchr::memchr(b'\r', body).unwrap_or(0)).unwrap_or_default();
+    let mut rest = body.get(boundary.len()..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let end = memchr::memmem::find(rest, boundary).filter(|_| !boundary.is_empty())?;
+        let (part, next) = rest.split_at(end);
+        rest = next.get(boundary.len()..).unwrap_or_default();
+        let gap = memchr::memmem::find(part, b"\r\n\r\n")?;
+        let (head, content) = part.split_at(gap);
+        let name = memchr::memmem::find(head, b" name=\"").and_then(|at| head.get(at + 7..)).unwrap_or_default();
+        let name = name.split(|byte| *byte == b'"').next().unwrap_or_default();
+        let content = content.get(4..).unwrap_or_default();
+        Some((std::str::from_utf8(name).unwrap_or_default(), content.strip_suffix(b"\r\n").unwrap_or(content)))
+    })
 }

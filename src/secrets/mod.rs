@@ -4,6 +4,7 @@
 //! No finding ever holds the secret. One engine for every surface: [`Guard::scan_head`] and [`Guard::body`].
 
 mod anchor;
+mod binary;
 mod body;
 pub mod canary;
 mod catalogue;
@@ -15,6 +16,8 @@ mod escapes;
 mod examples;
 mod filter;
 mod finding;
+#[doc(hidden)]
+pub mod fuzzing;
 mod generic;
 mod grpc;
 mod guard;

@@ -3,6 +3,7 @@
 use super::catalogue::{ContextSpec, Edge, Group, RuleSpec};
 use super::checksum::{Checksum, UnknownChecksum};
 use super::finding::Severity;
+use super::generic::Assigned;
 use super::home::{BadHome, BadPlace, Home, Place, Spot};
 use super::shape::ShapeError;
 use super::{filter, generic};
@@ -37,7 +38,7 @@ pub(super) struct Rule {
     /// An identifier for everyone: it tells of nothing, nor does what lies in it.
     pub(super) public: bool,
     /// For a generic rule: one of these names stands right before the value, which must look random.
-    names: Option<Box<[Box<[u8]>]>>,
+    assigned: Option<Assigned>,
 }
 
 /// The words that must stand before a value.
@@ -105,8 +106,8 @@ impl Rule {
             head: seen("head"),
             body: seen("body"),
             joins: spec.context.is_none() && prefix >= 3 && spec.group != Group::Generic,
-            names: names_of(spec),
             public: false,
+            assigned: assigned_of(spec),
             aws_key_id: spec.id.starts_with("aws-") && prefix == 4,
         })
     }
@@ -138,7 +139,7 @@ impl Rule {
         if self.right && after.first().is_some_and(|byte| is_word(*byte)) {
             return false;
         }
-        if self.left && !self.certain && !is_left_edge(before) {
+        if self.left && !self.certain && !is_left_edge(before) && !is_protobuf_field(before, value.len()) {
             return false;
         }
         if self.public {
@@ -158,7 +159,7 @@ impl Rule {
         }) {
             return false;
         }
-        if self.names.as_ref().is_some_and(|names| !generic::is_secret(before, value, after, names)) {
+        if self.assigned.as_ref().is_some_and(|assigned| !generic::is_secret(before, value, after, assigned)) {
             return false;
         }
         let variable = value.get(prefix..).unwrap_or_default();
@@ -167,13 +168,13 @@ impl Rule {
 }
 
 /// The names of a generic rule, without the signs that its words end in.
-fn names_of(spec: &RuleSpec) -> Option<Box<[Box<[u8]>]>> {
+fn assigned_of(spec: &RuleSpec) -> Option<Assigned> {
     let context = spec.context.as_ref().filter(|_| spec.id.starts_with("generic-secret"))?;
     let name = |word: &String| fold_context(word.trim_end_matches(['=', ':', '"', '\'', '_', ' ']).as_bytes());
     let mut names: Vec<Box<[u8]>> = context.keywords.iter().map(|word| name(word).into()).collect();
     names.sort_unstable();
     names.dedup();
-    Some(names.into())
+    Some(Assigned { names: names.into(), digest: spec.id == "generic-secret-digest" })
 }
 
 impl Context {
@@ -206,8 +207,19 @@ pub(super) const fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
+/// Whether a protobuf string of this length starts here: its tag (wire type 2) and its length stand before it, and many
+/// lengths are letters.
+pub(super) fn is_protobuf_field(before: &[u8], length: usize) -> bool {
+    matches!(before, [.., tag, size] if tag & 7 == 2 && usize::from(*size) == length)
+}
+
+/// Whether a value may start here, as far as that is known before its length is.
+pub(super) fn may_begin(before: &[u8]) -> bool {
+    is_left_edge(before) || matches!(before, [.., tag, _] if tag & 7 == 2 && *tag < 0x40)
+}
+
 /// Whether a value may start here: no word character before, or one that belongs to an escape (`\n`, `%3D`, `u003d`).
-pub(super) fn is_left_edge(before: &[u8]) -> bool {
+fn is_left_edge(before: &[u8]) -> bool {
     match before {
         [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => true,
         // A protobuf string's length behind the tag of one of the first fields.

@@ -1,7 +1,9 @@
 //! Runs of value characters: values without a prefix of their own, and whatever is encoded in them.
 
+use super::binary::{Binary, Coding, Layout};
 use super::decode::{base32, base64, hex};
 use super::loose::Makeup;
+use super::rule::is_protobuf_field;
 use super::shape::ByteSet;
 use super::stream::{BEFORE, DEEPEST, Origin, Pending, Scan, Stream, word_start};
 use std::ops::Range;
@@ -26,6 +28,9 @@ pub(super) fn value_set() -> ByteSet {
     ByteSet::of((0..=255).filter(|&byte| is_value(byte)))
 }
 
+/// Text of this many bytes in base64 that goes over into something else is decoded on: random characters never look
+/// like so much text.
+const MIXED: usize = 60;
 /// What stands before a run may be part of a match that begins with it.
 const LEAD: usize = 16;
 
@@ -44,47 +49,6 @@ pub(super) struct Runs {
     /// Characters at a piece's front that the piece before had too.
     again: usize,
     binary: Option<Binary>,
-}
-
-/// A run that is base64 of a compressed file, decoded as a whole.
-struct Binary {
-    child: Box<Stream>,
-    /// Where the run starts; characters a line and bytes of a line break.
-    start: u64,
-    width: u64,
-    gap: u64,
-    /// Characters of a group that isn't complete.
-    open: Vec<u8>,
-    fed: u64,
-    cleared: u64,
-}
-
-impl Binary {
-    /// At the latest where a decoded byte stands.
-    fn source(&self, decoded: u64) -> u64 {
-        let characters = decoded / 3 * 4;
-        self.start + characters + characters.checked_div(self.width).unwrap_or(0) * self.gap
-    }
-
-    fn feed(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, text: &[u8], ended: bool) {
-        self.open.extend_from_slice(text);
-        let whole = if ended { self.open.len() } else { self.open.len() / 4 * 4 };
-        let mut bytes = Vec::with_capacity(whole);
-        base64::decode(self.open.get(..whole).unwrap_or_default(), &mut bytes);
-        self.open.drain(..whole);
-        scan.work.spent += bytes.len() as u64;
-        scan.path.push("base64");
-        let mut child = std::mem::replace(&mut self.child, Box::new(Stream::new(0)));
-        self.cleared = child.feed(scan, &|at| origin(self.source(at)), &bytes, ended);
-        self.child = child;
-        scan.path.pop();
-        self.fed += bytes.len() as u64;
-    }
-
-    /// Where the first character stands that isn't decided.
-    fn hold(&self) -> u64 {
-        self.source(self.cleared)
-    }
 }
 
 /// A run, joined with those on the following lines if it is wrapped.
@@ -240,7 +204,12 @@ impl Runs {
             return;
         }
         let text = std::mem::take(&mut self.text);
-        self.decode_binary(level, scan, origin, piece, &text);
+        if !self.inside {
+            self.binary = None;
+        }
+        let begun = self.binary.is_some();
+        let coding = if begun || self.inside { None } else { Coding::of(&text) };
+        self.decode_binary(level, scan, origin, piece, (&text, coding, 0));
         let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
         let place = |at: u64| {
             let at = at as usize;
@@ -254,9 +223,17 @@ impl Runs {
             child.feed(scan, &|at| place(start as u64 + at * characters / per), bytes, true);
             scan.path.pop();
         };
-        base64::streaks(&text, &mut |start, bytes| each("base64", start, bytes, (4, 3)));
+        let mut mixed = None;
+        base64::streaks(&text, &mut |start, bytes| {
+            let text_ends = start + bytes.len() * 4 / 3 + 8 < text.len();
+            mixed = mixed.or((bytes.len() >= MIXED && text_ends).then_some(start));
+            each("base64", start, bytes, (4, 3));
+        });
         hex::streaks(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)));
         base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
+        if let Some(from) = mixed.filter(|_| !begun && coding.is_none()) {
+            self.decode_binary(level, scan, origin, piece, (&text, Some(Coding::Base64), from));
+        }
         self.text = text;
     }
 
@@ -280,21 +257,24 @@ impl Runs {
         scan.path.pop();
     }
 
-    /// A run that begins like base64 of a compressed file, or of text that isn't ASCII, is one to its last character.
-    fn decode_binary(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, piece: &Piece, text: &[u8]) {
-        if !self.inside {
-            self.binary = (base64::begins_a_file(text) || base64::begins_wide_text(text)).then(|| Binary {
-                child: Box::new(Stream::new(level.depth + 1)),
-                start: level.base + piece.start as u64,
-                width: piece.width as u64,
-                gap: piece.gap as u64,
-                open: Vec::new(),
-                fed: 0,
-                cleared: 0,
-            });
+    /// A run that begins like a file is one to its last character; `from` is where such bytes begin behind text.
+    fn decode_binary(
+        &mut self,
+        level: &Stream,
+        scan: &mut Scan<'_>,
+        origin: Origin<'_>,
+        piece: &Piece,
+        (text, coding, from): (&[u8], Option<Coding>, usize),
+    ) {
+        let mut fresh = if self.inside { self.again } else { 0 };
+        if let Some(coding) = coding {
+            let start = level.base + piece.start as u64;
+            let (width, gap) = (piece.width as u64, piece.gap as u64);
+            let layout = Layout { start, first: from as u64, width, gap };
+            self.binary = Some(Binary::new(coding, level.depth + 1, layout));
+            fresh = from;
         }
         let Some(binary) = &mut self.binary else { return };
-        let fresh = if self.inside { self.again } else { 0 };
         let last = piece.again == 0;
         binary.feed(scan, origin, text.get(fresh..).unwrap_or_default(), last);
         if last {
@@ -323,10 +303,8 @@ impl Runs {
         let text = level.buffer.get(run.start..run.end.min(until)).unwrap_or_default();
         let inner = memchr::memchr3_iter(b'/', b'+', b'-', text).map(|at| run.start + at + 1);
         let inner: Vec<usize> = inner.filter(|&at| scan.scanner.starts.may_be(level.head(at))).collect();
-        // The letter of an escaped line break stands before the token, and looks like a part of it.
-        let escaped = run.start > 0 && level.buffer.get(run.start - 1) == Some(&b'\\');
         let first = (!self.inside).then_some(run.start);
-        let second = (!self.inside && escaped).then_some(run.start + 1);
+        let second = first.and_then(|at| level.lead(at, run.end)).map(|lead| run.start + lead);
         for start in first.into_iter().chain(second).chain(inner) {
             // A match of the literals' pass may have it as a part.
             if level.base + start as u64 >= limit || scan.work.is_exhausted() {
@@ -362,6 +340,21 @@ impl Runs {
 }
 
 impl Stream {
+    /// Bytes at a run's front that may not be the token's: the letter of an escaped line break, the digits of `%3D`,
+    /// the length of a protobuf string.
+    fn lead(&self, start: usize, end: usize) -> Option<usize> {
+        let tag = start.checked_sub(1)?;
+        let before = self.buffer.get(tag..=start).unwrap_or_default();
+        match self.buffer.get(tag..end)? {
+            [b'\\', ..] => Some(1),
+            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => Some(2),
+            [_, size, rest @ ..] if usize::from(*size) >= rest.len() => {
+                is_protobuf_field(before, usize::from(*size)).then_some(1)
+            }
+            _ => None,
+        }
+    }
+
     fn head(&self, start: usize) -> [u8; 3] {
         self.buffer.get(start..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
     }

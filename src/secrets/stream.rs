@@ -175,7 +175,8 @@ impl Stream {
 
     /// The same level with its structure's values joined.
     pub(super) fn with_joins(self, kind: Option<Kind>) -> Self {
-        Self { joins: kind.map(|kind| Box::new(Joins::new(kind))), ..self }
+        let escapes = if kind == Some(Kind::Form) { Escapes::of_form() } else { self.escapes };
+        Self { joins: kind.map(|kind| Box::new(Joins::new(kind))), escapes, ..self }
     }
 
     /// A piece ends here: what stands on its other side has nothing to do with it.

@@ -56,6 +56,9 @@ impl Unpack {
                 let cleared = self.child.feed(scan, &|_| origin(start), &self.out, self.ended);
                 scan.path.pop();
                 self.trail.settle(cleared, if self.inflate.lags() && !self.ended { before } else { self.trail.read });
+            } else if !self.inflate.lags() {
+                // A head, however long: nothing of it is content.
+                self.trail.settle(self.trail.cleared, self.trail.read);
             }
             step?;
             if scan.work.is_exhausted() || (read == 0 && self.out.is_empty()) {

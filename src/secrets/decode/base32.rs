@@ -31,6 +31,26 @@ pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8]
     }
 }
 
+/// Whether a run begins like base32 of gzip, zip or zstd.
+pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
+    const HEADS: [&[u8]; 3] = [b"D6FQ", b"KBFQGB", b"FC2S75"];
+    let head = text.get(..32).unwrap_or_default();
+    let begins = |with: &&[u8]| head.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with));
+    HEADS.iter().any(|with| begins(with)) && head.iter().all(|byte| value(*byte).is_some())
+}
+
+/// Decodes whole characters; what is none counts as zero.
+pub(in crate::secrets) fn decode_all(text: &[u8], out: &mut Vec<u8>) {
+    for group in text.chunks(8) {
+        let (mut bits, mut held) = (0u64, 0);
+        for character in group {
+            bits = bits << 5 | u64::from(value(*character).unwrap_or(0));
+            held += 5;
+        }
+        out.extend((1..=held / 8).map(|byte| (bits >> (held - 8 * byte)) as u8));
+    }
+}
+
 fn decode(run: &[u8], start: usize, each: &mut dyn FnMut(usize, &[u8])) {
     let (mut bits, mut held, mut bytes, mut first) = (0u32, 0u32, Vec::new(), start);
     for (at, &character) in run.iter().enumerate() {
@@ -41,7 +61,7 @@ fn decode(run: &[u8], start: usize, each: &mut dyn FnMut(usize, &[u8])) {
         }
         held -= 8;
         let byte = (bits >> held) as u8;
-        if (0x20..0x7f).contains(&byte) || byte.is_ascii_whitespace() {
+        if super::is_text(byte, bytes.last()) {
             bytes.push(byte);
             continue;
         }

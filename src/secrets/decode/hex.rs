@@ -29,6 +29,19 @@ pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8]
     }
 }
 
+/// Whether a run begins like hex of gzip, zip, zstd, a git pack or zlib.
+pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
+    const HEADS: [&[u8]; 6] = [b"1f8b08", b"504b0304", b"28b52ffd", b"5041434b000000", b"789c", b"78da"];
+    let head = text.get(..32).unwrap_or_default();
+    let begins = |with: &&[u8]| head.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with));
+    HEADS.iter().any(|with| begins(with)) && head.iter().all(|byte| is_hex(*byte))
+}
+
+/// Decodes what is hex, digit by digit.
+pub(in crate::secrets) fn decode_all(text: &[u8], out: &mut Vec<u8>) {
+    out.extend(text.chunks_exact(2).map_while(|two| pair(two[0], two[1])));
+}
+
 #[inline(always)]
 const fn is_hex(byte: u8) -> bool {
     ((byte | 0x20).wrapping_sub(b'a') < 6) | (byte.wrapping_sub(b'0') < 10)
@@ -40,7 +53,7 @@ fn pairs(text: &[u8], base: usize, each: &mut dyn FnMut(usize, &[u8])) {
         let mut start = alignment;
         for at in (alignment..text.len()).step_by(2) {
             let byte = text.get(at..at + 2).and_then(|two| pair(two[0], two[1]));
-            match byte.filter(|byte| (0x20..0x7f).contains(byte) || byte.is_ascii_whitespace()) {
+            match byte.filter(|byte| super::is_text(*byte, bytes.last())) {
                 Some(byte) => bytes.push(byte),
                 None => {
                     tell(base + start, &mut bytes, each);

@@ -10,3 +10,8 @@ pub(super) mod hex;
 pub(super) mod inflate;
 pub(super) mod numbers;
 pub(super) mod pack;
+
+/// Whether a byte may go on a text: printable, or between two such as in UTF-16.
+fn is_text(byte: u8, before: Option<&u8>) -> bool {
+    (0x20..0x7f).contains(&byte) || byte.is_ascii_whitespace() || (byte == 0 && before != Some(&0))
+}

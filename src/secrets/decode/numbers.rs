@@ -35,7 +35,7 @@ pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: Each<'_>) 
                 if token.len() <= 4 || (token.len() <= GAP && is_indent(token)) {
                     continue;
                 }
-            } else if let Some(byte) = number(token, radix) {
+            } else if let Some(byte) = number(token, radix).filter(|byte| super::is_text(*byte, bytes.last())) {
                 places.push(from as u32);
                 bytes.push(byte);
                 end = at;
@@ -56,17 +56,38 @@ const fn is_digit(byte: u8) -> bool {
     byte.is_ascii_hexdigit() || byte == b'x'
 }
 
-/// A printable character's number.
+/// The bytes of a list that begins like gzip, zip or zstd, and where they stand.
+pub(in crate::secrets) fn file(text: &[u8]) -> Option<(Vec<u32>, Vec<u8>)> {
+    const HEADS: [&[u8]; 3] = [b"\x1f\x8b\x08", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"];
+    [10, 16].into_iter().find_map(|radix| {
+        let (mut bytes, mut places, mut at) = (Vec::new(), Vec::new(), 0);
+        for token in text.chunk_by(|a, b| is_digit(*a) == is_digit(*b)) {
+            if token.first().copied().is_some_and(is_digit) {
+                let Some(byte) = number(token, radix) else { break };
+                places.push(at as u32);
+                bytes.push(byte);
+                if bytes.len() == 4 && !HEADS.iter().any(|head| bytes.starts_with(head)) {
+                    return None;
+                }
+            }
+            at += token.len();
+        }
+        places.push(at as u32);
+        (bytes.len() >= STREAK).then_some((places, bytes))
+    })
+}
+
+/// A byte's number.
 fn number(token: &[u8], radix: u32) -> Option<u8> {
     let byte = match (radix, token) {
         (16, [high, low] | [b'0', b'x', high, low]) => hex::pair(*high, *low)?,
-        (10, [_, _] | [_, _, _]) => {
+        (10, [_] | [_, _] | [_, _, _]) => {
             let digits = |number: u32, byte: &u8| Some(number * 10 + (*byte as char).to_digit(10)?);
             u8::try_from(token.iter().try_fold(0, digits)?).ok()?
         }
         _ => return None,
     };
-    ((0x20..0x7f).contains(&byte) || byte.is_ascii_whitespace()).then_some(byte)
+    Some(byte)
 }
 
 fn tell(places: &mut Vec<u32>, end: usize, bytes: &mut Vec<u8>, shortest: usize, each: Each<'_>) {

@@ -9,6 +9,7 @@ mod homes;
 mod joins;
 mod public;
 mod splits;
+mod surfaces;
 
 use super::*;
 use crate::net::Host;

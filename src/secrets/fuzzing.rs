@@ -1,0 +1,159 @@
+//! What the fuzz targets do, so that a plain test replays their seeds: each takes any bytes and panics only where
+//! something is wrong.
+
+use super::decode::inflate::{Coding, Inflate};
+use super::decode::{base32, base64, escape, hex, numbers};
+use super::{Action, BodyContext, Catalogue, Finding, FingerprintKey, Guard, HeadView, Scanner, Settings};
+use crate::net::Host;
+use bytes::Bytes;
+use std::sync::LazyLock;
+
+static GUARD: LazyLock<Option<Guard>> = LazyLock::new(|| {
+    let settings = Settings { action: Action::Observe, ..Settings::default() };
+    Guard::new(Scanner::builtin().ok()?, settings, FingerprintKey::new(&[7; 32])).ok()
+});
+
+/// A target's name and what it does.
+pub const TARGETS: [(&str, fn(&[u8])); 8] = [
+    ("scan_stream", scan_stream),
+    ("runs", runs),
+    ("numbers", lists),
+    ("escapes", escapes),
+    ("inflate", inflate),
+    ("pack", pack),
+    ("head", head),
+    ("catalogue", catalogue),
+];
+
+/// A body's findings and what flowed on, cut behind every `size` bytes; nothing if it was stopped.
+fn scanned(content_type: Option<&[u8]>, body: &[u8], size: usize) -> Option<(Vec<Finding>, Vec<u8>)> {
+    let (guard, host) = (GUARD.as_ref()?, Host::parse(b"evil.example").ok()?);
+    let context = BodyContext { host: &host, method: "POST", path: "/", content_type, content_encoding: None };
+    let (mut scan, mut out) = (guard.body(&context), Vec::new());
+    for chunk in body.chunks(size.max(1)) {
+        scan.push(Bytes::copy_from_slice(chunk)).ok()?;
+        while let Some(bytes) = scan.released() {
+            out.extend_from_slice(&bytes);
+        }
+    }
+    scan.finish().ok()?;
+    while let Some(bytes) = scan.released() {
+        out.extend_from_slice(&bytes);
+    }
+    let mut findings = scan.take_findings();
+    findings.sort_by(|a, b| (a.offset, &a.rule, &a.decoded).cmp(&(b.offset, &b.rule, &b.decoded)));
+    Some((findings, out))
+}
+
+/// The first byte says how the rest is cut, the second what it claims to be: nothing of that may show.
+pub fn scan_stream(data: &[u8]) {
+    let [size, kind, body @ ..] = data else { return };
+    let content_type: Option<&[u8]> = match kind % 4 {
+        0 => None,
+        1 => Some(b"application/json"),
+        2 => Some(b"application/x-www-form-urlencoded"),
+        _ => Some(b"multipart/form-data; boundary=q"),
+    };
+    let whole = scanned(content_type, body, body.len());
+    let cut = scanned(content_type, body, usize::from(*size));
+    if let (Some(whole), Some(cut)) = (whole, cut) {
+        assert!(whole.1 == body && cut.1 == body, "what flows on is not what came");
+        // More findings than are told come in another order.
+        assert!(whole.0.len() > 60 || whole.0 == cut.0, "{:?}\n{:?}", whole.0, cut.0);
+    }
+}
+
+/// What is decoded stands inside what it came from.
+pub fn runs(data: &[u8]) {
+    let mut inside = |start: usize, bytes: &[u8]| assert!(start < data.len() && bytes.len() <= data.len());
+    base64::streaks(data, &mut inside);
+    hex::streaks(data, &mut inside);
+    base32::streaks(data, &mut inside);
+    let mut out = Vec::new();
+    base64::decode(data, &mut out);
+    base32::decode_all(data, &mut out);
+    hex::decode_all(data, &mut out);
+}
+
+/// Numbers stand one behind the other.
+pub fn lists(data: &[u8]) {
+    let mut check = |places: &[u32], bytes: &[u8]| {
+        assert!(places.len() == bytes.len() + 1 && places.is_sorted(), "{places:?}");
+        assert!(places.last().is_some_and(|end| *end as usize <= data.len()));
+    };
+    numbers::streaks(data, numbers::STREAK, &mut check);
+    if let Some((places, bytes)) = numbers::file(data) {
+        check(&places, &bytes);
+    }
+}
+
+/// An escape ends within the text, and what is complete doesn't ask for more.
+pub fn escapes(data: &[u8]) {
+    let mut at = 0;
+    while let Some(rest) = data.get(at..).filter(|rest| !rest.is_empty()) {
+        at += match escape::unit(rest, true) {
+            escape::Unit::Escape { length, .. } => length,
+            escape::Unit::Plain => 1,
+            escape::Unit::More => unreachable!("the text is complete"),
+        };
+    }
+    assert!(at <= data.len());
+    let mut from = 0;
+    while let Ok((gate, _)) = escape::next_gate(data, from, true) {
+        assert!(gate >= from && gate < data.len());
+        from = gate + 1;
+    }
+}
+
+/// However compressed bytes are cut, the same comes out of them.
+pub fn inflate(data: &[u8]) {
+    const MOST: usize = 1 << 20;
+    let [kind, size, body @ ..] = data else { return };
+    let codings = [Coding::Gzip, Coding::Zlib, Coding::Deflate, Coding::HttpDeflate, Coding::Zstd, Coding::Brotli];
+    let Some(&coding) = codings.get(usize::from(kind % 6)) else { return };
+    let inflated = |size: usize| {
+        let (mut out, mut held) = (Vec::new(), Vec::new());
+        let Ok(mut inflate) = Inflate::new(coding) else { return out };
+        for chunk in body.chunks(size.max(1)) {
+            held.extend_from_slice(chunk);
+            while let Ok(step) = inflate.step(&held, &mut out) {
+                let idle = step.read == 0 && out.len() % 4096 == 0;
+                held.drain(..step.read);
+                if step.ended || out.len() > MOST || idle || held.is_empty() {
+                    break;
+                }
+            }
+        }
+        out
+    };
+    assert!(inflated(usize::from(*size)).len() <= MOST + (64 << 10));
+}
+
+/// A git pack of anything.
+pub fn pack(data: &[u8]) {
+    let [size, objects @ ..] = data else { return };
+    scan_stream(&[&[*size, 0][..], b"PACK\0\0\0\x02\0\0\0\x03", objects].concat());
+}
+
+/// A head of anything: a line each for the path, the query and the fields' values.
+pub fn head(data: &[u8]) {
+    let (Some(guard), Ok(host)) = (GUARD.as_ref(), Host::parse(b"evil.example")) else { return };
+    let text = String::from_utf8_lossy(data);
+    let mut lines = text.lines();
+    let (path, query) = (lines.next().unwrap_or("/"), lines.next());
+    let fields: Vec<(&[u8], &[u8])> = lines.map(|line| (&b"x-field"[..], line.as_bytes())).collect();
+    let view = HeadView { host: &host, method: "GET", path, query, fields: &fields, trailers: false };
+    let findings = guard.scan_head(&view);
+    assert_eq!(findings, guard.scan_head(&view));
+    let shown = guard.redact(&text);
+    assert!(shown.len() <= text.len().saturating_mul(10) + 16);
+}
+
+/// A catalogue of a user's own.
+pub fn catalogue(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut catalogue = Catalogue::default();
+    if catalogue.add("fuzz.yaml", text).is_ok() {
+        let _ = Scanner::new(catalogue);
+    }
+}
