@@ -6,6 +6,7 @@ use super::guard::{At, Guard, Inner};
 use super::home::Spot;
 use super::joins;
 use super::memory::{SMALL_BODY, SessionMemory};
+use super::rule::Candidate;
 use super::settings::special;
 use super::stream::{Hit, Scan, Stream, Work};
 use super::unpack::Unpack;
@@ -139,7 +140,17 @@ impl Kind {
     }
 
     /// The field or member that a value stands in, told by what is before it.
-    fn spot(self, before: &[u8]) -> Spot<'_> {
+    fn spot<'a>(self, candidate: &Candidate<'a>) -> Spot<'a> {
+        let before = candidate.before;
+        // A match that begins with its member's name.
+        if let Some((name, rest)) = candidate.value.strip_prefix(b"\"").and_then(|value| {
+            let end = memchr::memchr(b'"', value)?;
+            Some((value.get(..end)?, value.get(end + 1..)?))
+        }) && rest.trim_ascii_start().starts_with(b":")
+            && self != Kind::Form
+        {
+            return std::str::from_utf8(name).map_or(Spot::Content, Spot::Json);
+        }
         let found = match self {
             Kind::Form => form_field(before).map(Spot::Form),
             Kind::Json => json_member(before).map(Spot::Json),
@@ -307,7 +318,7 @@ impl BodyScan {
         let Self { guard, host, kind, surface, content, work, findings, told, masks, stopped, is_fixed, .. } = self;
         let maskable = !*is_fixed && matches!(content, Content::Plain(_));
         let mut report = |hit: &Hit<'_>| {
-            let spot = kind.spot(hit.candidate.before);
+            let spot = kind.spot(&hit.candidate);
             let maskable = maskable && !hit.path.iter().any(|step| UNMASKABLE.contains(step));
             let at = At { host, surface: *surface, place: None, spot, offset: hit.start, maskable };
             let Some(finding) = guard.judge(hit, at) else { return };

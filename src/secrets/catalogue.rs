@@ -12,6 +12,8 @@ static BARE: &str = include_str!(concat!(env!("OUT_DIR"), "/catalogue.json"));
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
     pub(super) rules: Vec<RuleSpec>,
+    pub(super) public: Vec<PublicSpec>,
+    pub(super) examples: ExamplesSpec,
 }
 
 /// Why a catalogue was refused.
@@ -63,7 +65,12 @@ pub enum Group {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(default)]
     provider: String,
+    #[serde(default)]
+    public: Vec<PublicSpec>,
+    #[serde(default)]
+    examples: ExamplesSpec,
     #[serde(default)]
     #[allow(dead_code, reason = "holds the YAML anchor that the rules refer to")]
     homes: Vec<String>,
@@ -75,6 +82,55 @@ impl File {
     fn parse(name: &str, text: &str) -> Result<Self, CatalogueError> {
         serde_yaml::from_str(text).map_err(|source| CatalogueError::Syntax { file: name.to_owned(), source })
     }
+}
+
+/// An identifier that looks like a credential and is public by design: nothing that lies wholly in it is a finding.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PublicSpec {
+    pub(super) id: String,
+    pub(super) pattern: String,
+    /// What may stand beside it.
+    #[serde(default)]
+    pub(super) boundary: Option<BoundarySpec>,
+    /// Texts in which nothing is a finding; a test holds the pattern to them.
+    pub(super) examples: Vec<String>,
+}
+
+impl PublicSpec {
+    /// As a rule, which tells of nothing.
+    pub(super) fn to_rule(&self) -> RuleSpec {
+        RuleSpec {
+            id: format!("public:{}", self.id),
+            provider: String::new(),
+            file: None,
+            overrides: false,
+            name: String::new(),
+            group: Group::Credentials,
+            severity: Severity::Low,
+            pattern: self.pattern.clone(),
+            keywords: Vec::new(),
+            context: None,
+            checksum: None,
+            entropy: None,
+            boundary: self.boundary,
+            homes: Vec::new(),
+            places: Vec::new(),
+            surfaces: Vec::new(),
+            reference: None,
+            examples: self.examples.clone(),
+            counterexamples: Vec::new(),
+        }
+    }
+}
+
+/// Credentials that documentation prints for everyone.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExamplesSpec {
+    pub(super) values: Vec<String>,
+    /// Where they may go: to models, to git hosts and registries, to documentation.
+    pub(super) hosts: Vec<String>,
 }
 
 /// A rule as it is written.
@@ -238,17 +294,20 @@ impl Catalogue {
         for mut rule in file.rules {
             rule.provider.clone_from(&file.provider);
             rule.file = Some(name.to_owned());
-            let (file, id) = (name.to_owned(), rule.id.clone());
+            let (own, id) = (name.to_owned(), rule.id.clone());
             match (seen.get(&id).and_then(|at| self.rules.get_mut(*at)), rule.overrides) {
                 (Some(other), true) if other.file != rule.file => *other = rule,
-                (Some(_), _) => return Err(CatalogueError::DoubleId { file, id }),
-                (None, true) => return Err(CatalogueError::NothingToOverride { file, id }),
+                (Some(_), _) => return Err(CatalogueError::DoubleId { file: own, id }),
+                (None, true) => return Err(CatalogueError::NothingToOverride { file: own, id }),
                 (None, false) => {
                     seen.insert(id, self.rules.len());
                     self.rules.push(rule);
                 }
             }
         }
+        self.public.extend(file.public);
+        self.examples.values.extend(file.examples.values);
+        self.examples.hosts.extend(file.examples.hosts);
         Ok(())
     }
 

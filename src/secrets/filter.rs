@@ -119,9 +119,32 @@ pub(super) fn is_credential_scope(after: &[u8]) -> bool {
     rest.and_then(|rest| rest.get(..8)).is_some_and(|date| date.iter().all(u8::is_ascii_digit))
 }
 
+/// Whether a long match is a stretch of a base64 text: its letters happen to stand behind a `+` or `/` in it.
+pub(super) fn is_inside_base64(before: &[u8], value: &[u8], after: &[u8]) -> bool {
+    const AROUND: usize = 16;
+    let base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let Some(near) = before.len().checked_sub(AROUND * 2).and_then(|at| before.get(at..)) else { return false };
+    if value.len() < 40 || !matches!(near.last(), Some(b'+' | b'/')) || !near.iter().all(base64) {
+        return false;
+    }
+    // Base64 has both cases and digits within so many characters; a path seldom has.
+    let mixed = near.iter().any(u8::is_ascii_uppercase) && near.iter().any(u8::is_ascii_digit);
+    let goes_on = after.len() >= AROUND && after.iter().all(base64) && matches!(after.first(), Some(b'+' | b'/'));
+    mixed && value.iter().all(base64) && (value.len() >= 100 || goes_on)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn letters_within_base64_are_no_token() {
+        let blob = "H4sIAAAAAAAAA9Q7aXfbRrL5dz0xZ8Kk+2mQp/";
+        let long = "EwBYA8l6BAAUx7".repeat(9);
+        assert!(is_inside_base64(blob.as_bytes(), long.as_bytes(), b""));
+        assert!(!is_inside_base64(b"GET /services/hooks/", long.as_bytes(), b""));
+        assert!(!is_inside_base64(blob.as_bytes(), b"AKIAEWCGRBFAS73QNT3Y", b"/H4sIAAAAAAAAA9Q7"));
+    }
 
     #[test]
     fn made_up_values_are_told_from_random_ones() {

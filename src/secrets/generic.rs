@@ -20,7 +20,10 @@ pub(super) fn is_secret(before: &[u8], value: &[u8], after: &[u8], rule: &Assign
 
 /// Whether the value before which this stands is assigned to a name that says something else: an id, a digest.
 pub(super) fn is_named_otherwise(before: &[u8], words: &[Box<[u8]>]) -> bool {
-    const OTHERWISE: [&[u8]; 20] = [
+    const OTHERWISE: [&[u8]; 22] = [
+        // Lines of go.sum, integrity values.
+        b"h1",
+        b"sha512",
         b"id",
         b"uuid",
         b"guid",

@@ -1,6 +1,7 @@
 //! The scanner with one policy's settings: what a match means for a request.
 
 use super::canary;
+use super::catalogue::Group;
 use super::checksum;
 use super::filter;
 use super::finding::{Disposition, Finding, Fingerprint, Severity, Surface};
@@ -149,6 +150,9 @@ impl Inner {
             let action = self.settings.action_for(special::CANARY, None, at.host)?;
             return Some(self.finding((special::CANARY.into(), Severity::Critical), action, value, hit, at));
         }
+        if self.scanner.examples.may_go(value, at.host) {
+            return None;
+        }
         let head = !matches!(at.surface, Surface::Body | Surface::Message);
         let on = |number: &u32| {
             let rule =
@@ -257,18 +261,77 @@ impl Inner {
         if self.permits.get(&number).is_some_and(|hosts| hosts.iter().any(|pattern| pattern.matches(at.host))) {
             return true;
         }
+        // Where a more telling rule takes the same bytes, its hosts are the ones that count.
+        let others = || hit.rules.iter().filter_map(|rule| self.scanner.rules.get(*rule as usize));
         if rule.names_its_home {
-            return matches!(at.spot, Spot::Header(_) | Spot::Cookie(_)) && jwt_is_for(hit.candidate.value, at.host);
+            return !others().any(|other| !other.homes.is_empty()) && jwt_is_home(hit.candidate.value, at);
         }
-        at.spot.is_one_of(&rule.places) && rule.homes.iter().any(|home| home.matches(at.host))
+        if rule.group == Group::Generic {
+            return others().all(|other| other.group == Group::Generic) && self.is_login(at);
+        }
+        rule.is_read_at(at.spot) && rule.is_at_home(at.host)
+    }
+
+    /// Whether a value that nobody knows the owner of stands where services read logins: in Authorization and in a
+    /// session's cookies on every host, under names of keys on the hosts of known services.
+    fn is_login(&self, at: &At<'_>) -> bool {
+        let has = |name: &str, words: &[&str]| words.iter().any(|word| name.to_ascii_lowercase().contains(word));
+        match at.spot {
+            Spot::Cookie(name) => !has(name, &["key", "secret", "password"]),
+            Spot::Header(name) if name.eq_ignore_ascii_case("authorization") => true,
+            spot => {
+                let suffix = at.host.as_name().and_then(|name| psl::suffix(name.as_bytes()));
+                let rented = suffix.is_some_and(|suffix| suffix.typ() == Some(psl::Type::Private));
+                spot.is_named_key() && !rented && self.scanner.rules.iter().any(|rule| rule.is_at_home(at.host))
+            }
+        }
     }
 }
 
-/// Whether a JWT names this host, or one of the same owner, as issuer or audience; one that names no host at all is
-/// taken to belong where it is shown.
-fn jwt_is_for(value: &[u8], host: &Host) -> bool {
-    let Some(claims) = checksum::jwt_claims(value) else { return false };
-    let (Some(name), mut named) = (host.as_name(), false) else { return true };
+/// Whether a JWT belongs here: in fields and cookies unless it is for someone else; under the names that token
+/// endpoints take assertions by if it names the host.
+fn jwt_is_home(value: &[u8], at: &At<'_>) -> bool {
+    match at.spot {
+        Spot::Header(_) | Spot::Cookie(_) => jwt_is_for(value, at.host).unwrap_or(true),
+        Spot::Form(name) | Spot::Json(name) | Spot::Query(name) => {
+            const ASSERTIONS: [&str; 9] = [
+                "assertion",
+                "client_assertion",
+                "subject_token",
+                "actor_token",
+                "id_token",
+                "id_token_hint",
+                "access_token",
+                "token",
+                "jwt",
+            ];
+            let assertion = ASSERTIONS.iter().any(|known| name.eq_ignore_ascii_case(known));
+            assertion && jwt_is_for(value, at.host) == Some(true)
+        }
+        Spot::Path | Spot::Content => false,
+    }
+}
+
+/// Identity services that issue tokens for other people's hosts.
+const BROKERS: [&str; 12] = [
+    "amazonaws.com",
+    "google.com",
+    "microsoftonline.com",
+    "windows.net",
+    "auth0.com",
+    "okta.com",
+    "clerk.dev",
+    "clerk.accounts.dev",
+    "supabase.co",
+    "onelogin.com",
+    "b2clogin.com",
+    "workos.com",
+];
+
+/// Whether a JWT names this host, or one of the same owner, as issuer or audience; nothing if it names no host.
+fn jwt_is_for(value: &[u8], host: &Host) -> Option<bool> {
+    let claims = checksum::jwt_claims(value)?;
+    let (name, mut named) = (host.as_name()?, false);
     for claim in ["iss", "aud", "azp", "api"] {
         let texts: Vec<&str> = match claims.get(claim) {
             Some(serde_json::Value::String(text)) => vec![text],
@@ -279,11 +342,17 @@ fn jwt_is_for(value: &[u8], host: &Host) -> bool {
             let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
             let authority = authority.split(['/', ':', '?']).next().unwrap_or(authority);
             let Some(theirs) = psl::domain_str(authority) else { continue };
-            named = true;
             if psl::domain_str(name) == Some(theirs) {
-                return true;
+                return Some(true);
             }
+            let known = psl::suffix(authority.as_bytes()).is_some_and(|suffix| suffix.is_known());
+            let brokered = claim == "iss"
+                && BROKERS.iter().any(|broker| {
+                    authority.strip_suffix(broker).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+                });
+            let client = authority.ends_with(".apps.googleusercontent.com");
+            named |= known && !brokered && !client;
         }
     }
-    !named
+    named.then_some(false)
 }

@@ -49,7 +49,7 @@ impl Guard {
         let mut report = |hit: &Hit<'_>| {
             let part = parts.partition_point(|part| part.start as u64 <= hit.start).saturating_sub(1);
             let Some(part) = parts.get(part) else { return };
-            let (spot, place) = place(part, hit.candidate.before);
+            let (spot, place) = place(part, hit.candidate.before, hit.candidate.value);
             let offset = hit.start - part.start as u64;
             let at = At { host: head.host, surface: part.surface, place, spot, offset, maskable: false };
             let Some(finding) = self.inner.judge(hit, at) else { return };
@@ -184,7 +184,13 @@ fn compose<'a>(head: &HeadView<'a>) -> (Vec<u8>, Vec<Part<'a>>) {
 }
 
 /// Where in the head a hit stands, and its name for the record.
-fn place<'a>(part: &Part<'a>, before: &'a [u8]) -> (Spot<'a>, Option<Arc<str>>) {
+fn place<'a>(part: &Part<'a>, before: &'a [u8], value: &'a [u8]) -> (Spot<'a>, Option<Arc<str>>) {
+    // A match that begins with its parameter's name: `sig=…` of a signed address.
+    let own = || {
+        let first = before.last().is_none_or(|byte| matches!(byte, b'&' | b'?'));
+        let equals = memchr::memchr(b'=', value).filter(|at| first && *at < 32)?;
+        std::str::from_utf8(value.get(..equals)?).ok()
+    };
     let parameter = |opens: &[u8], equals: u8| {
         let equals = memchr::memrchr(equals, before)?;
         let name = before.get(..equals)?;
@@ -192,7 +198,7 @@ fn place<'a>(part: &Part<'a>, before: &'a [u8]) -> (Spot<'a>, Option<Arc<str>>) 
         std::str::from_utf8(name.get(start..)?).ok()
     };
     match (part.surface, part.field) {
-        (Surface::Query, _) => match parameter(b"&?;\n", b'=') {
+        (Surface::Query, _) => match own().or_else(|| parameter(b"&?;\n", b'=')) {
             Some(name) => (Spot::Query(name), Some(name.into())),
             None => (Spot::Content, None),
         },

@@ -6,7 +6,8 @@ use crate::net::{Host, HostPattern};
 /// (`bedrock.*.amazonaws.com`), each for one label.
 #[derive(Clone, Debug)]
 pub(super) enum Home {
-    Pattern(HostPattern),
+    /// With what the pattern ends in.
+    Pattern(HostPattern, Box<str>),
     Labels(Box<[Box<str>]>),
 }
 
@@ -18,7 +19,7 @@ pub struct BadHome(String);
 impl Home {
     pub(super) fn parse(text: &str) -> Result<Self, BadHome> {
         if let Ok(pattern) = text.parse() {
-            return Ok(Home::Pattern(pattern));
+            return Ok(Home::Pattern(pattern, text.trim_start_matches("*.").trim_start_matches("**.").into()));
         }
         let label = |label: &str| {
             let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
@@ -32,12 +33,23 @@ impl Home {
 
     pub(super) fn matches(&self, host: &Host) -> bool {
         match self {
-            Home::Pattern(pattern) => pattern.matches(host),
+            Home::Pattern(pattern, _) => pattern.matches(host),
             Home::Labels(labels) => host.as_name().is_some_and(|name| {
                 name.split('.').count() == labels.len()
                     && name.split('.').zip(labels).all(|(label, pattern)| **pattern == *"*" || **pattern == *label)
             }),
         }
+    }
+
+    /// The same, but for names below it that anyone may rent (`attacker.s3.amazonaws.com`): whoever rents one reads
+    /// what is sent there.
+    pub(super) fn owns(&self, host: &Host) -> bool {
+        let rented = |base: &str| {
+            let suffix = host.as_name().and_then(|name| psl::suffix(name.as_bytes()));
+            suffix
+                .is_some_and(|suffix| suffix.typ() == Some(psl::Type::Private) && suffix.as_bytes().len() > base.len())
+        };
+        self.matches(host) && !matches!(self, Home::Pattern(_, base) if rented(base))
     }
 }
 
@@ -122,6 +134,11 @@ const CREDENTIAL_NAMES: [&str; 16] = [
     "private_token",
 ];
 
+fn says_key(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    ["key", "token", "secret", "auth", "password"].iter().any(|word| lower.contains(word))
+}
+
 impl Spot<'_> {
     /// Whether a service whose ways aren't known may read a credential here: anywhere in the head, and in bodies
     /// under a name that says so.
@@ -131,6 +148,20 @@ impl Spot<'_> {
                 CREDENTIAL_NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
             }
             spot => spot.is_one_of(&[]),
+        }
+    }
+
+    /// Whether a field of the head has a name by which services take keys.
+    pub(super) fn is_key_field(self) -> bool {
+        matches!(self, Spot::Header(name) if says_key(name))
+    }
+
+    /// Whether a provider whose credential has no shape of its own may read one here.
+    pub(super) fn is_named_key(self) -> bool {
+        match self {
+            Spot::Header(name) | Spot::Query(name) | Spot::Form(name) | Spot::Json(name) => says_key(name),
+            Spot::Cookie(_) => true,
+            Spot::Path | Spot::Content => false,
         }
     }
 
@@ -172,6 +203,13 @@ mod tests {
         assert!(!home("bedrock.*.amazonaws.com", "bedrock.x.amazonaws.com.evil.example"));
         assert!(!home("api.github.com", "api.github.com.evil.example"));
         assert!(home("**.amazonaws.com", "s3.eu-west-1.amazonaws.com"));
+        let owned =
+            |pattern: &str, host: &str| Home::parse(pattern).unwrap().owns(&Host::parse(host.as_bytes()).unwrap());
+        assert!(owned("**.amazonaws.com", "sts.amazonaws.com"));
+        assert!(owned("bedrock-runtime.*.amazonaws.com", "bedrock-runtime.us-east-1.amazonaws.com"));
+        assert!(!owned("**.amazonaws.com", "attacker.s3.amazonaws.com"));
+        assert!(!owned("**.amazonaws.com", "ec2-203-0-113-7.compute-1.amazonaws.com"));
+        assert!(owned("**.azurewebsites.net", "acme.azurewebsites.net"));
         assert!(Home::parse("a.*").is_err());
         assert!(Home::parse("https://a.b").is_err());
     }

@@ -203,7 +203,9 @@ impl Guard {
         let mut work = Work::new();
         work.given = text.len() as u64;
         let mut report = |hit: &Hit<'_>| {
-            if !hit.joins || edge.is_some_and(|edge| hit.start >= edge || hit.end <= edge) {
+            // What is not encoded is left to the pass that knows where pieces end.
+            let whole = hit.path == [step];
+            if whole || !hit.joins || edge.is_some_and(|edge| hit.start >= edge || hit.end <= edge) {
                 return;
             }
             let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };

@@ -14,6 +14,7 @@ mod classes;
 mod decode;
 mod embedded;
 mod escapes;
+mod examples;
 mod filter;
 mod finding;
 #[doc(hidden)]

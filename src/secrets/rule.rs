@@ -4,9 +4,10 @@ use super::catalogue::{ContextSpec, Edge, Group, RuleSpec};
 use super::checksum::{Checksum, UnknownChecksum};
 use super::finding::Severity;
 use super::generic::Assigned;
-use super::home::{BadHome, BadPlace, Home, Place};
+use super::home::{BadHome, BadPlace, Home, Place, Spot};
 use super::shape::ShapeError;
 use super::{filter, generic};
+use crate::net::Host;
 use std::sync::Arc;
 
 /// A rule ready to judge a match.
@@ -24,6 +25,9 @@ pub(super) struct Rule {
     entropy: f32,
     left: bool,
     right: bool,
+    /// It may go to names below its homes that anyone may rent: an id and a session's token open nothing alone, and
+    /// signed requests go to buckets.
+    rented: bool,
     /// A JWT may go to the host that it names itself.
     pub(super) names_its_home: bool,
     pub(super) head: bool,
@@ -31,6 +35,8 @@ pub(super) struct Rule {
     /// Whether a match over the edge between two pieces is believed.
     pub(super) joins: bool,
     aws_key_id: bool,
+    /// An identifier for everyone: it tells of nothing, nor does what lies in it.
+    pub(super) public: bool,
     /// For a generic rule: one of these names stands right before the value, which must look random.
     assigned: Option<Assigned>,
 }
@@ -95,13 +101,31 @@ impl Rule {
             entropy: spec.entropy.unwrap_or(0.0),
             left: edge(boundary.left, prefix < 5),
             right: edge(boundary.right, true),
+            rented: spec.places.iter().any(|place| place.contains(":x-amz-") || place.contains(":x-goog-")),
             names_its_home: kind == "jwt" && spec.homes.is_empty(),
             head: seen("head"),
             body: seen("body"),
             joins: spec.context.is_none() && prefix >= 3 && spec.group != Group::Generic,
+            public: false,
             assigned: assigned_of(spec),
             aws_key_id: spec.id.starts_with("aws-") && prefix == 4,
         })
+    }
+
+    /// The same for what is public.
+    pub(super) fn public(spec: &RuleSpec, prefix: usize) -> Result<Self, RuleError> {
+        Ok(Self { public: true, ..Self::new(spec, prefix)? })
+    }
+
+    /// Whether this host is a home.
+    pub(super) fn is_at_home(&self, host: &Host) -> bool {
+        self.homes.iter().any(|home| if self.rented { home.matches(host) } else { home.owns(host) })
+    }
+
+    /// Whether the provider reads it here: at its places, and in any field for keys if it reads it in the head.
+    pub(super) fn is_read_at(&self, spot: Spot<'_>) -> bool {
+        let in_fields = |place: &Place| matches!(place, Place::Authorization | Place::Header(_));
+        spot.is_one_of(&self.places) || (spot.is_key_field() && self.places.iter().any(in_fields))
     }
 
     /// Whether no word character may stand before a match.
@@ -116,6 +140,12 @@ impl Rule {
             return false;
         }
         if self.left && !self.certain && !is_left_edge(before) && !is_protobuf_field(before, value.len()) {
+            return false;
+        }
+        if self.public {
+            return true;
+        }
+        if self.left && !self.certain && filter::is_inside_base64(before, value, after) {
             return false;
         }
         if self.checksum.as_ref().is_some_and(|checksum| !checksum.holds(value)) {

@@ -1,7 +1,8 @@
 //! The catalogue compiled: one for the process, shared by all policies.
 
 use super::anchor::{Anchor, Anchors, Traits, anchors_of, has_delimiter};
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, PublicSpec, RuleSpec};
+use super::examples::Examples;
 use super::loose::{ByHead, Loose};
 use super::rule::{Rule, RuleError};
 use super::runs::SHORTEST;
@@ -20,6 +21,8 @@ pub struct Scanner {
     pub(super) loose: Loose,
     /// Shapes that begin a token in such a run.
     pub(super) starts: Starts,
+    /// What documentation prints for everyone.
+    pub(super) examples: Examples,
     /// The literals that shapes begin with, backwards, by their last three bytes.
     pub(super) reversed: ByHead<Box<[u8]>>,
 }
@@ -63,6 +66,8 @@ impl Scanner {
 
     fn compile(catalogue: Catalogue) -> Result<Self, Error> {
         let mut this = Self {
+            examples: Examples::new(&catalogue.examples)
+                .map_err(|error| Error { rule: "_examples".to_owned(), source: error.into() })?,
             rules: Vec::new(),
             shapes: Vec::new(),
             anchors: Anchors::new([], &Traits::NONE),
@@ -72,24 +77,28 @@ impl Scanner {
             reversed: ByHead::default(),
         };
         let (mut anchors, mut joined, mut in_runs) = (Vec::new(), Vec::new(), HashSet::new());
-        for spec in &catalogue.rules {
+        let public: Vec<RuleSpec> = catalogue.public.iter().map(PublicSpec::to_rule).collect();
+        for (at, spec) in catalogue.rules.iter().chain(&public).enumerate() {
+            let make = if at < catalogue.rules.len() { Rule::new } else { Rule::public };
             let wrong = |source: RuleError| Error { rule: spec.id.clone(), source };
             let parts = Parts::parse(&spec.pattern).map_err(|error| wrong(error.into()))?;
             let prefix = parts.alternatives.iter().map(|steps| prefix_of(steps)).min().unwrap_or(0);
             let rule = this.rules.len() as u32;
-            this.rules.push(Rule::new(spec, prefix).map_err(wrong)?);
+            this.rules.push(make(spec, prefix).map_err(wrong)?);
             let left = this.rules.last().is_some_and(Rule::wants_left_edge);
             let one_each = parts.shapes.len() == parts.alternatives.len();
             let first = this.shapes.len() as u32;
-            for (at, steps) in parts.alternatives.iter().enumerate() {
-                let shape = if one_each { first + at as u32 } else { first };
+            for (number, steps) in parts.alternatives.iter().enumerate() {
+                let shape = if one_each { first + number as u32 } else { first };
                 let (least, _) = run_length(steps);
                 let found = anchors_of(steps);
                 found
                     .iter()
                     .filter(|anchor| anchor.farthest == 0)
                     .for_each(|anchor| this.add_reversed(&anchor.literal));
-                joined.extend(found.iter().cloned().map(|anchor| (anchor, shape)));
+                if at < catalogue.rules.len() {
+                    joined.extend(found.iter().cloned().map(|anchor| (anchor, shape)));
+                }
                 if left && begins_a_run(steps, least) && !has_delimiter(&found) && this.starts.add(steps, shape) {
                 } else if !found.is_empty() {
                     if found.iter().all(|anchor| lies_in_a_run(steps, anchor)) {
@@ -149,13 +158,13 @@ impl Scanner {
     /// How many rules there are.
     #[must_use]
     pub fn rule_count(&self) -> usize {
-        self.rules.len()
+        self.rules.iter().filter(|rule| !rule.public).count()
     }
 
     /// Whether a rule of this id exists: policies name rules.
     #[must_use]
     pub fn has_rule(&self, id: &str) -> bool {
-        self.rules.iter().any(|rule| &*rule.id == id)
+        self.rules.iter().any(|rule| !rule.public && &*rule.id == id)
     }
 }
 

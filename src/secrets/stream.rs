@@ -435,7 +435,13 @@ impl Stream {
             }
         }
         let (start, length) = best?;
+        if self.ends_before_an_edge(scan, start, length, &rules) {
+            return None;
+        }
         let offset = self.base + start as u64;
+        if rules.iter().any(|rule| scan.scanner.rules.get(*rule as usize).is_some_and(|rule| rule.public)) {
+            return Some((offset, offset + length as u64));
+        }
         let (start_of, end_of) = self.place(origin, start, length);
         (scan.report)(&Hit {
             known: None,
@@ -447,6 +453,28 @@ impl Stream {
             path: &scan.path,
         });
         Some((offset, offset + length as u64))
+    }
+
+    /// Whether a match of joined pieces is complete before the first edge that it goes over: then a value of its own
+    /// stands there, which was told in its place, and what follows only looks like a part of it.
+    fn ends_before_an_edge(&self, scan: &mut Scan<'_>, start: usize, length: usize, rules: &[u32]) -> bool {
+        let Some(edges) = &self.edges else { return false };
+        let from = self.base + start as u64;
+        let Some(&edge) = edges.get(edges.partition_point(|edge| *edge <= from)) else { return false };
+        let piece = (edge - from) as usize;
+        if piece >= length {
+            return false;
+        }
+        let hay = self.buffer.get(start..start + piece).unwrap_or_default();
+        let owners = scan.scanner.shapes.iter().filter(|owner| rules.contains(&owner.rule));
+        owners.into_iter().any(|owner| {
+            let Outcome::Match(found) = owner.shape.resume(hay, true, &mut scan.work.spent, &mut Progress::default())
+            else {
+                return false;
+            };
+            let rule = scan.scanner.rules.get(owner.rule as usize);
+            rule.is_some_and(|rule| rule.accepts(&self.candidate(start, found), usize::from(owner.prefix)))
+        })
     }
 
     /// The same for a match of the runs' pass.

@@ -34,7 +34,20 @@ pub(super) fn jwt(value: &[u8], _: Option<&str>) -> bool {
     let Some((header, claims)) = jwt_parts(value) else { return false };
     let object = |part| decode64(part).and_then(|json| serde_json::from_slice::<serde_json::Value>(&json).ok());
     object(header).is_some_and(|header| header.get("alg").is_some())
-        && object(claims).is_some_and(|claims| claims.is_object())
+        && object(claims).is_some_and(|claims| claims.is_object() && !is_sample(&claims))
+}
+
+/// Claims that say nothing of anyone: `{"foo":"bar"}`, as libraries' tests have them.
+fn is_sample(claims: &serde_json::Value) -> bool {
+    const TELLING: [&str; 16] = [
+        "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "uid", "id", "user", "userid", "user_id", "email",
+        "scope", "role",
+    ];
+    let Some(members) = claims.as_object().filter(|members| members.len() <= 1) else { return false };
+    members.iter().all(|(name, value)| {
+        let word = |text: &str| text.len() <= 12 && text.bytes().all(|byte| byte.is_ascii_lowercase());
+        !TELLING.contains(&name.as_str()) && word(name) && value.as_str().is_some_and(word)
+    })
 }
 
 /// The claims of a JWT.
@@ -105,6 +118,9 @@ mod tests {
         let good = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.c2lnbmF0dXJl";
         assert!(jwt(good.as_bytes(), None));
         assert!(!jwt(b"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM.x", None));
+        // {"foo":"bar"}, {"sub":"7"}
+        assert!(!jwt(b"eyJhbGciOiJIUzI1NiJ9.eyJmb28iOiJiYXIifQ.feG39E-bn8HXAKhzDZq7yEAPWYDhZlwTn3sePJnU9Vr", None));
+        assert!(jwt(b"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.feG39E-bn8HXAKhzDZq7yEAPWYDhZlwTn3sePJnU9Vr", None));
         assert!(!jwt(b"eyJ", None));
         assert!(!jwt(b"", None));
         assert_eq!(jwt_claims(good.as_bytes()).unwrap()["sub"], "1234567890");

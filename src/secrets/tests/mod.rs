@@ -5,7 +5,9 @@ mod coded;
 mod evasions;
 mod floods;
 mod grpc;
+mod homes;
 mod joins;
+mod public;
 mod splits;
 mod surfaces;
 

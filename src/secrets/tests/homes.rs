@@ -1,0 +1,132 @@
+//! Logins as providers' documentation and their clients show them, and the same credential on its way elsewhere.
+
+use super::*;
+
+/// Host, the ways there with `@` for the credential, and the credential.
+type Login = (&'static str, &'static [&'static str], &'static str);
+
+const LOGINS: &[Login] = &[
+    ("api.github.com", &["authorization: Bearer @", "authorization: token @", "basic octocat:@"], PAT),
+    ("github.com", &["basic octocat:@", "basic x-access-token:@", "basic @:x-oauth-basic"], PAT),
+    ("ghcr.io", &["basic octocat:@"], PAT),
+    ("npm.pkg.github.com", &["authorization: Bearer @"], PAT),
+    ("gitlab.com", &["PRIVATE-TOKEN: @", "?private_token=@", "basic oauth2:@"], "glpat-ymaZ35Kd8ncXbWzLsNAj"),
+    (
+        "oauth2.googleapis.com",
+        &["form refresh_token"],
+        "1//0gk3JhX9vQ2mZt7LwRp5YcB8nDf1GsEa4Uk3JhX9vQ2mZt7LwRp5YcB8nDf1GsEa4Uk3JhX9vQ2mZt7LwRp5YcB8nDf1GsEa4U99",
+    ),
+    (
+        "bedrock-runtime.us-east-1.amazonaws.com",
+        &["authorization: Bearer @"],
+        "ABSKQmVkcm9ja0FQSUtleS1sbmttLWF0LTM5Njc2NjAxNTQ0NzpteHdIbEpFVkd1aUtTd3I2Sm1la3ZjS3Z6ZlNlRDFBMVl3bkt4OXNjMGZscg==",
+    ),
+    (
+        "api.posthog.com",
+        &["json personal_api_key", "authorization: Bearer @"],
+        "phx_k3JhX9vQ2mZt7LwRp5YcB8nDf1GsEa4Uk3JhX9vQ2mZ",
+    ),
+];
+
+/// Keys without a shape of their own, where services of the catalogue read them.
+const KEYS: &[(&str, &str)] = &[
+    ("api.exa.ai", "x-api-key: b6ac7b1c-2f27-4d1e-9a53-7c0d2f8e41ab"),
+    ("api.scaleway.com", "X-Auth-Token: 5109d474-b953-4f0e-8c3b-51a2d9e7f604"),
+    ("newsapi.org", "X-Api-Key: efc4991a3b9e4f0d8b7a6c5d4e3f2a1b"),
+    ("serpapi.com", "?api_key=9fabb9d1fb64c0a2e8d7b6a5948372615f4e3d2c1b0a99887766554433221100"),
+    ("git.corp.example", "basic svc-token:Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp"),
+    ("shop.corp.example", "Cookie: theme=dark; session_token=Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp"),
+];
+
+fn sent(guard: &Guard, name: &str, way: &str, secret: &str) -> Vec<Disposition> {
+    let host = host(name);
+    let (field, query, body) = match way.split_once(' ') {
+        _ if way.starts_with('?') => (None, Some(way[1..].replace('@', secret)), None),
+        Some(("basic", rest)) => {
+            let code = data_encoding::BASE64.encode(rest.replace('@', secret).as_bytes());
+            (Some(("Authorization".to_owned(), format!("Basic {code}"))), None, None)
+        }
+        Some(("form", name)) => {
+            let escaped = secret.replace('/', "%2F");
+            (
+                None,
+                None,
+                Some(("application/x-www-form-urlencoded", format!("{name}={escaped}&grant_type=refresh_token"))),
+            )
+        }
+        Some(("json", name)) => {
+            (None, None, Some(("application/json", format!(r#"{{"client":"demo","{name}":"{secret}"}}"#))))
+        }
+        _ => {
+            let (name, value) = way.split_once(": ").unwrap();
+            (Some((name.to_owned(), value.replace('@', secret))), None, None)
+        }
+    };
+    let fields: Vec<(&[u8], &[u8])> = field.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+    let view =
+        HeadView { host: &host, method: "POST", path: "/", query: query.as_deref(), fields: &fields, trailers: false };
+    let mut found = guard.scan_head(&view);
+    if let Some((content_type, text)) = body {
+        let content_type = Some(content_type.as_bytes());
+        let context = BodyContext { host: &host, method: "POST", path: "/", content_type, content_encoding: None };
+        found.extend(run(guard.body(&context), &[text.as_bytes()]).0);
+    }
+    found.iter().map(|finding| finding.disposition).collect()
+}
+
+#[test]
+fn a_login_as_documented_goes_home_and_the_same_is_stopped_elsewhere() {
+    let guard = guard(Settings::default());
+    for (name, ways, secret) in LOGINS {
+        for way in *ways {
+            let home = sent(&guard, name, way, secret);
+            assert!(
+                !home.is_empty() && home.iter().all(|d| *d == Disposition::CredentialUsed),
+                "{name} {way}: {home:?}"
+            );
+            for evil in ["evil.example", &format!("{name}.evil.example"), "attacker.s3.amazonaws.com"] {
+                assert!(sent(&guard, evil, way, secret).contains(&Disposition::Blocked), "{evil} {way}");
+            }
+        }
+        let (content, _, _) = body_of(&guard, &host(name), &[format!("{{\"body\":\"try {secret}\"}}").as_bytes()]);
+        assert!(content.iter().any(|f| f.disposition == Disposition::Blocked), "{name}");
+    }
+}
+
+#[test]
+fn a_key_without_a_shape_logs_in_where_services_read_keys() {
+    let guard = guard(Settings::default());
+    for (name, way) in KEYS {
+        let found = sent(&guard, name, way, "");
+        assert!(found.iter().all(|d| *d == Disposition::CredentialUsed), "{name} {way}: {found:?}");
+    }
+    let unknown = sent(&guard, "evil.example", "X-Auth-Token: Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp", "");
+    assert!(unknown.contains(&Disposition::Blocked), "{unknown:?}");
+}
+
+fn jwt(claims: &str) -> String {
+    let part = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
+    format!(
+        "{}.{}.{}",
+        part(r#"{"alg":"RS256","typ":"JWT"}"#),
+        part(claims),
+        "k3JhX9vQ2mZt7LwRp5YcB8nDf1GsEa4Uk3JhX9vQ2mZ"
+    )
+}
+
+#[test]
+fn a_jwt_goes_to_the_host_that_it_is_for() {
+    let guard = guard(Settings::default());
+    let cognito = jwt(r#"{"iss":"https://cognito-idp.us-east-1.amazonaws.com/us-east-1_aB3","client_id":"3n4b5"}"#);
+    let site = jwt(r#"{"iss":"https://id.corp-acme.net","sub":"7"}"#);
+    let kubernetes = jwt(r#"{"iss":"kubernetes/serviceaccount","sub":"system:serviceaccount:default:default"}"#);
+    let assertion = jwt(r#"{"iss":"svc@proj.iam.gserviceaccount.com","aud":"https://oauth2.googleapis.com/token"}"#);
+    let bearer = |name: &str, token: &str| sent(&guard, name, "authorization: Bearer @", token);
+    let blocked = |found: Vec<Disposition>| found.contains(&Disposition::Blocked);
+    assert!(!blocked(bearer("api.shop.example", &cognito)), "a broker's token is for whoever takes it");
+    assert!(!blocked(bearer("api.corp-acme.net", &site)));
+    assert!(blocked(bearer("evil.example", &site)));
+    assert!(!blocked(bearer("kubernetes.default.svc", &kubernetes)));
+    assert!(!blocked(sent(&guard, "oauth2.googleapis.com", "form assertion", &assertion)));
+    assert!(blocked(sent(&guard, "evil.example", "form assertion", &assertion)));
+}
