@@ -125,7 +125,7 @@ impl Runs {
                 }
                 self.inside = goes_on;
                 let decided_here = match self.gather(&level.buffer, start, end, ended) {
-                    Some(piece) => match self.pass_tokens(level, scan, origin, start..end, piece.next, limit, ended) {
+                    Some(piece) => match self.pass_lines(level, scan, origin, (start..end, &piece), limit, ended) {
                         Ok(()) => {
                             self.decode(level, scan, origin, &piece);
                             if piece.again == 0 {
@@ -292,6 +292,33 @@ impl Runs {
 }
 
 impl Runs {
+    /// Tokens in a run, and in each of the lines that look like one text with it: what looks wrapped may be a list.
+    fn pass_lines(
+        &self,
+        level: &mut Stream,
+        scan: &mut Scan<'_>,
+        origin: Origin<'_>,
+        (run, piece): (Range<usize>, &Piece),
+        limit: u64,
+        ended: bool,
+    ) -> Result<(), Option<Pending>> {
+        let first = run.end;
+        self.pass_tokens(level, scan, origin, (run, piece.next, self.inside), limit, ended)?;
+        if piece.gap == 0 {
+            return Ok(());
+        }
+        let again = piece.again.checked_div(piece.width).unwrap_or(0) * (piece.width + piece.gap);
+        let mut line = first + piece.gap;
+        while line < piece.next + again {
+            let end = run_end(&level.buffer, line);
+            if end >= line + SHORTEST {
+                self.pass_tokens(level, scan, origin, (line..end, end, false), limit, ended)?;
+            }
+            line = end + piece.gap;
+        }
+        Ok(())
+    }
+
     /// Shapes that begin with the run or with a token in it; an error if one isn't decided yet, and which, if it is
     /// not for the literals' pass to go on.
     #[inline(never)]
@@ -301,8 +328,7 @@ impl Runs {
         level: &mut Stream,
         scan: &mut Scan<'_>,
         origin: Origin<'_>,
-        run: Range<usize>,
-        until: usize,
+        (run, until, inside): (Range<usize>, usize, bool),
         limit: u64,
         ended: bool,
     ) -> Result<(), Option<Pending>> {
@@ -311,7 +337,7 @@ impl Runs {
         let text = level.buffer.get(run.start..run.end.min(until)).unwrap_or_default();
         let inner = memchr::memchr3_iter(b'/', b'+', b'-', text).map(|at| run.start + at + 1);
         let inner: Vec<usize> = inner.filter(|&at| scan.scanner.starts.may_be(level.head(at))).collect();
-        let first = (!self.inside).then_some(run.start);
+        let first = (!inside).then_some(run.start);
         let second = first.and_then(|at| level.lead(at, run.end)).map(|lead| run.start + lead);
         for start in first.into_iter().chain(second).chain(inner) {
             // A match of the literals' pass may have it as a part.

@@ -131,3 +131,18 @@ fn bytes_that_only_look_like_a_file_are_gone_by_once() {
         assert_eq!(out, text);
     }
 }
+
+#[test]
+fn a_token_on_a_line_of_its_own_is_found_however_the_lines_look() {
+    let key = ["AKIA", "EWCGRBFAS73QNT3Y"].concat();
+    let line = "abcdefghijklmnopqrstuvwxyz0123456789ABCD";
+    for text in [
+        format!("{line}\n{key}\nend\n"),
+        format!("{line}\n{line}\n{key}\n{key}\n"),
+        format!("{line}\r\n{key}\r\nend\r\n"),
+        format!("{{\"text\":\"{line}\\n{key}\\nend\"}}"),
+        format!("{}{key}\nend\n", format!("{line}\n").repeat(400)),
+    ] {
+        assert!(observed(text.as_bytes()).iter().any(|finding| finding.rule.starts_with("aws-")), "{text}");
+    }
+}
