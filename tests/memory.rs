@@ -82,7 +82,7 @@ fn text(number: usize) -> Vec<u8> {
     let mut seed = number as u64 + 1;
     while out.len() < 64 << 10 {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let _ = write!(out, "{{\"id\": {}, \"name\": \"some words {}\"}},\n", seed >> 40, seed >> 58);
+        let _ = writeln!(out, "{{\"id\": {}, \"name\": \"some words {}\"}},", seed >> 40, seed >> 58);
     }
     out
 }

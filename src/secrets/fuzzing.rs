@@ -13,8 +13,11 @@ static GUARD: LazyLock<Option<Guard>> = LazyLock::new(|| {
     Guard::new(Scanner::builtin().ok()?, settings, FingerprintKey::new(&[7; 32])).ok()
 });
 
+/// What a fuzzer's bytes are given to; it panics where something is wrong.
+pub type Target = fn(&[u8]);
+
 /// A target's name and what it does.
-pub const TARGETS: [(&str, fn(&[u8])); 8] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("scan_stream", scan_stream),
     ("runs", runs),
     ("numbers", lists),

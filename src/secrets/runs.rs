@@ -322,7 +322,6 @@ impl Runs {
     /// Shapes that begin with the run or with a token in it; an error if one isn't decided yet, and which, if it is
     /// not for the literals' pass to go on.
     #[inline(never)]
-    #[expect(clippy::too_many_arguments, reason = "a run's two ends and what is known of them")]
     fn pass_tokens(
         &self,
         level: &mut Stream,

@@ -44,7 +44,7 @@ pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
     const HEADS: [&[u8]; 6] = [b"1f8b08", b"504b0304", b"28b52ffd", b"5041434b000000", b"789c", b"78da"];
     let head = text.get(..32).unwrap_or_default();
     let begins = |with: &&[u8]| head.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with));
-    HEADS.iter().any(|with| begins(with)) && head.iter().all(|byte| byte.is_ascii_hexdigit())
+    HEADS.iter().any(begins) && head.iter().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Decodes what is hex, digit by digit.
