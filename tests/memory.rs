@@ -112,6 +112,12 @@ fn a_scan_holds_half_a_mebibyte_at_most_however_long_the_body_is() {
         ("base64", most_held(None, json, (0..PIECES).map(base64))),
         ("multipart", most_held(None, Some("multipart/form-data"), (0..PIECES).map(part))),
         ("gzip", most_held(Some("gzip"), json, packed(gzip, PIECES))),
+        ("gzip undeclared", most_held(None, None, packed(gzip, PIECES))),
+        ("gzip in gzip", most_held(Some("gzip"), None, packed(|bytes| gzip(&gzip(bytes)), PIECES))),
+        (
+            "gzip in base64",
+            most_held(None, json, packed(|bytes| data_encoding::BASE64.encode(&gzip(bytes)).into_bytes(), PIECES)),
+        ),
     ];
     assert!(held.iter().all(|(_, most)| *most <= LIMIT), "{held:?}");
 }

@@ -75,6 +75,7 @@ impl Escapes {
             let (next, closed) = self.unescape(buffer, at, level.base, kind, ended);
             at = next;
             if closed {
+                self.map.gap(self.out.len());
                 self.out.extend_from_slice(&GAP);
                 self.inside = None;
                 self.word_end = level.base + at as u64;
@@ -195,6 +196,8 @@ pub(super) struct Map {
     /// How much of the decoded level was fed, and how much of that is decided.
     end: u64,
     cleared: u64,
+    /// Where only the gap behind a word follows, which comes from nowhere.
+    gap: Option<u64>,
 }
 
 /// Stretches that are told apart; what is escaped at every second letter for longer than any text is told less well.
@@ -204,11 +207,12 @@ impl Map {
     fn clear(&mut self) {
         self.stretches.clear();
         self.escapes.clear();
-        (self.end, self.cleared) = (0, 0);
+        (self.end, self.cleared, self.gap) = (0, 0, None);
     }
 
     /// The decoded byte `ahead` of what was fed comes from `source`, and `per` bytes each from there on.
     fn note(&mut self, ahead: usize, source: u64, per: usize) {
+        self.gap = None;
         let decoded = self.end + ahead as u64;
         let goes_on = |&(from, start, width): &(u64, u64, u8)| {
             usize::from(width) == per && start + (decoded - from) * per as u64 == source
@@ -217,6 +221,11 @@ impl Map {
         if !self.stretches.back().is_some_and(|last| goes_on(last) || (full && decoded < last.0 + 32)) {
             self.stretches.push_back((decoded, source, per as u8));
         }
+    }
+
+    /// A gap begins at `ahead`.
+    fn gap(&mut self, ahead: usize) {
+        self.gap = Some(self.end + ahead as u64);
     }
 
     /// An escape ends with the decoded byte before `ahead`.
@@ -257,6 +266,6 @@ impl Map {
 
     /// Where the first byte comes from that the decoded level has not decided.
     fn open(&self) -> Option<u64> {
-        (self.cleared < self.end).then(|| self.lookup(self.cleared))
+        (self.cleared < self.gap.unwrap_or(self.end)).then(|| self.lookup(self.cleared))
     }
 }
