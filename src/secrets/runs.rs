@@ -155,6 +155,10 @@ impl Runs {
             let open = at_or_open_run(&level.buffer, at, ended);
             self.inside &= open == at;
             at = open;
+            // A wrapped run that ended with its last whole piece: nothing of it is to come.
+            if let Some(mut binary) = self.binary.take_if(|_| !self.inside || ended) {
+                binary.feed(scan, origin, &[], true);
+            }
         }
         self.at = level.base + at as u64;
         // A word that is reversed ends in a run, and a match may begin before one.

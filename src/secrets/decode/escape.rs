@@ -101,8 +101,20 @@ fn quoted_printable_gate(text: &[u8]) -> bool {
         }
         [b'=', b'\n', next, ..] | [b'=', b'\r', b'\n', next, ..] => next.is_ascii_alphanumeric(),
         [b'=', high, low, b'=', ..] => quoted(*high, *low).is_some(),
-        [b'=', high, low, ..] => {
-            quoted(*high, *low).is_some_and(|byte| matches!(byte, b'_' | b'-' | b'.' | b'+' | b'/'))
+        [b'=', high, low, rest @ ..] => quoted(*high, *low)
+            .is_some_and(|byte| matches!(byte, b'_' | b'-' | b'.' | b'+' | b'/') || quoted_again(byte, rest)),
+        _ => false,
+    }
+}
+
+/// Whether a letter's escape is followed by another in the same word: one alone is a value behind its name.
+fn quoted_again(byte: u8, rest: &[u8]) -> bool {
+    const NEAR: usize = LONGEST - 6;
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let plain = rest.iter().take(NEAR).take_while(|byte| is_token(byte)).count();
+    match rest.get(plain..) {
+        Some([b'=', high, low, ..]) => {
+            byte.is_ascii_alphanumeric() && quoted(*high, *low).is_some_and(|byte| is_token(&byte))
         }
         _ => false,
     }

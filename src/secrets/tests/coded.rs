@@ -146,3 +146,16 @@ fn a_token_on_a_line_of_its_own_is_found_however_the_lines_look() {
         assert!(observed(text.as_bytes()).iter().any(|finding| finding.rule.starts_with("aws-")), "{text}");
     }
 }
+
+#[test]
+fn a_token_is_found_with_every_third_character_in_quoted_printable() {
+    for step in 1..5 {
+        let each = |(at, byte): (usize, u8)| {
+            if at.is_multiple_of(step) { format!("={byte:02X}") } else { char::from(byte).to_string() }
+        };
+        let text: String = PAT.bytes().enumerate().map(each).collect();
+        assert!(observed(format!("data: {text}\n").as_bytes()).len() == 1, "{text}");
+    }
+    let query = "a=12&b=34&c=5F and x=10,y=20 or WIDTH=AA=BB";
+    assert!(observed(query.as_bytes()).is_empty());
+}
