@@ -19,7 +19,8 @@ use std::time::Instant;
 use zeroize::Zeroizing;
 
 /// Decodings after which offsets don't tell which bytes to write over, or what is written over is no text.
-const UNMASKABLE: [&str; 8] = ["gzip", "zlib", "deflate", "zstd", "br", "git-pack", "joined", "numbers"];
+const UNMASKABLE: [&str; 10] =
+    ["gzip", "zlib", "deflate", "zstd", "br", "git-pack", "joined", "letters", "hexdump", "numbers"];
 /// Findings told for one body; more of them change nothing.
 const MOST_FINDINGS: usize = 64;
 
@@ -65,6 +66,8 @@ pub struct BodyScan {
     /// Its bytes go on as they are or not at all.
     is_fixed: bool,
     stopped: Option<Reason>,
+    /// It was told that something lies deeper than is looked.
+    is_depth_told: bool,
     /// The session's memory, and the body as long as it is small: it is held until its pieces are known.
     session: Option<(Arc<SessionMemory>, Instant)>,
     small: Option<Zeroizing<Vec<u8>>>,
@@ -114,6 +117,7 @@ impl Guard {
             masks: Vec::new(),
             is_fixed: false,
             stopped: None,
+            is_depth_told: false,
             session: None,
             small: None,
         }
@@ -345,6 +349,14 @@ impl BodyScan {
         }
         if self.work.is_exhausted() {
             self.give_up(Reason::InflateLimit);
+        }
+        if self.work.is_too_deep && !self.is_depth_told {
+            self.is_depth_told = true;
+            let finding = self.guard.unscanned(special::DEPTH, self.surface, &self.host);
+            if finding.as_ref().is_some_and(|finding| finding.disposition == Disposition::Blocked) {
+                self.stopped = self.stopped.or(Some(Reason::BodyNotInspectable));
+            }
+            self.findings.extend(finding);
         }
         self.check()
     }

@@ -87,6 +87,8 @@ impl Class {
         out.clear();
         let rest = buffer.get(from..).unwrap_or_default();
         if rest.len() < 64 {
+            masks.clear();
+            masks.push(self.short_mask(rest));
             runs_of(0, self.short_mask(rest), from, shortest, out);
             return;
         }

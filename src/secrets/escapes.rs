@@ -52,6 +52,7 @@ impl Escapes {
     #[inline(never)]
     pub(super) fn pass(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
         if level.depth >= DEEPEST {
+            scan.work.is_too_deep |= memchr::memmem::find(&level.buffer, b"%2525").is_some();
             return level.base + level.buffer.len() as u64;
         }
         let buffer = &level.buffer;

@@ -34,6 +34,8 @@ pub struct HeadView<'a> {
 /// A part of the head in the text that is scanned.
 pub(super) struct Part<'a> {
     pub(super) start: usize,
+    /// What begins behind this is told elsewhere.
+    last: usize,
     pub(super) surface: Surface,
     pub(super) field: Option<&'a str>,
 }
@@ -42,13 +44,14 @@ impl Guard {
     /// Scans a head. Any finding that is [`Blocked`](super::Disposition::Blocked) stops the request.
     #[must_use]
     pub fn scan_head(&self, head: &HeadView<'_>) -> Vec<Finding> {
-        let (text, parts) = compose(head);
+        let name = head.host.as_name().filter(|name| self.inner.scanner.has_addresses_at(name));
+        let (text, parts) = compose(head, name);
         let (mut findings, mut registered): (Vec<Finding>, Vec<(u64, u64)>) = Default::default();
         let mut work = Work::new();
         work.given = text.len() as u64;
         let mut report = |hit: &Hit<'_>| {
             let part = parts.partition_point(|part| part.start as u64 <= hit.start).saturating_sub(1);
-            let Some(part) = parts.get(part) else { return };
+            let Some(part) = parts.get(part).filter(|part| hit.start <= part.last as u64) else { return };
             let (spot, place) = place(part, hit.candidate.before, hit.candidate.value);
             let offset = hit.start - part.start as u64;
             let at = At { host: head.host, surface: part.surface, place, spot, offset, maskable: false };
@@ -72,9 +75,9 @@ impl Guard {
         }
         let mut told = HashSet::new();
         findings.retain(|finding| told.insert((finding.rule.clone(), finding.fingerprint, finding.place.clone())));
-        if work.is_exhausted() {
-            let surface = if head.trailers { Surface::Trailer } else { Surface::Header };
-            findings.extend(self.inner.unscanned(special::BOMB, surface, head.host));
+        let surface = if head.trailers { Surface::Trailer } else { Surface::Header };
+        for (is_so, what) in [(work.is_exhausted(), special::BOMB), (work.is_too_deep, special::DEPTH)] {
+            findings.extend(is_so.then(|| self.inner.unscanned(what, surface, head.host)).flatten());
         }
         findings
     }
@@ -136,13 +139,16 @@ impl Guard {
     }
 }
 
-fn compose<'a>(head: &HeadView<'a>) -> (Vec<u8>, Vec<Part<'a>>) {
+/// `address` is the host's name where addresses may be credentials.
+fn compose<'a>(head: &HeadView<'a>, address: Option<&str>) -> (Vec<u8>, Vec<Part<'a>>) {
     let mut text = Vec::with_capacity(2048);
     let mut parts = Vec::with_capacity(head.fields.len() + 5);
     let mut part = |text: &mut Vec<u8>, surface, field| {
         text.push(SEPARATOR);
-        parts.push(Part { start: text.len(), surface, field });
+        parts.push(Part { start: text.len(), last: usize::MAX, surface, field });
+        parts.len() - 1
     };
+    let mut addressed = None;
     if !head.trailers {
         if let Some(name) = head.host.as_name() {
             part(&mut text, Surface::Host, None);
@@ -159,6 +165,11 @@ fn compose<'a>(head: &HeadView<'a>) -> (Vec<u8>, Vec<Part<'a>>) {
         text.extend_from_slice(head.method.as_bytes());
         part(&mut text, Surface::Path, None);
         text.extend_from_slice(head.path.as_bytes());
+        if let Some(name) = address {
+            addressed = Some((part(&mut text, Surface::Path, None), text.len() + name.len()));
+            text.extend_from_slice(name.as_bytes());
+            text.extend_from_slice(head.path.as_bytes());
+        }
         if let Some(query) = head.query {
             part(&mut text, Surface::Query, None);
             text.extend_from_slice(query.as_bytes());
@@ -179,6 +190,9 @@ fn compose<'a>(head: &HeadView<'a>) -> (Vec<u8>, Vec<Part<'a>>) {
         text.extend_from_slice(name);
         text.extend_from_slice(b": ");
         text.extend_from_slice(value);
+    }
+    if let Some((part, last)) = addressed.and_then(|(number, last)| Some((parts.get_mut(number)?, last))) {
+        part.last = last;
     }
     (text, parts)
 }

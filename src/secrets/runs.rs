@@ -4,7 +4,9 @@ use super::binary::{Binary, Coding, Layout};
 use super::classes::Class;
 use super::decode::{base32, base64, hex};
 use super::loose::Makeup;
+use super::pieces::Hint;
 use super::rule::is_protobuf_field;
+use super::scanner::LONGEST_END;
 use super::shape::ByteSet;
 use super::stream::{BEFORE, DEEPEST, Origin, Pending, Scan, Stream, word_start};
 use std::ops::Range;
@@ -51,7 +53,9 @@ pub(super) struct Runs {
     /// Whether that is inside a run of which pieces were decoded already.
     inside: bool,
     found: Vec<(u32, u32)>,
+    /// Which bytes are value characters, from this place of the buffer on.
     masks: Vec<u64>,
+    seen_from: usize,
     text: Vec<u8>,
     child: Option<Box<Stream>>,
     /// Characters at a piece's front that the piece before had too.
@@ -87,7 +91,13 @@ impl Runs {
         let floor = from.saturating_sub(BEFORE);
         let head = buffer.get(floor..from).unwrap_or_default();
         let run = floor + head.iter().rposition(|byte| !is_value(*byte)).map_or(0, |at| at + 1);
-        VALUE.runs(buffer, run.min((self.at - base) as usize), SHORTEST, &mut self.masks, &mut self.found);
+        self.seen_from = run.min((self.at - base) as usize);
+        VALUE.runs(buffer, self.seen_from, SHORTEST, &mut self.masks, &mut self.found);
+    }
+
+    /// Which bytes are value characters, 64 a word, and from which place of the buffer on.
+    pub(super) fn masks(&self) -> (&[u64], usize) {
+        (&self.masks, self.seen_from)
     }
 
     pub(super) fn found(&self) -> &[(u32, u32)] {
@@ -162,7 +172,7 @@ impl Runs {
         }
         self.at = level.base + at as u64;
         // A word that is reversed ends in a run, and a match may begin before one.
-        let hold = if ended { at } else { word_start(&level.buffer, at).min(at.saturating_sub(LEAD)) };
+        let hold = if ended { at } else { word_start(&level.buffer, at).min(lead_start(&level.buffer, at)) };
         let hold = level.base + hold as u64;
         self.cleared = self.binary.as_ref().map_or(hold, |binary| binary.hold().min(hold));
         self.cleared
@@ -212,7 +222,11 @@ impl Runs {
 
     #[inline(never)]
     fn decode(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, piece: &Piece) {
-        if level.depth >= DEEPEST || self.text.len() < 24 || is_filler(&self.text) {
+        if self.text.len() < 24 || is_filler(&self.text) {
+            return;
+        }
+        if level.depth >= DEEPEST {
+            scan.work.is_too_deep |= is_encoded(&self.text);
             return;
         }
         let text = std::mem::take(&mut self.text);
@@ -257,7 +271,8 @@ impl Runs {
             return;
         }
         let word = word_end(&level.buffer, end, true);
-        let Some(end) = [Some(end), word].into_iter().flatten().find(ends) else { return };
+        let around = || word.filter(|_| scan.scanner.is_reversed_around(&level.buffer, end));
+        let Some(end) = [Some(end), word].into_iter().flatten().find(ends).or_else(around) else { return };
         let start = word_start(&level.buffer, end);
         let mut text = level.buffer.get(start..end).unwrap_or_default().to_vec();
         text.reverse();
@@ -350,8 +365,12 @@ impl Runs {
             if level.covers(level.base + start as u64) {
                 continue;
             }
-            for &shape in scan.scanner.starts.of(level.head(start)) {
+            let shapes = scan.scanner.starts.of(level.head(start));
+            for &shape in shapes {
                 matches.extend(level.try_shape(scan, shape, start, ended)?.map(|length| (start, length, shape)));
+            }
+            if !shapes.is_empty() && matches.is_empty() {
+                level.suspects.add(level.base + start as u64, Hint::Token);
             }
             if Some(start) == first || Some(start) == second {
                 let before = level.before(start);
@@ -406,6 +425,15 @@ fn is_filler(text: &[u8]) -> bool {
     text.len() >= LONG && (1..=PERIOD).any(repeats)
 }
 
+/// Whether a run is text or a file in base64 or hex, beyond what chance makes.
+fn is_encoded(text: &[u8]) -> bool {
+    const SURE: usize = 40;
+    let mut found = text.len() > SURE && Coding::of(text).is_some();
+    base64::streaks(text, &mut |_, bytes| found |= bytes.len() >= SURE);
+    hex::streaks(text, &mut |_, bytes| found |= bytes.len() >= SURE);
+    found
+}
+
 /// The digits behind a point.
 fn is_fraction(before: &[u8], run: &[u8]) -> bool {
     matches!(before, [.., b'0'..=b'9', b'.']) && run.iter().all(u8::is_ascii_digit)
@@ -421,13 +449,21 @@ fn line_break(text: &[u8], ended: bool) -> Option<Option<usize>> {
     (!open).then_some(None)
 }
 
-/// Where the word ends that goes on behind a run: a short part of a token may stand behind a point. None if that isn't
+/// Where the word ends that goes on behind a run: a part of a token may stand behind a point. None if that isn't
 /// known yet.
 fn word_end(buffer: &[u8], run: usize, ended: bool) -> Option<usize> {
+    const REACH: usize = LONGEST_END as usize + 16;
     let rest = buffer.get(run..).unwrap_or_default();
-    let near = rest.get(..LEAD).unwrap_or(rest);
-    let end = near.iter().position(|byte| !is_value(*byte) && *byte != b'.').map(|at| run + at);
-    end.or_else(|| (ended || near.len() == LEAD).then_some(run + near.len()))
+    let near = rest.get(..REACH).unwrap_or(rest);
+    let end = near.iter().position(|byte| !is_value(*byte) && !matches!(byte, b'.' | b':')).map(|at| run + at);
+    end.or_else(|| (ended || near.len() == REACH).then_some(run + near.len()))
+}
+
+/// Where a match may begin that goes on with a run at `at`: none begins on the line before.
+fn lead_start(buffer: &[u8], at: usize) -> usize {
+    let floor = at.saturating_sub(LEAD);
+    let lead = buffer.get(floor..at).unwrap_or_default();
+    memchr::memrchr(b'\n', lead).map_or(floor, |line| floor + line + 1)
 }
 
 fn run_end(buffer: &[u8], from: usize) -> usize {

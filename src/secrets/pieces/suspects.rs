@@ -1,0 +1,203 @@
+//! Where a secret may stand in pieces, told by what the other passes see on their way.
+
+use super::{BACK, is_letter};
+
+/// Letters in a row, each by itself, that make a suspect.
+const ROW: usize = 5;
+/// Shorter rows hold no secret: the parameters of a function are one.
+const SHORTEST: usize = 12;
+/// The longest between two of them.
+const GAP: usize = 12;
+
+/// What was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::secrets) enum Hint {
+    /// A token's literal without the rest of it.
+    Token,
+    /// A plus by itself.
+    Sum,
+    /// Single letters at equal distances.
+    Letters,
+    /// A line of a hex dump.
+    Dump,
+}
+
+/// The places that were seen, and the block of 64 bytes that is being looked at.
+#[derive(Default)]
+pub(in crate::secrets) struct Suspects {
+    places: Vec<(u64, Hint)>,
+    /// Which of the block's bytes are value characters, as far as it was seen, and whether the byte before it is.
+    block: u64,
+    before: u64,
+    seen: u64,
+}
+
+impl Suspects {
+    pub(in crate::secrets) fn clear(&mut self) {
+        self.places.clear();
+    }
+
+    pub(in crate::secrets) fn reset(&mut self) {
+        self.places.clear();
+        (self.block, self.before, self.seen) = (0, 0, 0);
+    }
+
+    pub(in crate::secrets) const fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    pub(in crate::secrets) fn add(&mut self, place: u64, hint: Hint) {
+        if self.places.last() != Some(&(place, hint)) {
+            self.places.push((place, hint));
+        }
+    }
+
+    /// The places in their order.
+    pub(super) fn take(&mut self) -> Vec<(u64, Hint)> {
+        self.places.sort_unstable();
+        self.places.dedup();
+        std::mem::take(&mut self.places)
+    }
+
+    pub(super) fn put_back(&mut self, places: &[(u64, Hint)], from: usize) {
+        self.places.extend_from_slice(places.get(from..).unwrap_or_default());
+    }
+
+    /// Looks at which bytes are value characters: `masks` tells it from the offset `start` on, 64 a word.
+    pub(in crate::secrets) fn see(&mut self, masks: &[u64], start: u64, (buffer, base): (&[u8], u64), ended: bool) {
+        let end = base + buffer.len() as u64;
+        self.seen = self.seen.max(start);
+        while self.seen < end {
+            let block = self.seen & !63;
+            let count = (block + 64).min(end) - self.seen;
+            let at = (self.seen - start) as usize;
+            let word = |number: usize| masks.get(number).copied().unwrap_or(0);
+            let wide = u128::from(word(at / 64 + 1)) << 64 | u128::from(word(at / 64));
+            let bits = (wide >> (at % 64)) as u64 & (u64::MAX >> (64 - count));
+            self.block |= bits << (self.seen - block);
+            self.seen += count;
+            if self.seen.is_multiple_of(64) {
+                self.judge(block, (buffer, base));
+            }
+        }
+        if ended && !self.seen.is_multiple_of(64) {
+            self.judge(self.seen & !63, (buffer, base));
+        }
+    }
+
+    fn judge(&mut self, block: u64, (buffer, base): (&[u8], u64)) {
+        let values = std::mem::take(&mut self.block);
+        let alone = values & !(values << 1 | self.before) & !(values >> 1);
+        self.before = values >> 63;
+        if alone == 0 {
+            return;
+        }
+        if alone.count_ones() >= ROW as u32 {
+            let row = |step: u32| (1..ROW as u32).fold(alone, |row, number| row & alone >> (step * number));
+            let first = (2..=GAP as u32 + 1).map(row).find(|row| *row != 0);
+            self.places.extend(first.map(|row| (block + u64::from(row.trailing_zeros()), Hint::Letters)));
+        }
+        let mut left = alone;
+        while left != 0 {
+            let place = block + u64::from(left.trailing_zeros());
+            if place.checked_sub(base).and_then(|at| buffer.get(at as usize)) == Some(&b'+') {
+                self.places.push((place, Hint::Sum));
+            }
+            left &= left - 1;
+        }
+    }
+
+    /// Where the row of letters begins that the bytes end in, before its block is complete.
+    pub(super) fn open_letters(&self, buffer: &[u8]) -> Option<usize> {
+        let open = (self.seen % 64) as usize;
+        let tail = buffer.get(buffer.len().saturating_sub(open)..).unwrap_or_default();
+        if tail.len() < 2 * ROW {
+            return None;
+        }
+        let first = (2..=GAP + 1).find_map(|step| {
+            let begins = |at: &usize| is_row(tail.get(*at..).unwrap_or_default(), step, 3);
+            (0..tail.len().saturating_sub(3 * step)).find(begins)
+        });
+        first.map(|at| buffer.len() - tail.len() + at)
+    }
+}
+
+/// Whether letters stand at equal distances with the same between them, so many times.
+fn is_row(text: &[u8], step: usize, times: usize) -> bool {
+    let Some(gap) = text.get(1..step) else { return false };
+    let letter = |number: usize| text.get(number * step).copied();
+    let same = |number: usize| text.get(number * step + 1..(number + 1) * step) == Some(gap);
+    (0..=times).all(|number| is_letter(letter(number))) && (1..times).all(same) && is_gap(gap)
+}
+
+/// Signs, and the letters of escaped line breaks.
+fn is_gap(gap: &[u8]) -> bool {
+    let escaped = |at: usize| at.checked_sub(1).and_then(|at| gap.get(at)) == Some(&b'\\');
+    gap.iter().enumerate().all(|(at, byte)| match byte {
+        b'n' | b'r' | b't' => escaped(at),
+        byte => byte.is_ascii_whitespace() || byte.is_ascii_punctuation(),
+    })
+}
+
+/// The row that a place is in: where it begins and what stands between its letters. Numbers are none, nor is what is
+/// too short for a secret.
+pub(super) fn letters(buffer: &[u8], place: usize) -> Option<(usize, &[u8])> {
+    let text = buffer.get(place..)?;
+    let step = (2..=GAP + 1).find(|step| is_row(text, *step, ROW - 1))?;
+    let of_row = (0..ROW).filter_map(|number| text.get(number * step));
+    if of_row.filter(|byte| byte.is_ascii_alphabetic()).count() < 2 {
+        return None;
+    }
+    let gap = text.get(1..step)?;
+    let goes_on = |at: usize| is_letter(buffer.get(at).copied()) && buffer.get(at + 1..at + step) == Some(gap);
+    let mut start = place;
+    while let Some(back) = start.checked_sub(step).filter(|back| place - back <= BACK && goes_on(*back)) {
+        start = back;
+    }
+    let ends = (1..SHORTEST).map(|number| start + number * step).find(|at| !goes_on(*at));
+    let is_open = |at: usize| at + step > buffer.len();
+    ends.is_none_or(is_open).then_some((start, gap))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(text: &[u8], size: usize) -> Vec<(u64, Hint)> {
+        let mut suspects = Suspects::default();
+        for end in (0..text.len()).step_by(size).skip(1).chain([text.len()]) {
+            let start = end.saturating_sub(size.max(70)) as u64;
+            let text = &text[..end];
+            let word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'_' | b'-' | b'/');
+            let bits: Vec<bool> = text[start as usize..].iter().map(word).collect();
+            let masks: Vec<u64> = bits
+                .chunks(64)
+                .map(|bits| bits.iter().rev().fold(0, |mask, bit| mask << 1 | u64::from(*bit)))
+                .collect();
+            suspects.see(&masks, start, (text, 0), end == 0);
+        }
+        suspects.see(&[], text.len() as u64, (text, 0), true);
+        suspects.take()
+    }
+
+    #[test]
+    fn letters_in_a_row_are_seen_however_they_come() {
+        let row: Vec<String> = "ghp_c0nR53vbNwvZ57YiuPRr".chars().map(|letter| format!("\"{letter}\"")).collect();
+        let text = format!("some text before it: [{}] and {}", row.join(", "), row.join(",\n    "));
+        let whole = seen(text.as_bytes(), text.len());
+        assert!(whole.len() >= 4, "{whole:?}");
+        for size in [1, 3, 64, 100] {
+            assert_eq!(seen(text.as_bytes(), size), whole, "{size}");
+        }
+        let (at, gap) = letters(text.as_bytes(), whole[1].0 as usize).unwrap();
+        assert_eq!((&text[at..at + 1], gap), ("g", &b"\", \""[..]));
+    }
+
+    #[test]
+    fn numbers_and_code_are_no_rows() {
+        assert_eq!(letters(b"1, 0, 1, 1, 0, 1, 0, 1", 0), None);
+        assert_eq!(letters(b"function(e,t,n,r,i,o,a){var s=1}", 9), None);
+        assert_eq!(letters(b"if (a) { b(c, d) } else { e = f }", 4), None);
+        assert_eq!(seen(b"\"ab\" + \"cd\"", 4), [(5, Hint::Sum)]);
+    }
+}
