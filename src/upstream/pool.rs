@@ -21,6 +21,8 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 /// Idle connections kept for one origin, and for one session.
 const PER_ORIGIN: usize = 32;
 const PER_SESSION: usize = 256;
+/// Idle connections kept for all sessions together.
+const IN_ALL: usize = 2048;
 
 /// A connection to an origin, ready for a request.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub struct Pool {
     trust: Trust,
     clients: ClientCertificates,
     sessions: Mutex<HashMap<Owner, Owned>>,
+    /// Held once by the pool and by every idle connection: their number.
+    idle: Arc<()>,
 }
 
 /// Whose a connection is, and under which of its rules' settings it was opened: what one rule shows of itself, or where
@@ -98,6 +102,7 @@ struct Idle {
     address: SocketAddr,
     tls: Option<UpstreamTls>,
     since: Instant,
+    _counted: Arc<()>,
 }
 
 struct Shared {
@@ -111,7 +116,7 @@ impl Pool {
     /// An empty pool that trusts what `trust` does, and shows the certificates of `clients` where a rule says so.
     #[must_use]
     pub fn new(trust: Trust, clients: ClientCertificates) -> Self {
-        Self { trust, clients, sessions: Mutex::default() }
+        Self { trust, clients, sessions: Mutex::default(), idle: Arc::default() }
     }
 
     /// A connection of this session to the permitted origin, at an address that the permit still allows, and in the
@@ -152,8 +157,8 @@ impl Pool {
         let Some(owned) = sessions.get_mut(&Owner::of(session, permit)) else { return };
         let total: usize = owned.origins.values().map(|origin| origin.idle.len()).sum();
         let kept = &mut owned.origins.entry((permit.scheme(), permit.authority().clone())).or_default().idle;
-        if kept.len() < PER_ORIGIN && total < PER_SESSION {
-            kept.push(Idle { wire, address, tls, since: Instant::now() });
+        if kept.len() < PER_ORIGIN && total < PER_SESSION && Arc::strong_count(&self.idle) <= IN_ALL {
+            kept.push(Idle { wire, address, tls, since: Instant::now(), _counted: self.idle.clone() });
         }
     }
 

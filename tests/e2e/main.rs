@@ -47,6 +47,8 @@ mod listeners;
 mod malformed;
 /// The tests' own reader is as strict as it must be.
 mod oracle;
+/// More than it takes.
+mod overload;
 /// Parent proxies.
 mod parents;
 /// What a session may reach.
