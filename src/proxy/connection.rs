@@ -96,8 +96,9 @@ async fn wait_for_request(shared: &Shared, leg: &mut Leg) -> Option<Next> {
     if leg.interrupt.is_draining() {
         return Some(Next::Close);
     }
-    leg.wire.release_buffer();
-    leg.interrupt.arm(shared.limits.keep_alive_timeout);
+    leg.wire.release_buffers();
+    let patience = shared.limits.keep_alive_timeout;
+    leg.interrupt.arm(if leg.remembered.is_stranger() { patience.min(Limits::SILENCE) } else { patience });
     match leg.interrupt.while_idle(leg.wire.fill()).await {
         Ok(Ok(read)) if read > 0 => None,
         Ok(_) | Err(Cause::Deadline | Cause::Draining) => Some(Next::Close),
@@ -142,6 +143,7 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
     recorder.session(identity.info.clone());
     request.identity = Some(identity.clone());
     leg.interrupt.watch_session(&identity.live.ended);
+    shared.admission.work()?;
     if head.method == Method::CONNECT {
         return connect(shared, leg, recorder, request, &head, framing, identity).await;
     }
@@ -246,9 +248,9 @@ async fn connect(
     let permit = gate::admit_tunnel(&identity, &authority, recorder)?;
     leg.interrupt.arm(shared.limits.connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
-    let upstream = leg.interrupt.during(dial).await.map_err(Error::Interrupted)??;
+    let way = leg.interrupt.during(dial).await.map_err(Error::Interrupted)??;
     let answer = b"HTTP/1.1 200 OK\r\n\r\n";
-    Ok(Next::Tunnel(Box::new(Opened { authority, permit, identity, upstream, recorder: None, answer, plain: false })))
+    Ok(Next::Tunnel(Box::new(Opened { authority, permit, identity, way, recorder: None, answer, plain: false })))
 }
 
 /// Records and answers a request that ends short of its answer.

@@ -18,6 +18,8 @@ pub(super) enum Cause {
     Deadline,
     /// The session expired or was revoked.
     SessionEnded,
+    /// Others of its source took the place of a connection that had not shown who it is.
+    CrowdedOut,
     /// The journal can't be written any more.
     JournalBroken,
     /// The gateway drains: idle connections close.
@@ -36,7 +38,8 @@ pub(super) struct Interrupt {
     draining: Token,
     killed: Token,
     journal: Token,
-    session: Option<Token>,
+    /// What ends this connection alone, and why.
+    own: Option<(Token, Cause)>,
 }
 
 impl Interrupt {
@@ -48,13 +51,18 @@ impl Interrupt {
             draining: Token::new(draining),
             killed: Token::new(killed),
             journal: Token::new(journal),
-            session: None,
+            own: None,
         }
     }
 
     /// The session whose end interrupts from now on.
     pub(super) fn watch_session(&mut self, ended: &CancellationToken) {
-        self.session = Some(Token::new(ended.clone()));
+        self.own = Some((Token::new(ended.clone()), Cause::SessionEnded));
+    }
+
+    /// What interrupts as long as no session is known.
+    pub(super) fn watch_crowd(&mut self, crowded_out: &CancellationToken) {
+        self.own = Some((Token::new(crowded_out.clone()), Cause::CrowdedOut));
     }
 
     /// Sets the deadline `after` from now, in place of the one before.
@@ -81,8 +89,10 @@ impl Interrupt {
         if self.killed.poll(cx) {
             return Poll::Ready(Cause::Killed);
         }
-        if self.session.as_mut().is_some_and(|session| session.poll(cx)) {
-            return Poll::Ready(Cause::SessionEnded);
+        if let Some((token, cause)) = &mut self.own
+            && token.poll(cx)
+        {
+            return Poll::Ready(*cause);
         }
         if self.journal.poll(cx) {
             return Poll::Ready(Cause::JournalBroken);

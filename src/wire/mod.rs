@@ -3,6 +3,7 @@
 //! Knows nothing of HTTP, sessions or policy. It serves the data path and the upstream pool, which
 //! drive both directions of a flow from one task by polling.
 
+mod descriptors;
 mod duplex;
 mod multiplexed;
 mod output;
@@ -10,6 +11,7 @@ mod socket;
 mod stream;
 mod transport;
 
+pub use descriptors::Descriptors;
 pub use duplex::Duplex;
 pub use multiplexed::Multiplexed;
 pub use socket::Socket;
@@ -59,11 +61,17 @@ impl Wire {
         &self.stream
     }
 
-    /// Reads once into [`input`](Wire::input); 0 bytes: the peer has closed its side.
+    /// Reads once into [`input`](Wire::input); 0 bytes: the peer has closed its side. While nothing comes, no buffer
+    /// is held for it: idle connections are many.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        ready!(self.stream.poll_readable(cx))?;
         self.input.reserve(self.read_size);
         let room = self.input.capacity() - self.input.len();
-        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input))?;
+        let Poll::Ready(read) = poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input) else {
+            self.release_buffers();
+            return Poll::Pending;
+        };
+        let read = read?;
         self.read_size = if read == room { READ_LARGE } else { READ_SMALL };
         Poll::Ready(Ok(read))
     }
@@ -73,12 +81,12 @@ impl Wire {
         poll_fn(|cx| self.poll_fill(cx)).await
     }
 
-    /// Gives back the read buffer of a connection that waits, where nothing is in it.
-    pub fn release_buffer(&mut self) {
+    /// Gives back the buffers of a connection that waits, where nothing is in them.
+    pub fn release_buffers(&mut self) {
         if self.input.is_empty() {
             self.input = BytesMut::new();
-            self.read_size = READ_SMALL;
         }
+        self.output.release();
     }
 
     /// A buffer whose bytes are written after all that was queued before: for heads and small parts.

@@ -217,8 +217,8 @@ async fn connect(shared: &Shared, carrier: &Carrier, asked: &mut Asked, identity
     let permit = gate::admit_tunnel(&identity, &authority, &mut asked.recorder)?;
     asked.interrupt.arm(shared.limits.connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, &permit, &mut asked.recorder));
-    let upstream = asked.interrupt.during(dial).await.map_err(Error::Interrupted)??;
-    Ok(Opened { authority, permit, identity, upstream, recorder: None, answer: b"", plain: false })
+    let way = asked.interrupt.during(dial).await.map_err(Error::Interrupted)??;
+    Ok(Opened { authority, permit, identity, way, recorder: None, answer: b"", plain: false })
 }
 
 /// Serves what comes through a stream that became a tunnel.
