@@ -142,7 +142,7 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
     let identity = identify(shared, leg, &head)?;
     recorder.session(identity.info.clone());
     request.identity = Some(identity.clone());
-    leg.interrupt.watch_session(&identity.live.ended);
+    leg.interrupt.watch_session(&identity.live);
     shared.admission.work()?;
     if head.method == Method::CONNECT {
         return connect(shared, leg, recorder, request, &head, framing, identity).await;

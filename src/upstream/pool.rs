@@ -160,7 +160,8 @@ impl Pool {
         // A session that has ended meanwhile was forgotten, and is not taken in again.
         let Some(owned) = sessions.get_mut(&Owner::of(session, permit)) else { return };
         let kept = &mut owned.origins.entry((permit.scheme(), permit.authority().clone())).or_default().idle;
-        if kept.len() < PER_ORIGIN && total < PER_SESSION && Arc::strong_count(&self.idle) <= IN_ALL {
+        if kept.len() < PER_ORIGIN && owned.idle < PER_SESSION && Arc::strong_count(&self.idle) <= IN_ALL {
+            owned.idle += 1;
             kept.push(Idle { wire, address, tls, since: Instant::now(), _counted: self.idle.clone() });
         }
     }

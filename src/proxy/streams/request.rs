@@ -123,7 +123,7 @@ async fn handle(
         }
     };
     asked.recorder.session(identity.info.clone());
-    asked.interrupt.watch_session(&identity.live.ended);
+    asked.interrupt.watch_session(&identity.live);
     asked.identity = Some(identity.clone());
     let protocol = asked.parts.extensions.get::<Protocol>();
     if asked.parts.method == Method::CONNECT && protocol.is_none() {
