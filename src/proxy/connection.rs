@@ -41,7 +41,8 @@ enum Next {
 pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg) {
     loop {
         if leg.speaks_http2() {
-            return streams::serve(shared, leg).await;
+            // On the heap what few connections need: each would carry its size all its life.
+            return Box::pin(streams::serve(shared, leg)).await;
         }
         match serve_requests(shared, &mut leg).await {
             Next::Tunnel(opened) => match Box::pin(tunnel::enter(shared, leg, *opened)).await {

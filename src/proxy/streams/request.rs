@@ -78,7 +78,7 @@ pub(super) async fn serve(
                 unrecorded(&mut client);
             }
         }
-        Ok(Done::Tunnel(opened)) => return enter(&shared, &carrier, asked, client, *opened).await,
+        Ok(Done::Tunnel(opened)) => return Box::pin(enter(&shared, &carrier, asked, client, *opened)).await,
         Ok(Done::WebSocket(switched, admitted)) => {
             return Box::pin(serve_websocket(&shared, asked, client, *switched, &admitted)).await;
         }
