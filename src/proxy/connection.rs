@@ -37,14 +37,14 @@ enum Next {
 }
 
 /// Serves one connection to its end: the proxy's own leg first, then the inside of the tunnel that it
-/// may open. One loop, no recursion.
+/// may open. One loop, no recursion; on the heap what a connection is only for a while, for a task carries the size
+/// of all that it may be.
 pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg) {
     loop {
         if leg.speaks_http2() {
-            // On the heap what few connections need: each would carry its size all its life.
             return Box::pin(streams::serve(shared, leg)).await;
         }
-        match serve_requests(shared, &mut leg).await {
+        match Box::pin(serve_requests(shared, &mut leg)).await {
             Next::Tunnel(opened) => match Box::pin(tunnel::enter(shared, leg, *opened)).await {
                 Some(inner) => leg = inner,
                 None => return,

@@ -64,7 +64,11 @@ impl Wire {
     /// Reads once into [`input`](Wire::input); 0 bytes: the peer has closed its side. While nothing comes, no buffer
     /// is held for it: idle connections are many.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        ready!(self.stream.poll_readable(cx))?;
+        let Poll::Ready(readable) = self.stream.poll_readable(cx) else {
+            self.release_buffers();
+            return Poll::Pending;
+        };
+        readable?;
         self.input.reserve(self.read_size);
         let room = self.input.capacity() - self.input.len();
         let Poll::Ready(read) = poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input) else {
