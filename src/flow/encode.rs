@@ -30,7 +30,8 @@ impl Record {
             }
             self.status.inspect(|status| line.number("status", *status));
             line.object("bytes", |out| write_both(out, self.up, self.down));
-            self.messages.inspect(|messages| line.object("messages", |out| write_both(out, messages.up, messages.down)));
+            self.messages
+                .inspect(|messages| line.object("messages", |out| write_both(out, messages.up, messages.down)));
             line.object("timing", |out| self.write_timing(out));
             self.error.as_deref().inspect(|error| line.text("error", error));
             if self.truncated {

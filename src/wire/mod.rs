@@ -28,9 +28,10 @@ use tokio::io::AsyncWrite;
 use tokio::task::coop::has_budget_remaining;
 use tokio_util::io::poll_read_buf;
 
-/// Bytes read at once while a peer sends little, and while it sends much.
+/// Bytes read at once while a peer sends little, and while it sends much. It grows with every read that fills it and
+/// shrinks with every one that leaves most of it empty.
 const READ_SMALL: usize = 8 * 1024;
-const READ_LARGE: usize = 64 * 1024;
+const READ_LARGE: usize = 256 * 1024;
 
 /// One connection: its stream, what was read of it and not yet used, what is to be written.
 #[derive(Debug)]
@@ -70,13 +71,16 @@ impl Wire {
         };
         readable?;
         self.input.reserve(self.read_size);
-        let room = self.input.capacity() - self.input.len();
         let Poll::Ready(read) = poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input) else {
             self.release_buffers();
             return Poll::Pending;
         };
         let read = read?;
-        self.read_size = if read == room { READ_LARGE } else { READ_SMALL };
+        if read >= self.read_size {
+            self.read_size = (self.read_size * 4).min(READ_LARGE);
+        } else if read < self.read_size / 8 {
+            self.read_size = (self.read_size / 2).max(READ_SMALL);
+        }
         Poll::Ready(Ok(read))
     }
 
