@@ -83,9 +83,7 @@ impl Lists {
         let text = level.buffer.get(start..end).unwrap_or_default();
         let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
         scan.work.spent += text.len() as u64 * 2;
-        if begins_dump(text) {
-            self.dumps.push(level.base + start as u64);
-        }
+        self.dumps.extend(begins_dump(text).map(|at| level.base + (start + at) as u64));
         let shortest = if scan.known.is_empty() { numbers::STREAK } else { known::SHORTEST };
         let mut each = |places: &[u32], bytes: &[u8]| {
             scan.work.spent += bytes.len() as u64 * 4;

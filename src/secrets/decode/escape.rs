@@ -154,6 +154,7 @@ pub(in crate::secrets) fn unit(text: &[u8], ended: bool) -> Unit {
     };
     match found {
         Some(unit) => unit,
+        None if ended && text.starts_with(b"&#") => last_entity(text),
         None if ended || text.len() >= LONGEST => Unit::Plain,
         None => Unit::More,
     }
@@ -199,6 +200,15 @@ fn backslash(rest: &[u8]) -> Option<Unit> {
         [byte @ (b'\\' | b'/' | b'"' | b'\'' | b'`'), ..] => escape(2, *byte),
         [_, ..] => Some(Unit::Plain),
         [] => None,
+    }
+}
+
+/// A number that the text ends in, without its semicolon.
+fn last_entity(text: &[u8]) -> Unit {
+    let complete = [text.get(1..).unwrap_or_default(), b";"].concat();
+    match entity(&complete) {
+        Some(Unit::Escape { length, byte }) if length == text.len() + 1 => Unit::Escape { length: length - 1, byte },
+        _ => Unit::Plain,
     }
 }
 
@@ -337,6 +347,8 @@ mod tests {
             "%uD835%uDC20hp_",
             "g=\\r\\nhp_",
             "g=\\nhp_",
+            "ghp&#95",
+            "ghp&#x5F",
         ] {
             assert_eq!(all(text), "ghp_", "{text}");
         }

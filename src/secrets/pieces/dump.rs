@@ -48,9 +48,15 @@ fn is_open(text: &[u8]) -> bool {
     text.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b' ' | b':'))
 }
 
-/// Whether a list of numbers begins like a dump.
-pub(in crate::secrets) fn begins(text: &[u8]) -> bool {
-    line(text).is_some_and(|line| line.bytes.len() >= 8 && line.offset.len() >= 6)
+/// Where in a list of numbers a dump begins: at its front, or behind a name that is made of such letters.
+pub(in crate::secrets) fn begins(text: &[u8]) -> Option<usize> {
+    const FRONT: usize = 24;
+    let is_first = |at: &usize| at.checked_sub(1).and_then(|at| text.get(at)).is_none_or(|b| !b.is_ascii_hexdigit());
+    let is_dump = |at: &usize| {
+        let line = text.get(*at..).and_then(line);
+        line.is_some_and(|line| line.bytes.len() >= 8 && line.offset.len() >= 6)
+    };
+    (0..FRONT.min(text.len())).filter(is_first).find(is_dump)
 }
 
 /// Behind the next line break, plain or escaped.
@@ -120,7 +126,8 @@ mod tests {
         let words = "0000000 6867 5f70 3063 526e 3335 6276 774e 5a76\n0000010 3735 6959 0075\n0000015\n";
         let od = "0000000 67 68 70 5f 63 30 6e 52 35 33 76 62 4e 77 76 5a\n0000020 35 37 59 69 75\n0000025\n";
         for text in [xxd, hexdump, words, od] {
-            assert!(begins(text.as_bytes()));
+            assert_eq!(begins(text.as_bytes()), Some(0));
+            assert_eq!(begins(format!("e: {text}").as_bytes()), Some(3));
             assert_eq!(read(text).trim_end_matches('\0'), "ghp_c0nR53vbNwvZ57Yiu", "{text}");
             assert_eq!(read(&text.replace('\n', "\\n")).trim_end_matches('\0'), "ghp_c0nR53vbNwvZ57Yiu", "{text}");
         }
@@ -129,7 +136,7 @@ mod tests {
     #[test]
     fn other_lists_are_no_dumps() {
         for text in ["2026-11-22 13:05:07 12 12", "12 34 56 78 90", "deadbeef", "00000000: the text"] {
-            assert!(!begins(text.as_bytes()), "{text}");
+            assert_eq!(begins(text.as_bytes()), None, "{text}");
         }
     }
 }

@@ -17,7 +17,7 @@ const LONGEST: usize = 256;
 /// As far before its place a suspect may begin: what stands there is kept.
 const BACK: usize = 448;
 /// Pieces of strings and lines that are read of one row.
-const MOST: usize = 64;
+const MOST: usize = 32;
 
 /// What it costs to look at a suspect, and to open a row.
 const LOOKED_AT: u64 = 64;
@@ -216,7 +216,11 @@ fn begin(buffer: &[u8], place: usize, hint: Hint, ended: bool) -> Begin {
             let Some(length) = rest.iter().position(|byte| !is_piece(*byte)) else {
                 return if ended || rest.len() > LONGEST { Begin::No } else { Begin::More };
             };
-            let after = rest.get(length..).unwrap_or_default();
+            let (piece, after) = rest.split_at(length);
+            // A row of one sign is no token's.
+            if piece.iter().filter(|byte| Some(*byte) != piece.first()).count() < 2 {
+                return Begin::No;
+            }
             match glue::kind(after, ended) {
                 Some(Ok(glue::Kind::Strings)) => Begin::At(place, Style::Strings),
                 Some(Ok(glue::Kind::Lines)) => Begin::At(place, Style::Lines),

@@ -3,7 +3,7 @@
 use super::{BACK, is_letter};
 
 /// Letters in a row, each by itself, that make a suspect.
-const ROW: usize = 5;
+const ROW: usize = 4;
 /// Shorter rows hold no secret: the parameters of a function are one.
 const SHORTEST: usize = 12;
 /// The longest between two of them.
@@ -93,9 +93,16 @@ impl Suspects {
             return;
         }
         if alone.count_ones() >= ROW as u32 {
-            let row = |step: u32| (1..ROW as u32).fold(alone, |row, number| row & alone >> (step * number));
-            let first = (2..=GAP as u32 + 1).map(row).find(|row| *row != 0);
-            self.places.extend(first.map(|row| (block + u64::from(row.trailing_zeros()), Hint::Letters)));
+            // A row may begin with a letter that is by itself for another reason: its last one is told too.
+            let mut first = u64::MAX;
+            for step in 2..=GAP as u32 + 1 {
+                let row = (1..ROW as u32).fold(alone, |row, number| row & alone >> (step * number));
+                if row != 0 {
+                    first = first.min(u64::from(row.trailing_zeros()));
+                    self.places.push((block + 63 - u64::from(row.leading_zeros()), Hint::Letters));
+                }
+            }
+            self.places.extend((first < 64).then(|| (block + first, Hint::Letters)));
         }
         let mut left = alone;
         while left != 0 {
@@ -109,16 +116,29 @@ impl Suspects {
 
     /// Where the row of letters begins that the bytes end in, before its block is complete.
     pub(super) fn open_letters(&self, buffer: &[u8]) -> Option<usize> {
-        let open = (self.seen % 64) as usize;
-        let tail = buffer.get(buffer.len().saturating_sub(open)..).unwrap_or_default();
-        if tail.len() < 2 * ROW {
+        const TIMES: usize = 3;
+        if self.seen.is_multiple_of(64) {
             return None;
         }
-        let first = (2..=GAP + 1).find_map(|step| {
-            let begins = |at: &usize| is_row(tail.get(*at..).unwrap_or_default(), step, 3);
-            (0..tail.len().saturating_sub(3 * step)).find(begins)
-        });
-        first.map(|at| buffer.len() - tail.len() + at)
+        let floor = buffer.len().saturating_sub(64);
+        let rows = (2..=GAP + 1).flat_map(|step| (0..step).map(move |rest| (step, rest)));
+        let begin = |(step, rest): (usize, usize)| {
+            let last = buffer.len().checked_sub(1 + rest)?;
+            let mut start = last.checked_sub(TIMES * step).filter(|start| *start >= floor)?;
+            let gap = buffer.get(start + 1..start + step)?;
+            let row = buffer.get(start..=last)?;
+            let letters = row.iter().step_by(step).filter(|byte| byte.is_ascii_alphabetic()).count();
+            let open = buffer.get(last + 1..).is_some_and(|rest| gap.starts_with(rest));
+            if letters < 2 || !open || !is_row(row, step, TIMES) {
+                return None;
+            }
+            let same = |at: usize| is_letter(buffer.get(at).copied()) && buffer.get(at + 1..at + step) == Some(gap);
+            while let Some(back) = start.checked_sub(step).filter(|back| *back >= floor && same(*back)) {
+                start = back;
+            }
+            Some(start)
+        };
+        rows.filter_map(begin).min()
     }
 }
 
@@ -130,11 +150,12 @@ fn is_row(text: &[u8], step: usize, times: usize) -> bool {
     (0..=times).all(|number| is_letter(letter(number))) && (1..times).all(same) && is_gap(gap)
 }
 
-/// Signs, and the letters of escaped line breaks.
+/// Signs, the letters of escaped line breaks, and signs in percent.
 fn is_gap(gap: &[u8]) -> bool {
-    let escaped = |at: usize| at.checked_sub(1).and_then(|at| gap.get(at)) == Some(&b'\\');
+    let stands = |back: usize, at: usize, sign: u8| at.checked_sub(back).and_then(|at| gap.get(at)) == Some(&sign);
     gap.iter().enumerate().all(|(at, byte)| match byte {
-        b'n' | b'r' | b't' => escaped(at),
+        b'n' | b'r' | b't' if stands(1, at, b'\\') => true,
+        byte if byte.is_ascii_hexdigit() => stands(1, at, b'%') || stands(2, at, b'%'),
         byte => byte.is_ascii_whitespace() || byte.is_ascii_punctuation(),
     })
 }
