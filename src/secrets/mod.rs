@@ -34,6 +34,7 @@ mod pieces;
 mod rule;
 mod runs;
 mod scanner;
+mod seen;
 mod settings;
 mod shape;
 mod stream;
@@ -46,7 +47,7 @@ pub use catalogue::{BoundarySpec, Catalogue, CatalogueError, ChecksumSpec, Conte
 pub use finding::{Disposition, Finding, Fingerprint, Severity, Surface};
 pub use grpc::Messages;
 pub use guard::{FingerprintKey, Guard, GuardError};
-pub use head::HeadView;
+pub use head::{HeadView, Screened};
 pub use known::{KnownSecret, Source as KnownSource, UnknownSource, parse as parse_known};
 pub use memory::SessionMemory;
 pub use rule::RuleError;
