@@ -6,7 +6,7 @@ use super::guard::{At, Guard, Inner};
 use super::home::Spot;
 use super::joins;
 use super::memory::{SMALL_BODY, SessionMemory};
-use super::rule::Candidate;
+use super::rule::{Candidate, is_word};
 use super::settings::special;
 use super::stream::{Hit, Scan, Stream, Work};
 use super::unpack::Unpack;
@@ -143,6 +143,18 @@ impl Kind {
         }
     }
 
+    /// The field or member of a match that begins with its name.
+    fn named_spot<'a>(self, candidate: &Candidate<'a>) -> Option<Spot<'a>> {
+        let end = candidate.value.iter().position(|byte| !is_word(*byte))?;
+        let (name, rest) = candidate.value.split_at_checked(end)?;
+        let name = std::str::from_utf8(name).ok()?;
+        match (candidate.before.last(), rest.first()) {
+            (Some(b'"'), Some(b'"')) if rest.get(1..)?.trim_ascii_start().starts_with(b":") => Some(Spot::Json(name)),
+            (None | Some(b'&' | b'\n'), Some(b'=')) if self == Kind::Form => Some(Spot::Form(name)),
+            _ => None,
+        }
+    }
+
     /// The field or member that a value stands in, told by what is before it.
     fn spot<'a>(self, candidate: &Candidate<'a>) -> Spot<'a> {
         let before = candidate.before;
@@ -154,6 +166,9 @@ impl Kind {
             && self != Kind::Form
         {
             return std::str::from_utf8(name).map_or(Spot::Content, Spot::Json);
+        }
+        if let Some(spot) = self.named_spot(candidate) {
+            return spot;
         }
         let found = match self {
             Kind::Form => form_field(before).map(Spot::Form),
@@ -329,7 +344,8 @@ impl BodyScan {
             match finding.disposition {
                 Disposition::Blocked => *stopped = Some(Reason::SecretInRequest),
                 Disposition::Masked => {
-                    let shared = 2 * hit.path.len() as u64;
+                    // A group of characters at each step.
+                    let shared = 4 * hit.path.len() as u64;
                     masks.push(Mask { start: hit.start, end: hit.end, shared });
                 }
                 Disposition::Observed | Disposition::CredentialUsed => {}

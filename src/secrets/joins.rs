@@ -2,6 +2,7 @@
 //! own, of which only what goes over an edge between two pieces is told.
 
 use super::decode::escape::{self, Unit};
+use super::generic::is_wordy;
 use super::stream::{DEEPEST, Hit, Origin, Scan, Stream};
 use std::cell::Cell;
 
@@ -64,6 +65,13 @@ pub(super) struct Joined {
     cleared: u64,
 }
 
+/// Whether pieces of a text make a token beyond what words make by chance.
+fn is_token(hit: &Hit<'_>) -> bool {
+    let value = hit.candidate.value;
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    hit.joins && digits > 0 && (digits * 8 >= value.len() || !is_wordy(value))
+}
+
 impl Joined {
     pub(super) fn new() -> Self {
         Self::of(Stream::joined(DEEPEST), "joined", Told::Values)
@@ -108,7 +116,7 @@ impl Joined {
             let across = edges.get(inner).is_some_and(|edge| edge.0 < end);
             let tells = match told {
                 Told::Values => hit.joins && across,
-                Told::Across => (hit.joins || hit.path.len() > steps) && across,
+                Told::Across => across && (hit.path.len() > steps || hit.known.is_some() || is_token(hit)),
                 Told::All => true,
             };
             if tells {

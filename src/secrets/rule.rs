@@ -172,6 +172,8 @@ impl Rule {
         if self.assigned.as_ref().is_some_and(|assigned| !generic::is_secret(before, value, after, assigned)) {
             return false;
         }
+        // Of an address its password counts.
+        let prefix = if value.starts_with(b"://") { 0 } else { prefix };
         let variable = value.get(prefix..).unwrap_or_default();
         if self.checksum.is_none() && filter::is_identifier(variable) {
             return false;

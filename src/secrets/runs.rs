@@ -226,7 +226,8 @@ impl Runs {
             return;
         }
         if level.depth >= DEEPEST {
-            scan.work.is_too_deep |= is_encoded(&self.text);
+            let inside = ["base64", "base32", "hex"].iter().any(|step| scan.path.last() == Some(step));
+            scan.work.is_too_deep |= inside && is_encoded(&self.text);
             return;
         }
         let text = std::mem::take(&mut self.text);

@@ -9,6 +9,7 @@ pub(super) use dump::begins as begins_dump;
 pub(super) use suspects::{Hint, Suspects};
 
 use super::joins::{Joined, Told};
+use super::rule::is_word;
 use super::stream::{DEEPEST, Origin, Scan, Stream, is_separator};
 use dump::Dump;
 
@@ -20,7 +21,7 @@ const BACK: usize = 448;
 const MOST: usize = 32;
 
 /// What it costs to look at a suspect, and to open a row.
-const LOOKED_AT: u64 = 64;
+const LOOKED_AT: u64 = 4;
 const OPENING: u64 = 1024;
 
 /// The pass over pieces.
@@ -151,8 +152,12 @@ impl Row {
         let first = self.read == 0;
         match &mut self.style {
             Style::Letters(_) if first => Next::Piece(0, 1),
-            Style::Letters(gap) => match rest.get(..=gap.len()) {
-                Some(next) if next.starts_with(gap) && is_letter(next.last().copied()) => Next::Piece(gap.len(), 1),
+            Style::Letters(gap) => match rest.strip_prefix(gap.as_slice()) {
+                Some([letter, next, ..]) if is_letter(Some(*letter)) && !(is_word(*letter) && is_word(*next)) => {
+                    Next::Piece(gap.len(), 1)
+                }
+                Some([letter]) if ended && is_letter(Some(*letter)) => Next::Piece(gap.len(), 1),
+                Some([] | [_]) if !ended => Next::More,
                 None if !ended && gap.starts_with(rest) => Next::More,
                 _ => Next::End,
             },

@@ -187,6 +187,10 @@ fn puzzles() -> Vec<Way> {
         listed("letters in a close list", |byte| format!("\"{}\"", byte as char), ","),
         listed("letters in lines", |byte| format!("\"{}\"", byte as char), ",\n    "),
         listed("letters between spaces", |byte| (byte as char).to_string(), " "),
+        way("letters between spaces and words", true, |bytes| {
+            let letters: Vec<String> = bytes.iter().map(|byte| (*byte as char).to_string()).collect();
+            format!("read this: {} thanks", letters.join(" ")).into_bytes()
+        }),
         strings("strings that are added", "\" + \"", 3),
         strings("strings in single quotes that are added", "' + '", 2),
         strings("strings added in lines", "\" +\n    \"", 4),
@@ -383,7 +387,10 @@ fn what_is_known_is_found_behind_every_single_step() {
         let known = vec![KnownSecret::new("X", value.as_bytes()).unwrap()];
         let guard = guard(Settings { action: Action::Observe, known, ..Settings::default() });
         // A query that escapes a sign of the value and breaks lines otherwise has two steps.
-        let puzzles = puzzles().into_iter().filter(|way| !way.name.starts_with("quoted"));
+        // Letters that signs part are seen where four of them are together.
+        let signs = value.contains('!');
+        let may = |way: &Way| !way.name.starts_with("quoted") && !(signs && way.name.starts_with("letters"));
+        let puzzles = puzzles().into_iter().filter(may);
         for way in texts().into_iter().chain(puzzles).chain(binaries()) {
             let surfaces = missed(&guard, &(way.encode)(value.as_bytes()), way.text);
             if !surfaces.is_empty() {
