@@ -20,17 +20,23 @@ pub use transport::Transport;
 
 use bytes::{Bytes, BytesMut};
 use output::Output;
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop::has_budget_remaining;
 use tokio_util::io::poll_read_buf;
 
-/// Bytes read at once while a peer sends little, and while it sends much.
+/// Bytes read at once while a peer sends little, and while it sends much. It grows with every read that fills it and
+/// shrinks with every one that leaves most of it empty.
 const READ_SMALL: usize = 8 * 1024;
-const READ_LARGE: usize = 64 * 1024;
+const READ_LARGE: usize = 256 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_LARGE].into());
+}
 
 /// One connection: its stream, what was read of it and not yet used, what is to be written.
 #[derive(Debug)]
@@ -61,12 +67,25 @@ impl Wire {
         &self.stream
     }
 
-    /// Reads once into [`input`](Wire::input); 0 bytes: the peer has closed its side.
+    /// Reads once into [`input`](Wire::input); 0 bytes: the peer has closed its side. While nothing comes, no buffer
+    /// is held for it: idle connections are many.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Poll::Ready(readable) = self.stream.poll_readable(cx) else {
+            self.release_buffers();
+            return Poll::Pending;
+        };
+        readable?;
         self.input.reserve(self.read_size);
-        let room = self.input.capacity() - self.input.len();
-        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input))?;
-        self.read_size = if read == room { READ_LARGE } else { READ_SMALL };
+        let Poll::Ready(read) = poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input) else {
+            self.release_buffers();
+            return Poll::Pending;
+        };
+        let read = read?;
+        if read >= self.read_size {
+            self.read_size = (self.read_size * 4).min(READ_LARGE);
+        } else if read < self.read_size / 8 {
+            self.read_size = (self.read_size / 2).max(READ_SMALL);
+        }
         Poll::Ready(Ok(read))
     }
 
@@ -75,12 +94,37 @@ impl Wire {
         poll_fn(|cx| self.poll_fill(cx)).await
     }
 
-    /// Gives back the read buffer of a connection that waits, where nothing is in it.
-    pub fn release_buffer(&mut self) {
+    /// Reads once and hands it straight on, through a buffer that every connection of this thread uses; what `to` does
+    /// not take at once is queued there. Nothing may be in [`input`](Wire::input), nor queued at `to`. `allows` is
+    /// asked before anything goes on. 0 bytes: the peer has closed its side.
+    pub fn poll_pass<E: From<io::Error>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut Wire,
+        allows: impl FnOnce(usize) -> Result<(), E>,
+    ) -> Poll<Result<usize, E>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut room = ReadBuf::new(scratch);
+            let Poll::Ready(outcome) = Pin::new(&mut self.stream).poll_read(cx, &mut room) else {
+                self.release_buffers();
+                return Poll::Pending;
+            };
+            outcome?;
+            let read = room.filled();
+            if !read.is_empty() {
+                allows(read.len())?;
+                to.output.pass(&mut to.stream, cx, read)?;
+            }
+            Poll::Ready(Ok(read.len()))
+        })
+    }
+
+    /// Gives back the buffers of a connection that waits, where nothing is in them.
+    pub fn release_buffers(&mut self) {
         if self.input.is_empty() {
             self.input = BytesMut::new();
-            self.read_size = READ_SMALL;
         }
+        self.output.release();
     }
 
     /// A buffer whose bytes are written after all that was queued before: for heads and small parts.

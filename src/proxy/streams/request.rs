@@ -78,7 +78,7 @@ pub(super) async fn serve(
                 unrecorded(&mut client);
             }
         }
-        Ok(Done::Tunnel(opened)) => return enter(&shared, &carrier, asked, client, *opened).await,
+        Ok(Done::Tunnel(opened)) => return Box::pin(enter(&shared, &carrier, asked, client, *opened)).await,
         Ok(Done::WebSocket(switched, admitted)) => {
             return Box::pin(serve_websocket(&shared, asked, client, *switched, &admitted)).await;
         }
@@ -123,7 +123,7 @@ async fn handle(
         }
     };
     asked.recorder.session(identity.info.clone());
-    asked.interrupt.watch_session(&identity.live.ended);
+    asked.interrupt.watch_session(&identity.live);
     asked.identity = Some(identity.clone());
     let protocol = asked.parts.extensions.get::<Protocol>();
     if asked.parts.method == Method::CONNECT && protocol.is_none() {
@@ -212,7 +212,7 @@ async fn connect(shared: &Shared, carrier: &Carrier, asked: &mut Asked, identity
         return Err(Denial::new(Reason::MethodNotSupported).because("a CONNECT inside a tunnel").into());
     };
     let target = asked.parts.uri.authority().map_or("", |authority| authority.as_str());
-    let authority = Target::connect(target.as_bytes(), HostFields::None, own.as_ref()).map_err(Error::Target)?;
+    let authority = Target::connect(target.as_bytes(), HostFields::None, || own.clone()).map_err(Error::Target)?;
     asked.authority = Some(authority.clone());
     let permit = gate::admit_tunnel(&identity, &authority, &mut asked.recorder)?;
     asked.interrupt.arm(shared.limits.connect_timeout * 3);
