@@ -15,7 +15,7 @@ use crate::net::{Scheme, Target};
 use crate::policy::Permit;
 use crate::reason::{Denial, Reason};
 use crate::session::SessionId;
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, Link, Upstream};
 use crate::websocket::{Deflate, Handshake};
 use crate::wire::Wire;
 use std::future::poll_fn;
@@ -82,16 +82,22 @@ async fn send(
     if !exchange.awaits_continue {
         look_ahead(client, interrupt, &mut exchange.upload).await?;
     }
+    let mut again = None;
     loop {
         // A WebSocket takes a connection for itself, whatever it came in.
         let version = if admitted.handshake.is_some() { Version::Http11 } else { client.version() };
-        let Reached { upstream, is_reused } = reach(shared, version, interrupt, recorder, admitted).await?;
+        let Reached { upstream, is_reused } = reach(shared, version, again, interrupt, recorder, admitted).await?;
         let Upstream { link, address, tls } = upstream;
+        let this = if matches!(link, Link::Http1(_)) { Again::Dialled } else { Again::Pooled };
         let mut origin = Origin::new(link, admitted.target.method.clone());
         let up = origin.request(admitted)?;
         gate::spend_upload(&admitted.identity, up as u64)?;
         match exchange.run(&shared.limits, client, interrupt, &mut origin, recorder).await {
-            Err(Error::UpstreamGone(_)) if is_reused && exchange.may_be_sent_again(&origin, admitted) => {
+            // Once: an origin that resets every stream it is sent would be asked for ever.
+            Err(Error::UpstreamGone(_))
+                if is_reused && again.is_none() && exchange.may_be_sent_again(&origin, admitted) =>
+            {
+                again = Some(this);
                 tracing::debug!("a pooled connection was stale; the request goes out on another one");
             }
             Err(error) => return Err(error),
@@ -137,6 +143,15 @@ async fn look_ahead(client: &mut Client<'_>, interrupt: &mut Interrupt, upload: 
     Ok(())
 }
 
+/// Which connection a request goes out on that is sent again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// A new one: the others of the pool may be as stale as the first.
+    Dialled,
+    /// Any whose streams are alive.
+    Pooled,
+}
+
 /// A connection to the permitted destination.
 struct Reached {
     upstream: Upstream,
@@ -148,13 +163,16 @@ struct Reached {
 async fn reach(
     shared: &Shared,
     version: Version,
+    again: Option<Again>,
     interrupt: &mut Interrupt,
     recorder: &mut Recorder,
     admitted: &Admitted,
 ) -> Result<Reached, Error> {
     let session = &admitted.identity.live.session.id;
     let permit = &admitted.permit;
-    if let Some(upstream) = shared.pool.take(session, permit, version) {
+    if again != Some(Again::Dialled)
+        && let Some(upstream) = shared.pool.take(session, permit, version)
+    {
         note_upstream(&upstream, recorder);
         return Ok(Reached { upstream, is_reused: true });
     }

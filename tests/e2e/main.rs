@@ -27,6 +27,16 @@ mod control;
 mod dns;
 /// Ways around, each of them closed.
 mod evasion;
+/// The wall clock jumps.
+mod faults_clock;
+/// The disk of the journal is full, read-only or gone.
+mod faults_disk;
+/// Name servers that die, come back and dawdle.
+mod faults_dns;
+/// Origins that close, reset and stall at every stage.
+mod faults_origin;
+/// Signals in the midst of work.
+mod faults_process;
 /// Plain HTTP in absolute form.
 mod forward;
 /// Streams inside an opened tunnel, and origins that speak HTTP/2.
