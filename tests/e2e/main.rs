@@ -17,7 +17,7 @@ mod support;
 mod bodies;
 /// What the gateway shows of itself to origins that ask.
 mod client_certificates;
-/// curl, git, pip, npm, cargo, node, requests, httpx, urllib.
+/// Real clients against registries of the tests' own.
 mod clients;
 /// CONNECT, and the relay of what may not be opened.
 mod connect;
