@@ -37,6 +37,8 @@ mod faults_dns;
 mod faults_origin;
 /// Signals in the midst of work.
 mod faults_process;
+/// What floods hold of the memory.
+mod floods;
 /// Plain HTTP in absolute form.
 mod forward;
 /// Streams inside an opened tunnel, and origins that speak HTTP/2.
@@ -45,6 +47,8 @@ mod http2;
 mod http2_listener;
 /// Who asks: credentials, sessions, their end.
 mod identity;
+/// Thousands of connections on which nothing moves.
+mod idle;
 /// TLS opened with a minted leaf.
 mod intercept;
 /// One record a flow, and none without.
