@@ -8,6 +8,7 @@ use crate::flow::{Downstream, Recorder, Way};
 use crate::net::ProxyHeader;
 use crate::reason::Reason;
 use crate::session::SessionId;
+use crate::telemetry::Active;
 use crate::wire::{Socket, Stream, Transport, Wire};
 use bytes::Buf;
 use ipnet::IpNet;
@@ -94,8 +95,8 @@ impl Speaks {
     }
 }
 
-/// Serves one connection to its end.
-pub(super) async fn enter(shared: Arc<Shared>, arrival: Arrival) {
+/// Serves one connection to its end, which `_active` counts.
+pub(super) async fn enter(shared: Arc<Shared>, arrival: Arrival, _active: Active) {
     let Arrival { socket, peer, speaks, is_balancer } = arrival;
     let peer = Downstream { way: speaks.way(), ..peer };
     let mut leg = Leg::new(Wire::new(socket.into()), peer, shared.interrupt());

@@ -69,7 +69,7 @@ async fn negotiate(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder) -> R
     say(leg, &socks::choose(true)).await.map_err(at(Answer::Silence))?;
     let identity = identify(shared, leg).await.map_err(at(Answer::Password))?;
     recorder.session(identity.info.clone());
-    leg.interrupt.watch_session(&identity.live.ended);
+    leg.interrupt.watch_session(&identity.live);
     shared.admission.work().map_err(|denial| Refused { error: denial.into(), answer: Answer::Password })?;
     say(leg, &socks::judged(true)).await.map_err(at(Answer::Silence))?;
     let authority = read(leg, socks::connect).await.map_err(at(Answer::Request))?;

@@ -64,7 +64,7 @@ async fn admit(
     let original = leg.peer.original.ok_or_else(direct)?;
     let identity = identify(shared, leg, default)?;
     recorder.session(identity.info.clone());
-    leg.interrupt.watch_session(&identity.live.ended);
+    leg.interrupt.watch_session(&identity.live);
     shared.admission.work()?;
     let first = tunnel::read_first(leg).await?;
     // Now, and not when it was accepted: our own end knows of the connection when it writes, not before.

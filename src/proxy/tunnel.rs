@@ -88,7 +88,7 @@ pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Opened) -> Opti
                 let offers_http2 = hello.alpn.iter().any(|protocol| **protocol == *b"h2");
                 let http2 =
                     offers_http2 && origin_speaks_http2(shared, &mut leg, &permit, &identity, &mut recorder).await;
-                return accept(shared, leg, authority, identity, recorder, http2).await;
+                return Box::pin(accept(shared, leg, authority, identity, recorder, http2)).await;
             }
             Ok(Opening::Tls(_)) => {
                 let denial = Denial::new(Reason::DestinationNotListed);
@@ -99,7 +99,7 @@ pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Opened) -> Opti
             Err(error) => Err(error),
         },
     };
-    conclude(shared, leg, recorder, outcome).await;
+    Box::pin(conclude(shared, leg, recorder, outcome)).await;
     None
 }
 

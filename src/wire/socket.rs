@@ -27,6 +27,14 @@ impl Socket {
         }
     }
 
+    /// Pending while nothing has come.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Socket::Tcp(socket) => socket.poll_read_ready(cx),
+            Socket::Unix(socket) => socket.poll_read_ready(cx),
+        }
+    }
+
     /// Makes the close a reset, where there is such a thing: the peer must not take it for a clean end.
     pub(super) fn reset_at_close(&self) {
         if let Socket::Tcp(socket) = self {

@@ -78,7 +78,7 @@ pub(super) async fn serve(
                 unrecorded(&mut client);
             }
         }
-        Ok(Done::Tunnel(opened)) => return enter(&shared, &carrier, asked, client, *opened).await,
+        Ok(Done::Tunnel(opened)) => return Box::pin(enter(&shared, &carrier, asked, client, *opened)).await,
         Ok(Done::WebSocket(switched, admitted)) => {
             return Box::pin(serve_websocket(&shared, asked, client, *switched, &admitted)).await;
         }
@@ -123,7 +123,7 @@ async fn handle(
         }
     };
     asked.recorder.session(identity.info.clone());
-    asked.interrupt.watch_session(&identity.live.ended);
+    asked.interrupt.watch_session(&identity.live);
     asked.identity = Some(identity.clone());
     let protocol = asked.parts.extensions.get::<Protocol>();
     if asked.parts.method == Method::CONNECT && protocol.is_none() {
