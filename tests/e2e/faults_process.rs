@@ -21,7 +21,7 @@ fn ask_until_it_ends(world: &World, next: &AtomicU32, over: &AtomicBool) -> Vec<
         for _ in 0..20 {
             let number = next.fetch_add(1, Ordering::Relaxed);
             // Every third is refused.
-            let host = if number % 3 == 0 { "elsewhere.invalid" } else { HOST };
+            let host = if number.is_multiple_of(3) { "elsewhere.invalid" } else { HOST };
             let head = agent.head("GET", &format!("http://{host}/{number}"), "");
             if wire.write_all(head.as_bytes()).is_err() {
                 break;

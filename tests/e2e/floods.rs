@@ -142,6 +142,9 @@ fn head_block(host: &str) -> Vec<u8> {
     [&[0x82, 0x87, 0x84, 0x01, u8::try_from(host.len()).unwrap()], host.as_bytes()].concat()
 }
 
+/// The bytes of one flood, piece by piece.
+type Flood = Box<dyn Fn(u32) -> Vec<u8>>;
+
 #[test]
 fn floods_of_http2_end_their_connection_and_hold_nothing() {
     const H2: &str = "h2.exeat.test";
@@ -149,7 +152,7 @@ fn floods_of_http2_end_their_connection_and_hold_nothing() {
     let plain = Origin::plain().echo();
     let setup = Setup::new().origin(HOST, &plain).connect(H2, &origin.address.to_string());
     let world = World::start(setup);
-    let floods: [(&str, Box<dyn Fn(u32) -> Vec<u8>>); 6] = [
+    let floods: [(&str, Flood); 6] = [
         (
             "rapid reset",
             Box::new(|n| [frame(1, 5, 2 * n + 1, &head_block(H2)), frame(3, 0, 2 * n + 1, &[0, 0, 0, 8])].concat()),
