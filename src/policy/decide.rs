@@ -136,8 +136,7 @@ impl Policy {
         }
     }
 
-    /// Judges a tunnel that may carry TLS or plain HTTP, as its first bytes will tell: one that SOCKS or the
-    /// network opens. A permit for `http` is for a place that is listed for plain HTTP only; whatever its
+    /// Judges a tunnel that may carry TLS or plain HTTP, as its first bytes will tell. A permit for `http` is for a place that is listed for plain HTTP only; whatever its
     /// rule says of TLS, the requests inside are judged one by one.
     ///
     /// # Errors
@@ -155,6 +154,13 @@ impl Policy {
             }
             _ => tls,
         }
+    }
+
+    /// Whether any rule allows plain HTTP there: what comes in a tunnel may be a request of it, which is judged
+    /// by [`decide`](Self::decide) then.
+    #[must_use]
+    pub fn lists_plain(&self, authority: &Authority) -> bool {
+        self.weigh(Scheme::Http, authority, |_| true).allowed_by.is_some()
     }
 
     fn denied_by(&self, authority: &Authority, inside: impl Fn(&Rule) -> bool) -> Option<&Rule> {

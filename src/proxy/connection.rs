@@ -256,7 +256,8 @@ async fn connect(
     let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
     let way = leg.interrupt.during(dial).await.map_err(Error::Interrupted)??;
     let answer = b"HTTP/1.1 200 OK\r\n\r\n";
-    Ok(Next::Tunnel(Box::new(Opened { authority, permit, identity, way, recorder: None, answer, plain: false })))
+    let plain = identity.ruleset.policy.lists_plain(&authority);
+    Ok(Next::Tunnel(Box::new(Opened { authority, permit, identity, way, recorder: None, answer, plain })))
 }
 
 /// Records and answers a request that ends short of its answer.

@@ -15,7 +15,7 @@ use crate::net::{Scheme, Target};
 use crate::policy::Permit;
 use crate::reason::{Denial, Reason};
 use crate::session::SessionId;
-use crate::upstream::{self, Link, Upstream};
+use crate::upstream::{self, ByName, Link, Streams, Upstream};
 use crate::websocket::{Deflate, Handshake};
 use crate::wire::Wire;
 use std::future::poll_fn;
@@ -47,6 +47,8 @@ pub(super) struct Admitted {
 pub(super) struct Switched {
     pub(super) origin: Wire,
     pub(super) deflate: Option<Deflate>,
+    /// The place on an HTTP/2 connection that it takes, for as long as it lives.
+    pub(super) _streams: Option<Streams>,
 }
 
 /// Sends the request up and its answer down, all but the last flush of the answer.
@@ -87,9 +89,16 @@ async fn send(
         // A WebSocket takes a connection for itself, whatever it came in.
         let version = if admitted.handshake.is_some() { Version::Http11 } else { client.version() };
         let Reached { upstream, is_reused } = reach(shared, version, again, interrupt, recorder, admitted).await?;
-        let Upstream { link, address, tls } = upstream;
+        let Upstream { link, address, tls, by_name } = upstream;
         let this = if matches!(link, Link::Http1(_)) { Again::Dialled } else { Again::Pooled };
-        let mut origin = Origin::new(link, admitted.target.method.clone());
+        let streams = match &link {
+            Link::Http2(streams) if admitted.handshake.is_some() => {
+                ask_for_websockets(shared, interrupt, streams).await?;
+                Some(streams.clone())
+            }
+            _ => None,
+        };
+        let mut origin = Origin::new(link, by_name.clone(), admitted.target.method.clone());
         let up = origin.request(admitted)?;
         gate::spend_upload(&admitted.identity, up as u64)?;
         match exchange.run(&shared.limits, client, interrupt, &mut origin, recorder).await {
@@ -104,17 +113,27 @@ async fn send(
             Ok(()) => {
                 if let Some(deflate) = exchange.download.switched {
                     refuse_early_frames(client).await?;
-                    return Ok(origin.into_switched().map(|origin| Switched { origin, deflate }));
+                    return Ok(origin.into_switched().map(|origin| Switched { origin, deflate, _streams: streams }));
                 }
                 let idle = origin.into_idle().filter(|_| exchange.upload.is_written());
                 if let Some(link) = idle {
-                    let upstream = Upstream { link, address, tls };
+                    let upstream = Upstream { link, address, tls, by_name };
                     shared.pool.put(&admitted.identity.live.session.id, &admitted.permit, upstream);
                 }
                 return Ok(None);
             }
         }
     }
+}
+
+/// An origin that speaks HTTP/2 only may take a WebSocket in a stream (RFC 8441), or none.
+async fn ask_for_websockets(shared: &Shared, interrupt: &mut Interrupt, streams: &Streams) -> Result<(), Error> {
+    interrupt.arm(shared.limits.connect_timeout);
+    if interrupt.during(streams.takes_websockets()).await.map_err(Error::Interrupted)? {
+        return Ok(());
+    }
+    let what = "the origin speaks HTTP/2 only, and takes no WebSocket over it";
+    Err(Denial::new(Reason::BadUpstreamResponse).because(what).into())
 }
 
 /// Frames may not be sent before the 101 is seen (RFC 6455 §4.1), and it has not been sent.
@@ -170,15 +189,17 @@ async fn reach(
 ) -> Result<Reached, Error> {
     let session = &admitted.identity.live.session.id;
     let permit = &admitted.permit;
-    if again != Some(Again::Dialled)
-        && let Some(upstream) = shared.pool.take(session, permit, version)
-    {
+    let upgrades = admitted.handshake.is_some();
+    // A parent that takes requests one by one upgrades none of them.
+    let serves = |upstream: &Upstream| !upgrades || !matches!(upstream.by_name, Some(ByName::Requests(_)));
+    let pooled = if again == Some(Again::Dialled) { None } else { shared.pool.take(session, permit, version) };
+    if let Some(upstream) = pooled.filter(serves) {
         note_upstream(&upstream, recorder);
         return Ok(Reached { upstream, is_reused: true });
     }
     interrupt.arm(shared.limits.connect_timeout * 3);
     // On the heap, and only while it runs: a connection's task would carry its size all its life.
-    let connect = Box::pin(dial(shared, session, permit, version, recorder));
+    let connect = Box::pin(dial(shared, session, permit, version, upgrades, recorder));
     let upstream = interrupt.during(connect).await.map_err(Error::Interrupted)??;
     note_upstream(&upstream, recorder);
     Ok(Reached { upstream, is_reused: false })
@@ -191,11 +212,12 @@ pub(super) async fn dial(
     session: &SessionId,
     permit: &Permit,
     version: Version,
+    upgrades: bool,
     recorder: &mut Recorder,
 ) -> Result<Upstream, Error> {
-    match dial_once(shared, session, permit, version, recorder).await {
+    match dial_once(shared, session, permit, version, upgrades, recorder).await {
         Err(Error::Connect(upstream::Error::NoCommonProtocol)) if version != Version::Http2 => {
-            dial_once(shared, session, permit, version, recorder).await
+            dial_once(shared, session, permit, version, upgrades, recorder).await
         }
         ended => ended,
     }
@@ -206,14 +228,16 @@ async fn dial_once(
     session: &SessionId,
     permit: &Permit,
     version: Version,
+    upgrades: bool,
     recorder: &mut Recorder,
 ) -> Result<Upstream, Error> {
     let route = gate::resolve(shared, permit, recorder).await?;
     let patience = shared.limits.connect_timeout;
-    let (socket, address) = shared.dialler.connect(&route, patience).await.map_err(Error::Connect)?;
-    recorder.upstream(address);
+    let requests = permit.scheme() == Scheme::Http && !upgrades;
+    let dialled = shared.dialler.connect(&route, requests, patience).await.map_err(Error::Connect)?;
+    recorder.upstream(dialled.address);
     recorder.mark(Phase::Connect);
-    let secured = shared.pool.secure(session, permit, version, socket, address, patience).await;
+    let secured = shared.pool.secure(session, permit, version, dialled, patience).await;
     let upstream = secured.map_err(Error::Connect)?;
     if permit.scheme() == Scheme::Https {
         recorder.mark(Phase::Tls);

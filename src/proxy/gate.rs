@@ -61,20 +61,8 @@ fn scan(
     Ok(screened.is_clean)
 }
 
-/// Steps 5 and 6 for a CONNECT, whose head has a host and nothing else to go out.
+/// Steps 5 and 6 for a tunnel, which has a host and nothing else to go out, and may carry TLS or plain HTTP.
 pub(super) fn admit_tunnel(
-    identity: &Identity,
-    authority: &Authority,
-    recorder: &mut Recorder,
-) -> Result<Permit, Error> {
-    recorder.tunnel(authority, |text| identity.ruleset.guard.redact(text));
-    spend_request(identity)?;
-    let permit = identity.ruleset.policy.decide_tunnel(authority)?;
-    admit_host(identity, authority, permit, recorder)
-}
-
-/// The same for a tunnel that SOCKS or the network opens, and that may carry TLS or plain HTTP.
-pub(super) fn admit_either(
     identity: &Identity,
     authority: &Authority,
     recorder: &mut Recorder,

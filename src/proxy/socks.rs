@@ -73,7 +73,7 @@ async fn negotiate(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder) -> R
     shared.admission.work().map_err(|denial| Refused { error: denial.into(), answer: Answer::Password })?;
     say(leg, &socks::judged(true)).await.map_err(at(Answer::Silence))?;
     let authority = read(leg, socks::connect).await.map_err(at(Answer::Request))?;
-    let permit = gate::admit_either(&identity, &authority, recorder).map_err(at(Answer::Request))?;
+    let permit = gate::admit_tunnel(&identity, &authority, recorder).map_err(at(Answer::Request))?;
     leg.interrupt.arm(shared.limits.connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
     let dialled = leg.interrupt.during(dial).await.map_err(Error::Interrupted);

@@ -84,7 +84,7 @@ async fn admit(
         }
         First::Ssh => return Err(Reason::TunnelNotTls.into()),
     };
-    let permit = gate::admit_either(&identity, &authority, recorder)?;
+    let permit = gate::admit_tunnel(&identity, &authority, recorder)?;
     leg.interrupt.arm(shared.limits.connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
     let way = leg.interrupt.during(dial).await.map_err(Error::Interrupted)??;

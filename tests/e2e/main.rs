@@ -45,8 +45,12 @@ mod forward;
 mod h2spec;
 /// Streams inside an opened tunnel, and origins that speak HTTP/2.
 mod http2;
+/// Frames that no library would send.
+mod http2_frames;
 /// The same on the TLS listener.
 mod http2_listener;
+/// WebSockets to origins that speak HTTP/2 only.
+mod http2_websocket;
 /// Who asks: credentials, sessions, their end.
 mod identity;
 /// Thousands of connections on which nothing moves.

@@ -86,6 +86,26 @@ fn one_source_crowds_out_its_own_only() {
     assert_eq!(other.response_to("GET").unwrap().status, 200);
 }
 
+/// Behind a load balancer every connection comes from one address; what it tells is what counts.
+#[test]
+fn sources_behind_a_load_balancer_are_counted_each_for_itself() {
+    let origin = Origin::plain().echo();
+    let limits = "limits: {connections_per_source: 5}";
+    let setup = Setup::new().origin(HOST, &origin).extra(limits);
+    let world = World::start(setup.listen("proxy_protocol: {from: [\"127.0.0.0/8\"]}"));
+    let dial_for = |last: u8| {
+        let mut wire = dial_from("127.0.0.1", world.proxy);
+        let addresses = [203, 0, 113, last, 10, 0, 0, 1, 0x30, 0x39, 0x0c, 0x38];
+        push(&mut wire, &[&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &addresses].concat());
+        wire
+    };
+    let mut other = dial_for(7);
+    let mut crowd: Vec<_> = (0..20).map(|_| dial_for(8)).collect();
+    assert!(crowd[0].is_ended());
+    push(&mut other, world.agent().head("GET", URL, "").as_bytes());
+    assert_eq!(other.response_to("GET").unwrap().status, 200);
+}
+
 #[test]
 fn a_session_holds_a_thousand_connections_by_default_and_no_more() {
     let origin = Origin::plain().silent();

@@ -179,7 +179,7 @@ fn websocket_get(fields: &Fields) -> Result<(Method, Fields), Error> {
 /// Serves a stream that has become a WebSocket, to its end.
 async fn serve_websocket(shared: &Shared, asked: Asked, client: Http2Client, switched: Switched, admitted: &Admitted) {
     let Asked { mut interrupt, mut recorder, .. } = asked;
-    let Switched { mut origin, deflate } = switched;
+    let Switched { mut origin, deflate, _streams } = switched;
     let stream = match client.into_tunnel() {
         Ok(stream) => Stream::Multiplexed(Box::new(stream)),
         Err(error) => {
@@ -218,7 +218,8 @@ async fn connect(shared: &Shared, carrier: &Carrier, asked: &mut Asked, identity
     asked.interrupt.arm(shared.limits.connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, &permit, &mut asked.recorder));
     let way = asked.interrupt.during(dial).await.map_err(Error::Interrupted)??;
-    Ok(Opened { authority, permit, identity, way, recorder: None, answer: b"", plain: false })
+    let plain = identity.ruleset.policy.lists_plain(&authority);
+    Ok(Opened { authority, permit, identity, way, recorder: None, answer: b"", plain })
 }
 
 /// Serves what comes through a stream that became a tunnel.
