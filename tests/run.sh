@@ -22,6 +22,7 @@ for pair in git:git curl:curl node:nodejs npm:npm python3:python3 prlimit:util-l
     has "${pair%%:*}" || missing+=("${pair##*:}")
 done
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+[ -e /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1 ] || missing+=(libfaketime)
 # Outside the PATH of most users.
 [ -x /usr/sbin/sshd ] || missing+=(openssh-server)
 { has iptables || [ -x /usr/sbin/iptables ]; } || missing+=(iptables)

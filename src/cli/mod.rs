@@ -9,6 +9,7 @@ mod doctor;
 mod dumps;
 mod flows;
 mod known;
+mod panics;
 mod policy;
 mod run;
 mod secrets;

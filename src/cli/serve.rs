@@ -1,12 +1,11 @@
 //! `exeat serve`: the gateway, until it is told to stop.
 
-use super::FAILED;
+use super::{FAILED, panics};
 use crate::app::{Gateway, Role};
 use crate::config;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 /// Run the gateway
 ///
@@ -48,12 +47,15 @@ pub(super) async fn run(arguments: Args) -> anyhow::Result<ExitCode> {
     eprintln!("exeat: ready");
     let journal = gateway.journal().clone();
     let reopener = tokio::spawn(reopen_at(hup, journal));
+    let broken = panics::watch();
     tokio::select! {
         _ = term.recv() => {}
         _ = int.recv() => {}
+        () = broken.cancelled() => eprintln!("exeat: too many panics; whoever supervises this is to start it anew"),
     }
     eprintln!("exeat: draining");
-    let hurry = CancellationToken::new();
+    // What can't be trusted to go on is not waited for.
+    let hurry = broken.child_token();
     let hurried = hurry.clone();
     let second = tokio::spawn(async move {
         tokio::select! {
@@ -70,7 +72,7 @@ pub(super) async fn run(arguments: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(FAILED));
     }
     eprintln!("exeat: stopped");
-    Ok(ExitCode::SUCCESS)
+    Ok(if broken.is_cancelled() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
 async fn reopen_at(mut hup: Signal, journal: crate::flow::Journal) {

@@ -4,7 +4,7 @@ use super::feed::{BACKLOG, Feed};
 use super::file::{Error, LiveFile};
 use super::health::{Fault, Health, PATIENCE, Unavailable, problem};
 use super::queue::Queue;
-use super::settings::{Bounds, Durability, Settings};
+use super::settings::{Bounds, Settings};
 use super::syncer::Unsynced;
 use super::writer::Writer;
 use crate::telemetry::Metrics;
@@ -177,12 +177,6 @@ impl Journal {
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.inner.settings.journal
-    }
-
-    /// When a record counts as written.
-    #[must_use]
-    pub fn durability(&self) -> Durability {
-        self.inner.settings.durability
     }
 
     pub(super) fn shared(&self) -> &Shared {

@@ -187,7 +187,7 @@ impl Recorder {
     }
 
     /// Hands the record to the writer and waits until it is written: in the file, or on the disk where
-    /// durability is `each`. Before every refusal, and before an answer's last byte where durability is `each`.
+    /// durability is `each`. Before every refusal, and before an answer's last byte.
     ///
     /// Fails after two seconds at the latest; the record stays in the queue and is written if it can be.
     /// Cancel safe: the record is handed over before the first wait.

@@ -68,6 +68,7 @@ async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
             let _ = leg.interrupt.during(leg.wire.flush()).await;
             return Next::Linger;
         };
+        leg.interrupt.flow_begins(&shared.journal_broken.load());
         leg.answer_from = None;
         let mut request = Request::default();
         let outcome = handle(shared, leg, &mut recorder, &mut request).await;
@@ -98,6 +99,10 @@ async fn wait_for_request(shared: &Shared, leg: &mut Leg) -> Option<Next> {
         return Some(Next::Close);
     }
     leg.wire.release_buffers();
+    // Inside a tunnel the tunnel's own flow is under way.
+    if leg.inside.is_none() {
+        leg.interrupt.flow_ended();
+    }
     let patience = shared.limits.keep_alive_timeout;
     leg.interrupt.arm(if leg.remembered.is_stranger() { patience.min(Limits::SILENCE) } else { patience });
     match leg.interrupt.while_idle(leg.wire.fill()).await {

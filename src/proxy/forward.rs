@@ -84,11 +84,13 @@ async fn send(
     if !exchange.awaits_continue {
         look_ahead(client, interrupt, &mut exchange.upload).await?;
     }
+    let mut again = None;
     loop {
         // A WebSocket takes a connection for itself, whatever it came in.
         let version = if admitted.handshake.is_some() { Version::Http11 } else { client.version() };
-        let Reached { upstream, is_reused } = reach(shared, version, interrupt, recorder, admitted).await?;
+        let Reached { upstream, is_reused } = reach(shared, version, again, interrupt, recorder, admitted).await?;
         let Upstream { link, address, tls, by_name } = upstream;
+        let this = if matches!(link, Link::Http1(_)) { Again::Dialled } else { Again::Pooled };
         let streams = match &link {
             Link::Http2(streams) if admitted.handshake.is_some() => {
                 ask_for_websockets(shared, interrupt, streams).await?;
@@ -100,7 +102,11 @@ async fn send(
         let up = origin.request(admitted)?;
         gate::spend_upload(&admitted.identity, up as u64)?;
         match exchange.run(&shared.limits, client, interrupt, &mut origin, recorder).await {
-            Err(Error::UpstreamGone(_)) if is_reused && exchange.may_be_sent_again(&origin, admitted) => {
+            // Once: an origin that resets every stream it is sent would be asked for ever.
+            Err(Error::UpstreamGone(_))
+                if is_reused && again.is_none() && exchange.may_be_sent_again(&origin, admitted) =>
+            {
+                again = Some(this);
                 tracing::debug!("a pooled connection was stale; the request goes out on another one");
             }
             Err(error) => return Err(error),
@@ -156,6 +162,15 @@ async fn look_ahead(client: &mut Client<'_>, interrupt: &mut Interrupt, upload: 
     Ok(())
 }
 
+/// Which connection a request goes out on that is sent again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// A new one: the others of the pool may be as stale as the first.
+    Dialled,
+    /// Any whose streams are alive.
+    Pooled,
+}
+
 /// A connection to the permitted destination.
 struct Reached {
     upstream: Upstream,
@@ -167,6 +182,7 @@ struct Reached {
 async fn reach(
     shared: &Shared,
     version: Version,
+    again: Option<Again>,
     interrupt: &mut Interrupt,
     recorder: &mut Recorder,
     admitted: &Admitted,
@@ -176,7 +192,8 @@ async fn reach(
     let upgrades = admitted.handshake.is_some();
     // A parent that takes requests one by one upgrades none of them.
     let serves = |upstream: &Upstream| !upgrades || !matches!(upstream.by_name, Some(ByName::Requests(_)));
-    if let Some(upstream) = shared.pool.take(session, permit, version).filter(serves) {
+    let pooled = if again == Some(Again::Dialled) { None } else { shared.pool.take(session, permit, version) };
+    if let Some(upstream) = pooled.filter(serves) {
         note_upstream(&upstream, recorder);
         return Ok(Reached { upstream, is_reused: true });
     }

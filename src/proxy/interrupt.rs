@@ -40,6 +40,8 @@ pub(super) struct Interrupt {
     draining: Token,
     killed: Token,
     journal: Token,
+    /// Whether a flow is under way that the journal's failure ends.
+    has_flow: bool,
     /// What ends this connection alone, and why.
     own: Option<(Token, Cause)>,
     /// The session that `own` is of, if it is of one.
@@ -55,6 +57,7 @@ impl Interrupt {
             draining: Token::new(draining),
             killed: Token::new(killed),
             journal: Token::new(journal),
+            has_flow: true,
             own: None,
             session: None,
         }
@@ -76,6 +79,19 @@ impl Interrupt {
 
     fn watch(&mut self, token: &CancellationToken, cause: Cause) {
         self.own = Some((Token::new(token.clone()), cause));
+    }
+
+    /// No flow is under way: a journal that fails ends nothing, and the next request is told.
+    pub(super) fn flow_ended(&mut self) {
+        self.has_flow = false;
+    }
+
+    /// A flow is under way: a journal that fails from now on ends it. `broken` is the token of now.
+    pub(super) fn flow_begins(&mut self, broken: &CancellationToken) {
+        if self.journal.token.is_cancelled() {
+            self.journal = Token::new(broken.clone());
+        }
+        self.has_flow = true;
     }
 
     /// Sets the deadline `after` from now, in place of the one before.
@@ -107,7 +123,7 @@ impl Interrupt {
         {
             return Poll::Ready(*cause);
         }
-        if self.journal.poll(cx) {
+        if self.has_flow && self.journal.poll(cx) {
             return Poll::Ready(Cause::JournalBroken);
         }
         while self.timer.as_mut().poll(cx).is_ready() {
@@ -203,6 +219,23 @@ mod tests {
         assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::Deadline));
         ended.cancel();
         assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::SessionEnded));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_journal_that_fails_ends_the_flow_under_way_and_not_the_wait_for_the_next() {
+        let broken = CancellationToken::new();
+        let mut interrupt = Interrupt::new(CancellationToken::new(), CancellationToken::new(), broken.clone());
+        broken.cancel();
+        assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::JournalBroken));
+        interrupt.flow_ended();
+        interrupt.arm(Duration::from_secs(1));
+        assert_eq!(interrupt.while_idle(pending::<()>()).await, Err(Cause::Deadline));
+        let mended = CancellationToken::new();
+        interrupt.flow_begins(&mended);
+        interrupt.arm(Duration::from_secs(1));
+        assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::Deadline));
+        mended.cancel();
+        assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::JournalBroken));
     }
 
     #[tokio::test]

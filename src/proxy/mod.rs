@@ -41,7 +41,7 @@ pub use recognition::Recognition;
 
 use crate::ca::Leaves;
 use crate::dns::Resolver;
-use crate::flow::{Durability, Journal, Recorder, Unavailable};
+use crate::flow::{Journal, Recorder, Unavailable};
 use crate::net::{Authority, Host};
 use crate::session::Ruleset;
 use crate::store::Sessions;
@@ -102,16 +102,10 @@ impl Shared {
         Interrupt::new(self.draining.clone(), self.killed.clone(), journal)
     }
 
-    /// Ends a flow's recorder, before the last bytes of its answer are written. Where durability is
-    /// `each` the record is on the disk when this returns.
+    /// Ends a flow's recorder, before the last bytes of its answer are written: what a client has seen whole is in the
+    /// journal's file when the gateway is killed (on the disk where durability is `each`).
     async fn finish(&self, recorder: Recorder) -> Result<(), Unavailable> {
-        match self.journal.durability() {
-            Durability::Each => recorder.finish_durable().await,
-            Durability::Batched => {
-                recorder.finish();
-                Ok(())
-            }
-        }
+        recorder.finish_durable().await
     }
 
     /// What `--allow` takes to allow this destination.

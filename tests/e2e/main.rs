@@ -27,6 +27,18 @@ mod control;
 mod dns;
 /// Ways around, each of them closed.
 mod evasion;
+/// The wall clock jumps.
+mod faults_clock;
+/// The disk of the journal is full, read-only or gone.
+mod faults_disk;
+/// Name servers that die, come back and dawdle.
+mod faults_dns;
+/// Origins that close, reset and stall at every stage.
+mod faults_origin;
+/// Signals in the midst of work.
+mod faults_process;
+/// What floods hold of the memory.
+mod floods;
 /// Plain HTTP in absolute form.
 mod forward;
 /// The cases of h2spec, against the side that agents speak to.
@@ -41,6 +53,8 @@ mod http2_listener;
 mod http2_websocket;
 /// Who asks: credentials, sessions, their end.
 mod identity;
+/// Thousands of connections on which nothing moves.
+mod idle;
 /// TLS opened with a minted leaf.
 mod intercept;
 /// One record a flow, and none without.

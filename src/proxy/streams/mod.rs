@@ -30,7 +30,7 @@ const MOST_REQUESTS: usize = MOST_STREAMS as usize * 2;
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 /// Bytes of one answer that wait for the connection to take them.
-const SEND_BUFFER: usize = 256 * 1024;
+const SEND_BUFFER: usize = 64 * 1024;
 /// Bytes of a request's header section that the library takes; ours refuses, and records, before that.
 const HEAD_SLACK: usize = 16 * 1024;
 
