@@ -1,6 +1,9 @@
 //! The composition root: a configuration becomes a running gateway, and a running gateway ends.
 
 mod entrances;
+mod reload;
+
+pub use reload::{ReloadError, Reloaded, Reloader};
 
 use crate::ca::{self, CertificateAuthority, ClientCertificates, Leaves, Trust};
 use crate::config::{self, Config, SecretSource};
@@ -8,7 +11,7 @@ use crate::control::{self, Control, OperatorKey};
 use crate::dns::{OwnListeners, Resolver};
 use crate::flow::{Feed, Journal};
 use crate::policy::Mode;
-use crate::proxy::{self, Rulesets, Shared};
+use crate::proxy::{self, Floods, InForce, Rulesets, Shared};
 use crate::secrets::{self, FingerprintKey, Guard, Scanner};
 use crate::session::Ruleset;
 use crate::store::{Embedded, Memory, Sessions, Store};
@@ -16,6 +19,7 @@ use crate::telemetry::Metrics;
 use crate::upstream::{Dialler, Pool};
 use arc_swap::ArcSwap;
 use entrances::Entrances;
+use reload::Fixed;
 use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -40,6 +44,7 @@ const KILL_GRACE: Duration = Duration::from_secs(2);
 /// A running gateway. Everything that it started ends with [`Gateway::drain`].
 pub struct Gateway {
     shared: Arc<Shared>,
+    reloader: Reloader,
     proxy_address: SocketAddr,
     control_address: Option<SocketAddr>,
     /// The listeners that agents come in by, by name.
@@ -132,7 +137,9 @@ pub enum StartError {
 impl Gateway {
     /// Builds every part in order (journal, CA, sessions, listeners, resolver), then begins to accept.
     pub async fn start(config: Config, role: Role) -> Result<Self, StartError> {
-        let rulesets = rulesets(&config.rulesets, &fingerprint_key(&config.state, role)?)?;
+        let fixed = Fixed::of(&config);
+        let key = fingerprint_key(&config.state, role)?;
+        let rulesets = rulesets(&config.rulesets, &key)?;
         let metrics = Arc::new(Metrics::new());
         let journal = Journal::open_counting(config.flows, metrics.clone()).map_err(StartError::Journal)?;
         let authority = Arc::new(CertificateAuthority::open_or_create(&config.ca).map_err(StartError::Ca)?);
@@ -158,20 +165,23 @@ impl Gateway {
         let shared = Arc::new(Shared {
             sessions,
             recognition: config.recognition,
-            rulesets: ArcSwap::from_pointee(rulesets),
+            in_force: Arc::new(InForce::new(rulesets)),
             resolver,
             dialler: Dialler::new(config.parent, &trust, random().map_err(StartError::Random)?),
             pool: Pool::new(trust, clients),
             leaves,
             journal,
             journal_broken: ArcSwap::from_pointee(CancellationToken::new()),
-            limits: config.limits,
+            limits: ArcSwap::from_pointee(config.limits),
             metrics,
+            floods: Floods::default(),
             draining: CancellationToken::new(),
             killed: CancellationToken::new(),
         });
+        let reloader = Reloader::new(shared.clone(), fixed, key);
         let gateway = Self {
             shared,
+            reloader,
             proxy_address,
             control_address,
             entrances: entrances.named,
@@ -216,6 +226,12 @@ impl Gateway {
         &self.shared.sessions
     }
 
+    /// Reads the configuration again.
+    #[must_use]
+    pub fn reloader(&self) -> &Reloader {
+        &self.reloader
+    }
+
     /// The journal.
     #[must_use]
     pub fn journal(&self) -> &Journal {
@@ -257,21 +273,26 @@ impl Gateway {
         self.stop_services.cancel();
         self.services.close();
         self.services.wait().await;
+        self.shared.record_floods(true);
         self.shared.journal.close().await.is_ok()
     }
 
     fn serve_control(&self, listener: TcpListener, key: &SecretSource) -> Result<(), StartError> {
         let Some(listen) = self.control_address else { return Ok(()) };
-        let (shared, ready) = (self.shared.clone(), self.shared.clone());
+        let (shared, ready, reloader) = (self.shared.clone(), self.shared.clone(), self.reloader.clone());
         let control = Control {
             listen,
             key: operator_key(key)?,
             sessions: self.shared.sessions.clone(),
-            policies: Arc::new(move || shared.rulesets.load().keys().cloned().collect()),
+            policies: Arc::new(move || shared.in_force.names()),
             proxy: self.proxy_address,
             ca_bundle: Some(self.ca_bundle.clone()),
             metrics: self.shared.metrics.clone(),
             ready: Arc::new(move || !ready.draining.is_cancelled() && ready.journal.healthy()),
+            reload: Arc::new(move || {
+                let reloader = reloader.clone();
+                Box::pin(async move { reloader.reload().await.map(Into::into).map_err(|error| told(&error)) })
+            }),
         };
         self.services.spawn(control::serve(listener, control::router(control), self.stop_services.clone()));
         Ok(())
@@ -282,6 +303,12 @@ impl Gateway {
         self.services.spawn(reap(self.shared.clone(), self.stop_services.clone()));
         self.services.spawn(watch_journal(self.shared.clone(), self.stop_services.clone()));
     }
+}
+
+/// An error with its causes.
+fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// The key of the configuration, made where it is a file that is not there yet.
@@ -374,9 +401,10 @@ fn local_address(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(asked)
 }
 
-/// Looks after idle connections, and forgets those of sessions that have ended.
+/// Records floods, looks after idle connections, and forgets those of sessions that have ended.
 async fn reap(shared: Arc<Shared>, stop: CancellationToken) {
     while stop.run_until_cancelled(sleep(REAP_EVERY)).await.is_some() {
+        shared.record_floods(false);
         shared.pool.reap(|session| shared.sessions.show(session.as_str()).is_some());
     }
 }

@@ -44,10 +44,11 @@ fn the_table_of_clients_is_the_environment_s() {
 
 #[test]
 fn the_table_of_presets_is_the_code_s() {
-    let mut table = String::from("| preset | what it allows |\n| --- | --- |\n");
+    let mut table = String::from("| preset | access | what it allows |\n| --- | --- | --- |\n");
     for name in exeat::config::preset::names() {
         let preset = exeat::config::preset::load(name).expect("a listed preset is there").expect("it loads");
-        writeln!(table, "| `{name}` | {} |", preset.description.trim()).unwrap();
+        let access = if preset.tells_access() { "read, write, admin" } else { "read" };
+        writeln!(table, "| `{name}` | {access} | {} |", preset.description.trim()).unwrap();
     }
     check("presets", &table);
 }

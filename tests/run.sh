@@ -40,7 +40,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 venv=$PWD/target/test-venv
-python_works() { "$venv/bin/python" -c 'import requests, httpx, h2, grpc, pip, socks, socksio, websockets, aiohttp' 2>/dev/null; }
+python_works() { "$venv/bin/python" -c 'import requests, httpx, h2, grpc, pip, socks, socksio, websockets, aiohttp, twine' 2>/dev/null; }
 if ! python_works; then
     if ! python3 -m venv --clear "$venv" >/dev/null 2>&1; then
         as_root=()
@@ -50,7 +50,7 @@ if ! python_works; then
         python3 -m venv --clear "$venv"
     fi
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        'requests[socks]' 'httpx[http2,socks]' grpcio websockets aiohttp
+        'requests[socks]' 'httpx[http2,socks]' grpcio websockets aiohttp twine
     python_works
 fi
 export EXEAT_TEST_PYTHON=$venv/bin/python

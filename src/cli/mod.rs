@@ -10,6 +10,7 @@ mod dumps;
 mod flows;
 mod known;
 mod policy;
+mod reload;
 mod run;
 mod secrets;
 mod serve;
@@ -54,6 +55,7 @@ Examples:
 enum Verb {
     Run(run::Args),
     Serve(serve::Args),
+    Reload(reload::Args),
     Check(check::Args),
     Secrets(secrets::Args),
     Session(session::Args),
@@ -114,6 +116,7 @@ async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Run(arguments) => run::run(arguments).await,
         Verb::Serve(arguments) => serve::run(arguments).await,
+        Verb::Reload(arguments) => reload::run(arguments).await,
         Verb::Check(arguments) => check::run(arguments).await,
         Verb::Policy(arguments) => policy::run(arguments).await,
         Verb::Secrets(arguments) => secrets::run(arguments).await,

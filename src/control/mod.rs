@@ -10,10 +10,12 @@ mod health;
 mod key;
 mod known;
 mod problem;
+mod reload;
 mod serve;
 mod sessions;
 
 pub use key::{KeyError, OperatorKey};
+pub use reload::{Reload, Reloading};
 pub use serve::serve;
 
 use crate::store::Sessions;
@@ -21,7 +23,7 @@ use crate::telemetry::Metrics;
 use access::Access;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +46,8 @@ pub struct Control {
     pub metrics: Arc<Metrics>,
     /// Whether new flows are taken.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Reads the configuration again.
+    pub reload: Reload,
 }
 
 /// What the handlers share.
@@ -55,6 +59,7 @@ struct State {
     ca_bundle: Option<PathBuf>,
     metrics: Arc<Metrics>,
     ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    reload: Reload,
 }
 
 /// The routes. They expect [`serve`] to say where a connection comes from.
@@ -72,6 +77,7 @@ pub fn router(control: Control) -> Router {
         ca_bundle: control.ca_bundle.map(|path| std::path::absolute(&path).unwrap_or(path)),
         metrics: control.metrics,
         ready: control.ready,
+        reload: control.reload,
     });
     let keyed = from_fn_with_state(Arc::clone(&state), access::require_key);
     let metrics = Router::new().route("/metrics", get(health::metrics));
@@ -85,6 +91,7 @@ pub fn router(control: Control) -> Router {
                 .route("/sessions", get(sessions::list).post(sessions::create))
                 .route("/sessions/{id}", get(sessions::show).delete(sessions::revoke))
                 .route("/sessions/{id}/known", put(known::register))
+                .route("/reload", post(reload::reload))
                 .fallback(problem::not_found)
                 .method_not_allowed_fallback(problem::method_not_allowed)
                 .layer(keyed),

@@ -118,6 +118,8 @@ pub(super) struct Outcome {
     pub(super) verdict: Verdict,
     pub(super) reason: Reason,
     pub(super) rule: Option<Arc<str>>,
+    /// What `exeat run --allow` takes to permit it.
+    pub(super) permitted_by: Option<String>,
 }
 
 /// Everything that is known about one flow.
@@ -149,6 +151,8 @@ pub(super) struct Record {
     pub(super) down: u64,
     pub(super) messages: Option<Messages>,
     pub(super) error: Option<String>,
+    /// How many flows it stands for.
+    pub(super) repeats: Option<u64>,
     pub(super) truncated: bool,
 }
 
@@ -202,6 +206,7 @@ impl Record {
             down: 0,
             messages: None,
             error: None,
+            repeats: None,
             truncated: false,
         }
     }
@@ -274,12 +279,14 @@ impl Record {
                 verdict: outcome.map_or(Verdict::Allowed, |outcome| outcome.verdict),
                 reason: outcome.map(|outcome| outcome.reason.code()),
                 rule: outcome.and_then(|outcome| outcome.rule.as_deref()).or(self.rule.as_deref()),
+                permitted_by: outcome.and_then(|outcome| outcome.permitted_by.as_deref()),
                 findings: &self.findings,
                 status: self.status,
                 bytes: Bytes { up: self.up, down: self.down },
                 messages: self.messages,
                 timing: Timing { decide, dns, connect, tls, first_byte, total: micros(self.started.elapsed()) },
                 error: self.error.as_deref(),
+                repeats: self.repeats,
                 truncated: self.truncated,
             },
         )
@@ -321,6 +328,8 @@ struct Shape<'a> {
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permitted_by: Option<&'a str>,
     #[serde(skip_serializing_if = "<[Finding]>::is_empty")]
     findings: &'a [Finding],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -331,6 +340,8 @@ struct Shape<'a> {
     timing: Timing,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeats: Option<u64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
 }

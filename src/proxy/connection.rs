@@ -82,7 +82,7 @@ async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
             },
             Err(error) => refuse(shared, leg, recorder, &request, &error).await,
         };
-        leg.interrupt.arm(shared.limits.idle_timeout);
+        leg.interrupt.arm(shared.limits().idle_timeout);
         match leg.interrupt.during(leg.wire.flush()).await {
             Ok(Ok(())) if matches!(next, Next::Request) => {}
             Ok(Ok(())) => return next,
@@ -97,7 +97,12 @@ async fn wait_for_request(shared: &Shared, leg: &mut Leg) -> Option<Next> {
         return Some(Next::Close);
     }
     leg.wire.release_buffer();
-    leg.interrupt.arm(shared.limits.keep_alive_timeout);
+    // Between requests it is the tunnel that must go on to be allowed.
+    match &leg.inside {
+        None => leg.interrupt.forget_policy(),
+        Some(inside) => leg.interrupt.watch_policy(inside.watch()),
+    }
+    leg.interrupt.arm(shared.limits().keep_alive_timeout);
     match leg.interrupt.while_idle(leg.wire.fill()).await {
         Ok(Ok(read)) if read > 0 => None,
         Ok(_) | Err(Cause::Deadline | Cause::Draining) => Some(Next::Close),
@@ -162,7 +167,7 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
             recorder.parent(inside.flow);
         }
     }
-    let permit = gate::admit(&identity, &target, &head.fields, recorder)?;
+    let permit = gate::admit(&identity, &target, &head.fields, &mut leg.interrupt, recorder)?;
     if handshake.is_some() && !leg.wire.input.is_empty() {
         return Err(Denial::new(Reason::BadWebSocket).because(websocket::EARLY).into());
     }
@@ -190,8 +195,8 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
 
 /// Step 2: a whole head, within its time and size.
 async fn read_head(shared: &Shared, leg: &mut Leg) -> Result<RequestHead, Error> {
-    leg.interrupt.arm(shared.limits.head_timeout);
-    let limits = &shared.limits.head;
+    leg.interrupt.arm(shared.limits().head_timeout);
+    let limits = &shared.limits().head;
     let mut scan = HeadScan::default();
     loop {
         // SOCKS, TLS and the PROXY protocol have no line whose end could be waited for (T48).
@@ -243,8 +248,8 @@ async fn connect(
     let host = host_fields(&head.fields, head.version);
     let authority = Target::connect(head.target(), host, own.as_ref()).map_err(Error::Target)?;
     request.authority = Some(authority.clone());
-    let permit = gate::admit_tunnel(&identity, &authority, recorder)?;
-    leg.interrupt.arm(shared.limits.connect_timeout * 3);
+    let permit = gate::admit_tunnel(&identity, &authority, &mut leg.interrupt, recorder)?;
+    leg.interrupt.arm(shared.limits().connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
     let upstream = leg.interrupt.during(dial).await.map_err(Error::Interrupted)??;
     let answer = b"HTTP/1.1 200 OK\r\n\r\n";
@@ -257,7 +262,7 @@ async fn refuse(shared: &Shared, leg: &mut Leg, recorder: Recorder, request: &Re
     // Half an answer is on its way, or nobody is there to read one.
     let is_silent = leg.goodbye.is_some() || !leg.take_back_answer() || matches!(error, Error::ClientGone(_));
     let flow = recorder.id();
-    let recorded = refusal::record(recorder, error, is_silent).await;
+    let recorded = refusal::record(shared, recorder, error, is_silent).await;
     if leg.goodbye.is_some() {
         return Next::Linger;
     }

@@ -162,7 +162,7 @@ fn redirected(socket: &TcpStream, here: SocketAddr) -> Option<SocketAddr> {
 
 /// Reads for whom a load balancer speaks, which it must say first. Nothing: the connection is over.
 async fn hear_balancer(shared: &Shared, leg: &mut Leg) -> Option<()> {
-    leg.interrupt.arm(shared.limits.head_timeout);
+    leg.interrupt.arm(shared.limits().head_timeout);
     loop {
         let error = match ProxyHeader::parse(&leg.wire.input) {
             Ok(Some((header, length))) => {
@@ -193,10 +193,10 @@ async fn hear_balancer(shared: &Shared, leg: &mut Leg) -> Option<()> {
 /// The leg inside TLS with the gateway itself. A certificate that names a session is remembered for its
 /// requests.
 async fn shake_hands(shared: &Shared, mut leg: Leg, config: Arc<ServerConfig>) -> Option<Leg> {
-    if !leg.begins(shared.limits.keep_alive_timeout).await {
+    if !leg.begins(shared.limits().keep_alive_timeout).await {
         return None;
     }
-    leg.interrupt.arm(shared.limits.handshake_timeout);
+    leg.interrupt.arm(shared.limits().handshake_timeout);
     let Leg { wire, peer, mut interrupt, .. } = leg;
     let (stream, ahead) = wire.into_parts();
     let handshake = TlsAcceptor::from(config).accept(Transport::new(stream, ahead));

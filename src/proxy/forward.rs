@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::download::Download;
 use super::error::Error;
-use super::headers::Asks;
+use super::headers::{Asks, overrides_method};
 use super::identify::Identity;
 use super::interrupt::{Cause, Interrupt};
 use super::origin::Origin;
@@ -12,7 +12,7 @@ use super::{Limits, Shared, gate, websocket};
 use crate::flow::{Phase, Recorder};
 use crate::http1::{Framing, RequestHead, Version};
 use crate::net::{Scheme, Target};
-use crate::policy::Permit;
+use crate::policy::{Mode as PolicyMode, Permit, Unreadable};
 use crate::reason::{Denial, Reason};
 use crate::session::SessionId;
 use crate::upstream::{self, Upstream};
@@ -57,6 +57,7 @@ pub(super) async fn forward(
     recorder: &mut Recorder,
     admitted: &Admitted,
 ) -> Result<Option<Switched>, Error> {
+    check_form(admitted, recorder)?;
     let mut exchange = Exchange {
         upload: Upload::new(admitted),
         download: Download::default(),
@@ -79,7 +80,9 @@ async fn send(
     admitted: &Admitted,
     exchange: &mut Exchange,
 ) -> Result<Option<Switched>, Error> {
-    if !exchange.awaits_continue {
+    if admitted.permit.provided().is_some() {
+        judge_body(client, interrupt, recorder, admitted, exchange).await?;
+    } else if !exchange.awaits_continue {
         look_ahead(client, interrupt, &mut exchange.upload).await?;
     }
     loop {
@@ -90,7 +93,7 @@ async fn send(
         let mut origin = Origin::new(link, admitted.target.method.clone());
         let up = origin.request(admitted)?;
         gate::spend_upload(&admitted.identity, up as u64)?;
-        match exchange.run(&shared.limits, client, interrupt, &mut origin, recorder).await {
+        match exchange.run(&shared.limits(), client, interrupt, &mut origin, recorder).await {
             Err(Error::UpstreamGone(_)) if is_reused && exchange.may_be_sent_again(&origin, admitted) => {
                 tracing::debug!("a pooled connection was stale; the request goes out on another one");
             }
@@ -109,6 +112,62 @@ async fn send(
             }
         }
     }
+}
+
+/// What a permit for a method or for what a service does can't cover: another method by a field, a WebSocket,
+/// a body where a read has none.
+fn check_form(admitted: &Admitted, recorder: &mut Recorder) -> Result<(), Error> {
+    let Admitted { head, target, permit, framing, handshake, .. } = admitted;
+    let what = if permit.minds_methods() && overrides_method(&head.fields, &target.method) {
+        "a field asks for another method than the one that was judged"
+    } else if permit.is_by_service() && handshake.is_some() {
+        "a WebSocket is no read, and nothing else that the rule knows"
+    } else if permit.is_by_service() && *framing != Framing::None && target.method.is_safe() {
+        "a read has no body"
+    } else {
+        return Ok(());
+    };
+    observe_or(Denial::new(Reason::RequestNotListed).by_rule(permit.rule().clone()).because(what), admitted, recorder)
+}
+
+/// In observe mode a denial is written down, and the request goes on.
+fn observe_or(denial: Denial, admitted: &Admitted, recorder: &mut Recorder) -> Result<(), Error> {
+    if admitted.identity.ruleset.policy.mode() == PolicyMode::Observe {
+        recorder.observed(&denial);
+        return Ok(());
+    }
+    Err(denial.into())
+}
+
+/// Reads the whole body before any of the request goes up, where the permit hangs on what it says.
+async fn judge_body(
+    client: &mut Client<'_>,
+    interrupt: &mut Interrupt,
+    recorder: &mut Recorder,
+    admitted: &Admitted,
+    exchange: &mut Exchange,
+) -> Result<(), Error> {
+    let upload = &mut exchange.upload;
+    let body = if exchange.awaits_continue {
+        Err(Unreadable::HeldBack)
+    } else {
+        interrupt.arm(Limits::BODY_GRACE);
+        while upload.advance(client)? && !upload.is_beyond_copy() {
+            match interrupt.during(client.read()).await {
+                Ok(read) => read?,
+                Err(Cause::Deadline) if upload.is_too_slow(Instant::now()) => return Err(Error::ClientSlow),
+                Err(Cause::Deadline) => interrupt.arm(Limits::BODY_GRACE),
+                Err(cause) => return Err(Error::Interrupted(cause)),
+            }
+        }
+        upload.take_copy()
+    };
+    let fields = &admitted.head.fields;
+    let mut types = fields.values("content-type");
+    let content_type = types.next().filter(|_| types.next().is_none() && fields.first("content-encoding").is_none());
+    let judged =
+        admitted.permit.judge_body(body.as_ref().map(|body| (content_type, &body[..])).map_err(|error| *error));
+    judged.or_else(|denial| observe_or(denial, admitted, recorder))
 }
 
 /// Frames may not be sent before the 101 is seen (RFC 6455 §4.1), and it has not been sent.
@@ -158,7 +217,7 @@ async fn reach(
         note_upstream(&upstream, recorder);
         return Ok(Reached { upstream, is_reused: true });
     }
-    interrupt.arm(shared.limits.connect_timeout * 3);
+    interrupt.arm(shared.limits().connect_timeout * 3);
     // On the heap, and only while it runs: a connection's task would carry its size all its life.
     let connect = Box::pin(dial(shared, session, permit, version, recorder));
     let upstream = interrupt.during(connect).await.map_err(Error::Interrupted)??;
@@ -191,7 +250,7 @@ async fn dial_once(
     recorder: &mut Recorder,
 ) -> Result<Upstream, Error> {
     let route = gate::resolve(shared, permit, recorder).await?;
-    let patience = shared.limits.connect_timeout;
+    let patience = shared.limits().connect_timeout;
     let (socket, address) = shared.dialler.connect(&route, patience).await.map_err(Error::Connect)?;
     recorder.upstream(address);
     recorder.mark(Phase::Connect);

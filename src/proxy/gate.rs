@@ -3,6 +3,8 @@
 use super::Shared;
 use super::error::Error;
 use super::identify::Identity;
+use super::in_force::Asked;
+use super::interrupt::Interrupt;
 use crate::flow::{Phase, Recorder};
 use crate::http1::Fields;
 use crate::net::{Authority, Host, Target};
@@ -17,11 +19,13 @@ pub(super) fn admit(
     identity: &Identity,
     target: &Target,
     fields: &Fields,
+    interrupt: &mut Interrupt,
     recorder: &mut Recorder,
 ) -> Result<Permit, Error> {
     recorder.target(target, |text| identity.ruleset.guard.redact(text));
     spend_request(identity)?;
-    let permit = identity.ruleset.policy.decide(target)?;
+    let permit = identity.ruleset.policy.decide(target).map_err(|denial| redacted(identity, denial))?;
+    interrupt.watch_policy(identity.watch(Asked::Request(target.clone())));
     note_permit(&permit, recorder);
     let fields = scannable(fields);
     let view = HeadView {
@@ -44,11 +48,13 @@ pub(super) fn admit(
 pub(super) fn admit_tunnel(
     identity: &Identity,
     authority: &Authority,
+    interrupt: &mut Interrupt,
     recorder: &mut Recorder,
 ) -> Result<Permit, Error> {
     recorder.tunnel(authority, |text| identity.ruleset.guard.redact(text));
     spend_request(identity)?;
     let permit = identity.ruleset.policy.decide_tunnel(authority)?;
+    interrupt.watch_policy(identity.watch(Asked::Tunnel(authority.clone(), permit.tls())));
     admit_host(identity, authority, permit, recorder)
 }
 
@@ -56,11 +62,13 @@ pub(super) fn admit_tunnel(
 pub(super) fn admit_either(
     identity: &Identity,
     authority: &Authority,
+    interrupt: &mut Interrupt,
     recorder: &mut Recorder,
 ) -> Result<Permit, Error> {
     recorder.tunnel(authority, |text| identity.ruleset.guard.redact(text));
     spend_request(identity)?;
     let permit = identity.ruleset.policy.decide_either(authority)?;
+    interrupt.watch_policy(identity.watch(Asked::Either(authority.clone(), permit.tls())));
     admit_host(identity, authority, permit, recorder)
 }
 
@@ -144,6 +152,12 @@ fn spend_request(identity: &Identity) -> Result<(), Error> {
 /// Takes bytes that are about to go up out of the session's budget, whatever they are part of.
 pub(super) fn spend_upload(identity: &Identity, bytes: u64) -> Result<(), Denial> {
     identity.live.budget.upload(&identity.ruleset.limits, bytes).map_err(Denial::from)
+}
+
+/// A denial may name a repository, which stands in a path that was not scanned yet.
+fn redacted(identity: &Identity, denial: Denial) -> Denial {
+    let redact = |text: String| identity.ruleset.guard.redact(&text).into_owned();
+    Denial { detail: denial.detail.map(redact), permitted_by: denial.permitted_by.map(redact), ..denial }
 }
 
 fn note_permit(permit: &Permit, recorder: &mut Recorder) {

@@ -1,7 +1,9 @@
 //! What ends a wait from outside: a deadline, the session's end, the gateway's end.
 
+use super::in_force::Watch;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::task::coop::unconstrained;
@@ -18,6 +20,8 @@ pub(super) enum Cause {
     Deadline,
     /// The session expired or was revoked.
     SessionEnded,
+    /// The policies were changed and no longer allow the flow.
+    PolicyChanged,
     /// The journal can't be written any more.
     JournalBroken,
     /// The gateway drains: idle connections close.
@@ -37,6 +41,13 @@ pub(super) struct Interrupt {
     killed: Token,
     journal: Token,
     session: Option<Token>,
+    policy: Option<Box<Watched>>,
+}
+
+/// The flow that the policies of now allow, until they are others.
+struct Watched {
+    watch: Watch,
+    replaced: Token,
 }
 
 impl Interrupt {
@@ -49,12 +60,29 @@ impl Interrupt {
             killed: Token::new(killed),
             journal: Token::new(journal),
             session: None,
+            policy: None,
         }
     }
 
     /// The session whose end interrupts from now on.
     pub(super) fn watch_session(&mut self, ended: &CancellationToken) {
         self.session = Some(Token::new(ended.clone()));
+    }
+
+    /// The flow that policies must go on to allow, from now on.
+    pub(super) fn watch_policy(&mut self, watch: Watch) {
+        match &mut self.policy {
+            Some(watched) if Arc::ptr_eq(watched.watch.generation(), watch.generation()) => watched.watch = watch,
+            policy => {
+                let replaced = Token::new(watch.generation().replaced().clone());
+                *policy = Some(Box::new(Watched { watch, replaced }));
+            }
+        }
+    }
+
+    /// No flow is under way.
+    pub(super) fn forget_policy(&mut self) {
+        self.policy = None;
     }
 
     /// Sets the deadline `after` from now, in place of the one before.
@@ -86,6 +114,9 @@ impl Interrupt {
         }
         if self.journal.poll(cx) {
             return Poll::Ready(Cause::JournalBroken);
+        }
+        if self.policy.as_mut().is_some_and(|watched| watched.poll(cx)) {
+            return Poll::Ready(Cause::PolicyChanged);
         }
         while self.timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= self.deadline {
@@ -119,6 +150,19 @@ impl Interrupt {
             Poll::Pending => self.poll_idle(cx).map(Err),
         })
         .await
+    }
+}
+
+impl Watched {
+    /// Whether the flow must end.
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.replaced.poll(cx) {
+            if !self.watch.is_still_allowed() {
+                return true;
+            }
+            self.replaced = Token::new(self.watch.generation().replaced().clone());
+        }
+        false
     }
 }
 

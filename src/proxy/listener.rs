@@ -2,13 +2,13 @@
 
 use super::entrance::{Door, Entrance, enter};
 use super::{Shared, refusal};
-use crate::flow::{Downstream, Process, Way};
+use crate::flow::{Downstream, Process, Recorder, Way};
 use crate::reason::Reason;
 use crate::wire::Socket;
 use bytes::BytesMut;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
@@ -27,7 +27,8 @@ pub async fn listen(shared: Arc<Shared>, entrance: Entrance, tasks: TaskTracker)
         };
         match accepted {
             Ok((socket, peer)) => {
-                if tasks.len() >= shared.limits.connections {
+                if tasks.len() >= shared.limits().connections {
+                    note(&shared, peer);
                     if entrance.speaks.is_http() {
                         tasks.spawn(turn_away(socket));
                     }
@@ -74,6 +75,18 @@ fn is_of_one_connection(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
     )
+}
+
+/// Writes down that a connection was one too many, or counts it where it is one of a flood.
+fn note(shared: &Shared, peer: Downstream) {
+    if shared.floods.swallow(Reason::TooManyConnections, peer, Instant::now()) {
+        return;
+    }
+    // Where nothing can be recorded nothing is let in either.
+    let Ok(mut recorder) = Recorder::open(&shared.journal, peer) else { return };
+    recorder.denied(&Reason::TooManyConnections.into());
+    recorder.status(Reason::TooManyConnections.status());
+    recorder.finish();
 }
 
 async fn turn_away(mut socket: Socket) {

@@ -10,10 +10,12 @@ mod connection;
 mod download;
 mod entrance;
 mod error;
+mod flood;
 mod forward;
 mod gate;
 mod headers;
 mod identify;
+mod in_force;
 mod interrupt;
 mod leg;
 mod limits;
@@ -32,6 +34,8 @@ mod upload;
 mod websocket;
 
 pub use entrance::{Door, Entrance, Original, Speaks, UnixDoor};
+pub use flood::Floods;
+pub use in_force::{InForce, Rulesets};
 pub use limits::Limits;
 pub use listener::listen;
 pub use recognition::Recognition;
@@ -40,18 +44,13 @@ use crate::ca::Leaves;
 use crate::dns::Resolver;
 use crate::flow::{Durability, Journal, Recorder, Unavailable};
 use crate::net::{Authority, Host};
-use crate::session::Ruleset;
 use crate::store::Sessions;
 use crate::telemetry::Metrics;
 use crate::upstream::{Dialler, Pool};
 use arc_swap::ArcSwap;
 use interrupt::Interrupt;
-use std::collections::HashMap;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-
-/// The policies in force, by name.
-pub type Rulesets = HashMap<Arc<str>, Arc<Ruleset>>;
 
 /// What every connection of the data path shares.
 pub struct Shared {
@@ -59,8 +58,8 @@ pub struct Shared {
     pub sessions: Sessions,
     /// Who is known by something else than a token.
     pub recognition: Recognition,
-    /// What they may ask for; swapped whole.
-    pub rulesets: ArcSwap<Rulesets>,
+    /// What they may ask for.
+    pub in_force: Arc<InForce>,
     /// Names to vetted addresses.
     pub resolver: Resolver,
     /// The ways out.
@@ -73,8 +72,10 @@ pub struct Shared {
     pub journal: Journal,
     /// Cancelled while the journal can't be written; a new one is put in its place when it can.
     pub journal_broken: ArcSwap<CancellationToken>,
-    /// Bounds.
-    pub limits: Limits,
+    /// Bounds; swapped whole.
+    pub limits: ArcSwap<Limits>,
+    /// Refusals of those who are not known, which come in any number.
+    pub floods: Floods,
     /// What is counted besides flows, which the journal counts.
     pub metrics: Arc<Metrics>,
     /// No new work is taken.
@@ -84,8 +85,8 @@ pub struct Shared {
 }
 
 impl Shared {
-    fn ruleset(&self, policy: &str) -> Option<Arc<Ruleset>> {
-        self.rulesets.load().get(policy).cloned()
+    fn limits(&self) -> Limits {
+        **self.limits.load()
     }
 
     fn is_draining(&self) -> bool {
@@ -106,6 +107,14 @@ impl Shared {
                 recorder.finish();
                 Ok(())
             }
+        }
+    }
+
+    /// The entry of a policy's `presets` that means the same as an argument of `--allow`.
+    fn preset_entry(argument: &str) -> String {
+        match argument.split_once(':') {
+            Some((preset, repo)) => format!("{{preset: {preset}, repos: [\"{repo}\"]}}"),
+            None => argument.to_owned(),
         }
     }
 

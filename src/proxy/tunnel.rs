@@ -54,7 +54,7 @@ pub(super) async fn prepare(
     if permit.tls() == TlsMode::Intercept {
         return Ok(None);
     }
-    let dialled = shared.dialler.connect(&route, shared.limits.connect_timeout).await;
+    let dialled = shared.dialler.connect(&route, shared.limits().connect_timeout).await;
     let (stream, address) = dialled.map_err(Error::Connect)?;
     recorder.upstream(address);
     recorder.mark(Phase::Connect);
@@ -68,7 +68,7 @@ pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Opened) -> Opti
     let mut recorder = recorder?;
     recorder.status(200);
     leg.wire.head_buffer().extend_from_slice(answer);
-    leg.interrupt.arm(shared.limits.handshake_timeout);
+    leg.interrupt.arm(shared.limits().handshake_timeout);
     if !matches!(leg.interrupt.during(leg.wire.flush()).await, Ok(Ok(()))) {
         return None;
     }
@@ -160,7 +160,7 @@ async fn origin_speaks_http2(
     if let Some(known) = shared.pool.speaks_http2(session, permit) {
         return known;
     }
-    leg.interrupt.arm(shared.limits.connect_timeout * 3);
+    leg.interrupt.arm(shared.limits().connect_timeout * 3);
     let call = Box::pin(dial(shared, session, permit, Version::Http2, recorder));
     // An origin that can't be reached is told to the first request, which calls it again.
     let Ok(Ok(upstream)) = leg.interrupt.during(call).await else { return false };
@@ -190,7 +190,7 @@ async fn accept(
     let slot = leg.take_slot();
     let Leg { wire, peer, mut interrupt, .. } = leg;
     let (stream, ahead) = wire.into_parts();
-    interrupt.arm(shared.limits.handshake_timeout);
+    interrupt.arm(shared.limits().handshake_timeout);
     let handshake = async {
         let config = shared.leaves.server_config(&authority.host, http2).await.map_err(|error| error.to_string())?;
         let transport = Transport::new(stream, ahead);
@@ -231,7 +231,7 @@ async fn conclude(shared: &Shared, mut leg: Leg, mut recorder: Recorder, outcome
         _ => return,
     };
     leg.wire.head_buffer().extend_from_slice(alert);
-    leg.interrupt.arm(shared.limits.handshake_timeout);
+    leg.interrupt.arm(shared.limits().handshake_timeout);
     if matches!(leg.interrupt.during(leg.wire.flush()).await, Ok(Ok(()))) {
         // A client that does not read its alert has nothing else coming.
         let _ = leg.interrupt.during(leg.wire.shutdown()).await;
