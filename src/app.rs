@@ -11,12 +11,13 @@ use crate::control::{self, Control, OperatorKey};
 use crate::dns::{OwnListeners, Resolver};
 use crate::flow::{Feed, Journal};
 use crate::policy::Mode;
-use crate::proxy::{self, Floods, InForce, Rulesets, Shared};
+use crate::proxy::{self, Admission, Floods, InForce, Rulesets, Shared};
 use crate::secrets::{self, FingerprintKey, Guard, Scanner};
 use crate::session::Ruleset;
 use crate::store::{Embedded, Memory, Sessions, Store};
 use crate::telemetry::Metrics;
 use crate::upstream::{Dialler, Pool};
+use crate::wire::Descriptors;
 use arc_swap::ArcSwap;
 use entrances::Entrances;
 use reload::Fixed;
@@ -162,17 +163,19 @@ impl Gateway {
         let control_address = control.as_ref().map(|listener| local_address(listener, config.listen.control));
         let own = OwnListeners::new(entrances.addresses.into_iter().chain(control_address));
         let resolver = Resolver::new(config.resolver, own).map_err(StartError::Resolver)?;
+        let descriptors = Descriptors::of_process();
         let shared = Arc::new(Shared {
             sessions,
             recognition: config.recognition,
             in_force: Arc::new(InForce::new(rulesets)),
             resolver,
-            dialler: Dialler::new(config.parent, &trust, random().map_err(StartError::Random)?),
+            dialler: Dialler::new(config.parent, &trust, random().map_err(StartError::Random)?, descriptors),
             pool: Pool::new(trust, clients),
             leaves,
             journal,
             journal_broken: ArcSwap::from_pointee(CancellationToken::new()),
             limits: ArcSwap::from_pointee(config.limits),
+            admission: Admission::new(descriptors),
             metrics,
             floods: Floods::default(),
             draining: CancellationToken::new(),
@@ -279,7 +282,8 @@ impl Gateway {
 
     fn serve_control(&self, listener: TcpListener, key: &SecretSource) -> Result<(), StartError> {
         let Some(listen) = self.control_address else { return Ok(()) };
-        let (shared, ready, reloader) = (self.shared.clone(), self.shared.clone(), self.reloader.clone());
+        let (shared, ready, journal) = (self.shared.clone(), self.shared.clone(), self.shared.journal.clone());
+        let reloader = self.reloader.clone();
         let control = Control {
             listen,
             key: operator_key(key)?,
@@ -288,6 +292,7 @@ impl Gateway {
             proxy: self.proxy_address,
             ca_bundle: Some(self.ca_bundle.clone()),
             metrics: self.shared.metrics.clone(),
+            queued: Arc::new(move || journal.queued()),
             ready: Arc::new(move || !ready.draining.is_cancelled() && ready.journal.healthy()),
             reload: Arc::new(move || {
                 let reloader = reloader.clone();
@@ -301,6 +306,8 @@ impl Gateway {
     fn run_services(&self) {
         self.services.spawn(self.shared.sessions.clone().expire(self.stop_services.clone()));
         self.services.spawn(reap(self.shared.clone(), self.stop_services.clone()));
+        let (shared, stop, connections) = (self.shared.clone(), self.stop_services.clone(), self.connections.clone());
+        self.services.spawn(async move { shared.admission.watch_load(&connections, stop).await });
         self.services.spawn(watch_journal(self.shared.clone(), self.stop_services.clone()));
     }
 }

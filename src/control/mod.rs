@@ -46,6 +46,8 @@ pub struct Control {
     pub metrics: Arc<Metrics>,
     /// Whether new flows are taken.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// How many records wait to be written.
+    pub queued: Arc<dyn Fn() -> usize + Send + Sync>,
     /// Reads the configuration again.
     pub reload: Reload,
 }
@@ -59,6 +61,7 @@ struct State {
     ca_bundle: Option<PathBuf>,
     metrics: Arc<Metrics>,
     ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    queued: Arc<dyn Fn() -> usize + Send + Sync>,
     reload: Reload,
 }
 
@@ -77,6 +80,7 @@ pub fn router(control: Control) -> Router {
         ca_bundle: control.ca_bundle.map(|path| std::path::absolute(&path).unwrap_or(path)),
         metrics: control.metrics,
         ready: control.ready,
+        queued: control.queued,
         reload: control.reload,
     });
     let keyed = from_fn_with_state(Arc::clone(&state), access::require_key);

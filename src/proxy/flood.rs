@@ -35,7 +35,7 @@ struct Count {
 impl Floods {
     /// Whether a refusal is only to be counted. Those of who is known are never.
     pub(super) fn swallow(&self, reason: Reason, peer: Downstream, now: Instant) -> bool {
-        if !matches!(reason, Reason::AuthRequired | Reason::TooManyConnections) {
+        if !matches!(reason, Reason::AuthRequired | Reason::TooManyConnections | Reason::Overloaded) {
             return false;
         }
         let mut counts = self.lock();

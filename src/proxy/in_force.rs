@@ -62,6 +62,8 @@ impl Generation {
 
 /// What a flow was permitted.
 pub(super) enum Asked {
+    /// Nothing, for now: the connection is idle.
+    Nothing,
     /// A request.
     Request(Target),
     /// A tunnel to TLS, opened or relayed.
@@ -73,6 +75,7 @@ pub(super) enum Asked {
 impl Asked {
     fn is_allowed_by(&self, policy: &Policy) -> bool {
         let permit = match self {
+            Asked::Nothing => return true,
             Asked::Request(target) => return policy.decide(target).is_ok(),
             Asked::Tunnel(authority, _) => policy.decide_tunnel(authority),
             Asked::Either(authority, _) => policy.decide_either(authority),
@@ -99,6 +102,11 @@ impl Watch {
 
     pub(super) fn generation(&self) -> &Arc<Generation> {
         &self.generation
+    }
+
+    /// The flow is over, and the connection idle.
+    pub(super) fn rest(&mut self) {
+        self.asked = Asked::Nothing;
     }
 
     /// Whether the policies of now allow it too.

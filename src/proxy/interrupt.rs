@@ -1,6 +1,7 @@
 //! What ends a wait from outside: a deadline, the session's end, the gateway's end.
 
 use super::in_force::Watch;
+use crate::store::Live;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub(super) enum Cause {
     SessionEnded,
     /// The policies were changed and no longer allow the flow.
     PolicyChanged,
+    /// Others of its source took the place of a connection that had not shown who it is.
+    CrowdedOut,
     /// The journal can't be written any more.
     JournalBroken,
     /// The gateway drains: idle connections close.
@@ -40,7 +43,10 @@ pub(super) struct Interrupt {
     draining: Token,
     killed: Token,
     journal: Token,
-    session: Option<Token>,
+    /// What ends this connection alone, and why.
+    own: Option<(Token, Cause)>,
+    /// The session that `own` is of, if it is of one.
+    session: Option<Arc<Live>>,
     policy: Option<Box<Watched>>,
 }
 
@@ -59,14 +65,28 @@ impl Interrupt {
             draining: Token::new(draining),
             killed: Token::new(killed),
             journal: Token::new(journal),
+            own: None,
             session: None,
             policy: None,
         }
     }
 
     /// The session whose end interrupts from now on.
-    pub(super) fn watch_session(&mut self, ended: &CancellationToken) {
-        self.session = Some(Token::new(ended.clone()));
+    pub(super) fn watch_session(&mut self, live: &Arc<Live>) {
+        if !self.session.as_ref().is_some_and(|watched| Arc::ptr_eq(watched, live)) {
+            self.watch(&live.ended, Cause::SessionEnded);
+            self.session = Some(live.clone());
+        }
+    }
+
+    /// What interrupts as long as no session is known.
+    pub(super) fn watch_crowd(&mut self, crowded_out: &CancellationToken) {
+        self.watch(crowded_out, Cause::CrowdedOut);
+        self.session = None;
+    }
+
+    fn watch(&mut self, token: &CancellationToken, cause: Cause) {
+        self.own = Some((Token::new(token.clone()), cause));
     }
 
     /// The flow that policies must go on to allow, from now on.
@@ -82,7 +102,9 @@ impl Interrupt {
 
     /// No flow is under way.
     pub(super) fn forget_policy(&mut self) {
-        self.policy = None;
+        if let Some(watched) = &mut self.policy {
+            watched.watch.rest();
+        }
     }
 
     /// Sets the deadline `after` from now, in place of the one before.
@@ -109,8 +131,10 @@ impl Interrupt {
         if self.killed.poll(cx) {
             return Poll::Ready(Cause::Killed);
         }
-        if self.session.as_mut().is_some_and(|session| session.poll(cx)) {
-            return Poll::Ready(Cause::SessionEnded);
+        if let Some((token, cause)) = &mut self.own
+            && token.poll(cx)
+        {
+            return Poll::Ready(*cause);
         }
         if self.journal.poll(cx) {
             return Poll::Ready(Cause::JournalBroken);
@@ -217,7 +241,7 @@ mod tests {
     async fn a_drain_ends_idle_waits_only_and_a_session_s_end_ends_all() {
         let (mut interrupt, draining) = interrupt();
         let ended = CancellationToken::new();
-        interrupt.watch_session(&ended);
+        interrupt.watch(&ended, Cause::SessionEnded);
         interrupt.arm(Duration::from_secs(1));
         draining.cancel();
         assert_eq!(interrupt.while_idle(pending::<()>()).await, Err(Cause::Draining));
@@ -230,7 +254,7 @@ mod tests {
     async fn a_token_cancelled_during_a_wait_wakes_it() {
         let (mut interrupt, _) = interrupt();
         let ended = CancellationToken::new();
-        interrupt.watch_session(&ended);
+        interrupt.watch(&ended, Cause::SessionEnded);
         let canceller = tokio::spawn(async move { ended.cancel() });
         assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::SessionEnded));
         canceller.await.unwrap();

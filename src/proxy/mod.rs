@@ -5,6 +5,7 @@
 //! comes through a CONNECT and `relay`s or opens it. One gate, one `refusal`, one recorder, whatever the
 //! way in. It knows nothing of the control API, of files or of how it was configured.
 
+mod admission;
 mod client;
 mod connection;
 mod download;
@@ -20,6 +21,7 @@ mod interrupt;
 mod leg;
 mod limits;
 mod listener;
+mod load;
 mod origin;
 mod recognition;
 mod refusal;
@@ -33,6 +35,7 @@ mod tunnel;
 mod upload;
 mod websocket;
 
+pub use admission::Admission;
 pub use entrance::{Door, Entrance, Original, Speaks, UnixDoor};
 pub use flood::Floods;
 pub use in_force::{InForce, Rulesets};
@@ -74,6 +77,8 @@ pub struct Shared {
     pub journal_broken: ArcSwap<CancellationToken>,
     /// Bounds; swapped whole.
     pub limits: ArcSwap<Limits>,
+    /// Who may still come in.
+    pub admission: Arc<Admission>,
     /// Refusals of those who are not known, which come in any number.
     pub floods: Floods,
     /// What is counted besides flows, which the journal counts.

@@ -128,6 +128,7 @@ pub(super) async fn record(
 ) -> Result<(), Unavailable> {
     let denial = error.denial();
     if shared.floods.swallow(denial.reason, recorder.downstream(), Instant::now()) {
+        recorder.denied(&denial);
         recorder.swallow();
         return Ok(());
     }
