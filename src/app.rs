@@ -2,18 +2,17 @@
 
 mod entrances;
 mod reload;
+mod rulesets;
 
 pub use reload::{ReloadError, Reloaded, Reloader};
 
-use crate::ca::{self, CertificateAuthority, ClientCertificates, Leaves, Trust};
+use crate::ca::{self, CertificateAuthority, Leaves, Trust};
 use crate::config::{self, Config, SecretSource};
 use crate::control::{self, Control, OperatorKey};
 use crate::dns::{OwnListeners, Resolver};
 use crate::flow::{Feed, Journal};
-use crate::policy::Mode;
-use crate::proxy::{self, Admission, Floods, InForce, Rulesets, Shared};
-use crate::secrets::{self, FingerprintKey, Guard, Scanner};
-use crate::session::Ruleset;
+use crate::proxy::{self, Admission, Floods, InForce, Shared};
+use crate::secrets::{self, FingerprintKey};
 use crate::store::{Embedded, Memory, Sessions, Store};
 use crate::telemetry::Metrics;
 use crate::upstream::{Dialler, Pool};
@@ -21,7 +20,7 @@ use crate::wire::Descriptors;
 use arc_swap::ArcSwap;
 use entrances::Entrances;
 use reload::Fixed;
-use std::collections::HashMap;
+use rulesets::{client_certificates, rulesets};
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -329,40 +328,6 @@ fn operator_key(source: &SecretSource) -> Result<OperatorKey, StartError> {
     }
 }
 
-/// The policies with the scanner that they share.
-fn rulesets<'c>(
-    configured: &'c HashMap<Arc<str>, Arc<config::Ruleset>>,
-    key: &FingerprintKey,
-) -> Result<Rulesets, StartError> {
-    let mut scanners: HashMap<&config::OwnRules, Arc<Scanner>> = HashMap::new();
-    let mut compile = |ruleset: &'c config::Ruleset| {
-        let scanner = match scanners.get(&ruleset.own_rules) {
-            Some(scanner) => scanner.clone(),
-            None => {
-                let scanner = scanner(&ruleset.own_rules).map_err(StartError::Catalogue)?;
-                scanners.insert(&ruleset.own_rules, scanner.clone());
-                scanner
-            }
-        };
-        let guard = Guard::new(scanner, secret_settings(ruleset), key.clone()).map_err(StartError::Secrets)?;
-        Ok(Ruleset { policy: ruleset.policy.clone(), guard: Arc::new(guard), limits: ruleset.limits })
-    };
-    configured.iter().map(|(name, ruleset)| Ok((name.clone(), Arc::new(compile(ruleset)?)))).collect()
-}
-
-/// The built-in rules, and a user's own where there are some.
-fn scanner(own: &config::OwnRules) -> Result<Arc<Scanner>, secrets::BuiltinError> {
-    if own.is_empty() { Scanner::builtin() } else { Ok(Arc::new(Scanner::new(own.with_builtin()?)?)) }
-}
-
-fn secret_settings(ruleset: &config::Ruleset) -> secrets::Settings {
-    match ruleset.policy.mode() {
-        // A policy that observes stops nothing but addresses inside the network.
-        Mode::Observe => ruleset.secrets.clone().observed(),
-        Mode::Enforce => ruleset.secrets.clone(),
-    }
-}
-
 /// The key of the findings' fingerprints. A service keeps it, so that a secret has one fingerprint over
 /// restarts; a command's dies with it.
 fn fingerprint_key(state: &Path, role: Role) -> Result<FingerprintKey, StartError> {
@@ -384,13 +349,6 @@ fn fingerprint_key(state: &Path, role: Role) -> Result<FingerprintKey, StartErro
         }
     }
     Ok(FingerprintKey::new(&bytes))
-}
-
-/// What the rules of all policies show to destinations.
-fn client_certificates(rulesets: &HashMap<Arc<str>, Arc<config::Ruleset>>) -> Result<ClientCertificates, StartError> {
-    let rules = rulesets.values().flat_map(|ruleset| &ruleset.policy.rules().allow);
-    let named = rules.filter_map(|rule| rule.client_certificate.as_deref());
-    ClientCertificates::load(named).map_err(StartError::Clients)
 }
 
 fn random() -> io::Result<[u8; 16]> {

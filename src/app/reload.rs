@@ -1,6 +1,7 @@
 //! A configuration read anew while the gateway runs: policies, secrets and limits.
 
-use super::{StartError, client_certificates, rulesets};
+use super::StartError;
+use super::rulesets::{client_certificates, rulesets};
 use crate::config::{self, Config, Diagnostics};
 use crate::control::Reloading;
 use crate::proxy::Shared;
