@@ -167,7 +167,7 @@ async fn judge_body(
     let content_type = types.next().filter(|_| types.next().is_none() && fields.first("content-encoding").is_none());
     let judged =
         admitted.permit.judge_body(body.as_ref().map(|body| (content_type, &body[..])).map_err(|error| *error));
-    judged.or_else(|denial| observe_or(denial, admitted, recorder))
+    judged.or_else(|denial| observe_or(gate::redacted(&admitted.identity, denial), admitted, recorder))
 }
 
 /// Frames may not be sent before the 101 is seen (RFC 6455 §4.1), and it has not been sent.

@@ -31,6 +31,7 @@ pub(super) fn admit(
     recorder.target(target, |text| if is_clean { Cow::Borrowed(text) } else { identity.ruleset.guard.redact(text) });
     if admitted.is_ok() {
         recorder.mark(Phase::Decide);
+        interrupt.watch_policy(identity.watch(Asked::Request(target.clone())));
     }
     admitted
 }
@@ -38,8 +39,7 @@ pub(super) fn admit(
 fn decide(identity: &Identity, target: &Target, recorder: &mut Recorder) -> Result<Permit, Error> {
     spend_request(identity)?;
     let permit = identity.ruleset.policy.decide(target).map_err(|denial| redacted(identity, denial))?;
-    interrupt.watch_policy(identity.watch(Asked::Request(target.clone())));
-    note_permit(&permit, recorder);
+    note_permit(identity, &permit, recorder);
     Ok(permit)
 }
 
@@ -100,7 +100,7 @@ fn admit_host(
     permit: Permit,
     recorder: &mut Recorder,
 ) -> Result<Permit, Error> {
-    note_permit(&permit, recorder);
+    note_permit(identity, &permit, recorder);
     // An address has no letters to hide in.
     if authority.host.as_name().is_some() {
         let view =
@@ -179,15 +179,15 @@ pub(super) fn spend_upload(identity: &Identity, bytes: u64) -> Result<(), Denial
 }
 
 /// A denial may name a repository, which stands in a path that was not scanned yet.
-fn redacted(identity: &Identity, denial: Denial) -> Denial {
+pub(super) fn redacted(identity: &Identity, denial: Denial) -> Denial {
     let redact = |text: String| identity.ruleset.guard.redact(&text).into_owned();
     Denial { detail: denial.detail.map(redact), permitted_by: denial.permitted_by.map(redact), ..denial }
 }
 
-fn note_permit(permit: &Permit, recorder: &mut Recorder) {
+fn note_permit(identity: &Identity, permit: &Permit, recorder: &mut Recorder) {
     recorder.rule(permit.rule().clone());
     if let Some(denial) = permit.observed() {
-        recorder.observed(denial);
+        recorder.observed(&redacted(identity, denial.clone()));
     }
 }
 
