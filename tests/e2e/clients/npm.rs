@@ -70,8 +70,10 @@ fn npm_publishes_the_packages_of_its_scope_and_no_others() {
     let world = World::start(Setup::allowing(&[&rule]).origin("**", &origin));
     let publish = |name: &str| {
         let manifest = json!({"name": name, "version": "1.0.0"});
-        std::fs::write(world.path("package.json"), manifest.to_string()).unwrap();
-        let options = ["publish", "--access", "public", "--//npm.exeat.test/:_authToken=t"];
+        // A folder of its own: what lies beside it, the gateway's key among it, would be packed too.
+        std::fs::create_dir_all(world.path("package")).unwrap();
+        std::fs::write(world.path("package/package.json"), manifest.to_string()).unwrap();
+        let options = ["publish", "./package", "--access", "public", "--//npm.exeat.test/:_authToken=t"];
         npm(&world, Way::Intercepted, &options)
     };
     publish("@acme/site").ok();
