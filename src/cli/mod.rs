@@ -11,6 +11,7 @@ mod flows;
 mod known;
 mod panics;
 mod policy;
+mod reload;
 mod run;
 mod secrets;
 mod serve;
@@ -55,6 +56,7 @@ Examples:
 enum Verb {
     Run(run::Args),
     Serve(serve::Args),
+    Reload(reload::Args),
     Check(check::Args),
     Secrets(secrets::Args),
     Session(session::Args),
@@ -116,6 +118,7 @@ async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Run(arguments) => run::run(arguments).await,
         Verb::Serve(arguments) => serve::run(arguments).await,
+        Verb::Reload(arguments) => reload::run(arguments).await,
         Verb::Check(arguments) => check::run(arguments).await,
         Verb::Policy(arguments) => policy::run(arguments).await,
         Verb::Secrets(arguments) => secrets::run(arguments).await,

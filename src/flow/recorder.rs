@@ -39,6 +39,23 @@ impl Recorder {
         self.record.id
     }
 
+    /// Where it came from.
+    #[must_use]
+    pub fn downstream(&self) -> Downstream {
+        self.record.downstream
+    }
+
+    /// How many flows this record stands for, none of which has another.
+    pub fn repeats(&mut self, count: u64) {
+        self.record.repeats = Some(count);
+    }
+
+    /// Writes nothing of this flow: a later record counts it.
+    pub fn swallow(mut self) {
+        self.is_handed_over = true;
+        self.record.count(&self.journal.shared().metrics);
+    }
+
     /// The tunnel that this flow came through.
     pub fn parent(&mut self, tunnel: FlowId) {
         self.record.parent = Some(tunnel);
@@ -200,7 +217,8 @@ impl Recorder {
 
     fn conclude(&mut self, verdict: Verdict, denial: &Denial) {
         let rule = denial.rule.clone().map(|rule| self.record.fit_shared(rule, FIELD));
-        self.record.outcome = Some(Outcome { verdict, reason: denial.reason, rule });
+        let permitted_by = denial.permitted_by.as_ref().map(|argument| self.record.fit(argument, FIELD).to_owned());
+        self.record.outcome = Some(Outcome { verdict, reason: denial.reason, rule, permitted_by });
         if let Some(detail) = &denial.detail {
             self.record.error = Some(self.record.fit(detail, FIELD).to_owned());
         }

@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::download::Download;
 use super::error::Error;
-use super::headers::Asks;
+use super::headers::{Asks, overrides_method};
 use super::identify::Identity;
 use super::interrupt::{Cause, Interrupt};
 use super::origin::Origin;
@@ -12,7 +12,7 @@ use super::{Limits, Shared, gate, websocket};
 use crate::flow::{Phase, Recorder};
 use crate::http1::{Framing, RequestHead, Version};
 use crate::net::{Scheme, Target};
-use crate::policy::Permit;
+use crate::policy::{Mode as PolicyMode, Permit, Unreadable};
 use crate::reason::{Denial, Reason};
 use crate::session::SessionId;
 use crate::upstream::{self, ByName, Link, Streams, Upstream};
@@ -59,6 +59,7 @@ pub(super) async fn forward(
     recorder: &mut Recorder,
     admitted: &Admitted,
 ) -> Result<Option<Switched>, Error> {
+    check_form(admitted, recorder)?;
     let mut exchange = Exchange {
         upload: Upload::new(admitted),
         download: Download::default(),
@@ -81,7 +82,9 @@ async fn send(
     admitted: &Admitted,
     exchange: &mut Exchange,
 ) -> Result<Option<Switched>, Error> {
-    if !exchange.awaits_continue {
+    if admitted.permit.provided().is_some() {
+        judge_body(client, interrupt, recorder, admitted, exchange).await?;
+    } else if !exchange.awaits_continue {
         look_ahead(client, interrupt, &mut exchange.upload).await?;
     }
     let mut again = None;
@@ -90,7 +93,6 @@ async fn send(
         let version = if admitted.handshake.is_some() { Version::Http11 } else { client.version() };
         let Reached { upstream, is_reused } = reach(shared, version, again, interrupt, recorder, admitted).await?;
         let Upstream { link, address, tls, by_name } = upstream;
-        let this = if matches!(link, Link::Http1(_)) { Again::Dialled } else { Again::Pooled };
         let streams = match &link {
             Link::Http2(streams) if admitted.handshake.is_some() => {
                 ask_for_websockets(shared, interrupt, streams).await?;
@@ -98,10 +100,11 @@ async fn send(
             }
             _ => None,
         };
+        let this = if matches!(link, Link::Http1(_)) { Again::Dialled } else { Again::Pooled };
         let mut origin = Origin::new(link, by_name.clone(), admitted.target.method.clone());
         let up = origin.request(admitted)?;
         gate::spend_upload(&admitted.identity, up as u64)?;
-        match exchange.run(&shared.limits, client, interrupt, &mut origin, recorder).await {
+        match exchange.run(&shared.limits(), client, interrupt, &mut origin, recorder).await {
             // Once: an origin that resets every stream it is sent would be asked for ever.
             Err(Error::UpstreamGone(_))
                 if is_reused && again.is_none() && exchange.may_be_sent_again(&origin, admitted) =>
@@ -128,12 +131,68 @@ async fn send(
 
 /// An origin that speaks HTTP/2 only may take a WebSocket in a stream (RFC 8441), or none.
 async fn ask_for_websockets(shared: &Shared, interrupt: &mut Interrupt, streams: &Streams) -> Result<(), Error> {
-    interrupt.arm(shared.limits.connect_timeout);
+    interrupt.arm(shared.limits().connect_timeout);
     if interrupt.during(streams.takes_websockets()).await.map_err(Error::Interrupted)? {
         return Ok(());
     }
     let what = "the origin speaks HTTP/2 only, and takes no WebSocket over it";
     Err(Denial::new(Reason::BadUpstreamResponse).because(what).into())
+}
+
+/// What a permit for a method or for what a service does can't cover: another method by a field, a WebSocket,
+/// a body where a read has none.
+fn check_form(admitted: &Admitted, recorder: &mut Recorder) -> Result<(), Error> {
+    let Admitted { head, target, permit, framing, handshake, .. } = admitted;
+    let what = if permit.minds_methods() && overrides_method(&head.fields, &target.method) {
+        "a field asks for another method than the one that was judged"
+    } else if permit.is_by_service() && handshake.is_some() {
+        "a WebSocket is no read, and nothing else that the rule knows"
+    } else if permit.is_by_service() && *framing != Framing::None && target.method.is_safe() {
+        "a read has no body"
+    } else {
+        return Ok(());
+    };
+    observe_or(Denial::new(Reason::RequestNotListed).by_rule(permit.rule().clone()).because(what), admitted, recorder)
+}
+
+/// In observe mode a denial is written down, and the request goes on.
+fn observe_or(denial: Denial, admitted: &Admitted, recorder: &mut Recorder) -> Result<(), Error> {
+    if admitted.identity.ruleset.policy.mode() == PolicyMode::Observe {
+        recorder.observed(&denial);
+        return Ok(());
+    }
+    Err(denial.into())
+}
+
+/// Reads the whole body before any of the request goes up, where the permit hangs on what it says.
+async fn judge_body(
+    client: &mut Client<'_>,
+    interrupt: &mut Interrupt,
+    recorder: &mut Recorder,
+    admitted: &Admitted,
+    exchange: &mut Exchange,
+) -> Result<(), Error> {
+    let upload = &mut exchange.upload;
+    let body = if exchange.awaits_continue {
+        Err(Unreadable::HeldBack)
+    } else {
+        interrupt.arm(Limits::BODY_GRACE);
+        while upload.advance(client)? && !upload.is_beyond_copy() {
+            match interrupt.during(client.read()).await {
+                Ok(read) => read?,
+                Err(Cause::Deadline) if upload.is_too_slow(Instant::now()) => return Err(Error::ClientSlow),
+                Err(Cause::Deadline) => interrupt.arm(Limits::BODY_GRACE),
+                Err(cause) => return Err(Error::Interrupted(cause)),
+            }
+        }
+        upload.take_copy()
+    };
+    let fields = &admitted.head.fields;
+    let mut types = fields.values("content-type");
+    let content_type = types.next().filter(|_| types.next().is_none() && fields.first("content-encoding").is_none());
+    let judged =
+        admitted.permit.judge_body(body.as_ref().map(|body| (content_type, &body[..])).map_err(|error| *error));
+    judged.or_else(|denial| observe_or(gate::redacted(&admitted.identity, denial), admitted, recorder))
 }
 
 /// Frames may not be sent before the 101 is seen (RFC 6455 §4.1), and it has not been sent.
@@ -192,12 +251,13 @@ async fn reach(
     let upgrades = admitted.handshake.is_some();
     // A parent that takes requests one by one upgrades none of them.
     let serves = |upstream: &Upstream| !upgrades || !matches!(upstream.by_name, Some(ByName::Requests(_)));
-    let pooled = if again == Some(Again::Dialled) { None } else { shared.pool.take(session, permit, version) };
-    if let Some(upstream) = pooled.filter(serves) {
+    if again != Some(Again::Dialled)
+        && let Some(upstream) = shared.pool.take(session, permit, version).filter(serves)
+    {
         note_upstream(&upstream, recorder);
         return Ok(Reached { upstream, is_reused: true });
     }
-    interrupt.arm(shared.limits.connect_timeout * 3);
+    interrupt.arm(shared.limits().connect_timeout * 3);
     // On the heap, and only while it runs: a connection's task would carry its size all its life.
     let connect = Box::pin(dial(shared, session, permit, version, upgrades, recorder));
     let upstream = interrupt.during(connect).await.map_err(Error::Interrupted)??;
@@ -232,7 +292,7 @@ async fn dial_once(
     recorder: &mut Recorder,
 ) -> Result<Upstream, Error> {
     let route = gate::resolve(shared, permit, recorder).await?;
-    let patience = shared.limits.connect_timeout;
+    let patience = shared.limits().connect_timeout;
     let requests = permit.scheme() == Scheme::Http && !upgrades;
     let dialled = shared.dialler.connect(&route, requests, patience).await.map_err(Error::Connect)?;
     recorder.upstream(dialled.address);

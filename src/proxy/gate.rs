@@ -3,6 +3,8 @@
 use super::Shared;
 use super::error::Error;
 use super::identify::Identity;
+use super::in_force::Asked;
+use super::interrupt::Interrupt;
 use crate::flow::{Phase, Recorder};
 use crate::http1::Fields;
 use crate::net::{Authority, Host, Target};
@@ -18,6 +20,7 @@ pub(super) fn admit(
     identity: &Identity,
     target: &Target,
     fields: &Fields,
+    interrupt: &mut Interrupt,
     recorder: &mut Recorder,
 ) -> Result<Permit, Error> {
     let mut is_clean = false;
@@ -28,14 +31,15 @@ pub(super) fn admit(
     recorder.target(target, |text| if is_clean { Cow::Borrowed(text) } else { identity.ruleset.guard.redact(text) });
     if admitted.is_ok() {
         recorder.mark(Phase::Decide);
+        interrupt.watch_policy(identity.watch(Asked::Request(target.clone())));
     }
     admitted
 }
 
 fn decide(identity: &Identity, target: &Target, recorder: &mut Recorder) -> Result<Permit, Error> {
     spend_request(identity)?;
-    let permit = identity.ruleset.policy.decide(target)?;
-    note_permit(&permit, recorder);
+    let permit = identity.ruleset.policy.decide(target).map_err(|denial| redacted(identity, denial))?;
+    note_permit(identity, &permit, recorder);
     Ok(permit)
 }
 
@@ -65,11 +69,13 @@ fn scan(
 pub(super) fn admit_tunnel(
     identity: &Identity,
     authority: &Authority,
+    interrupt: &mut Interrupt,
     recorder: &mut Recorder,
 ) -> Result<Permit, Error> {
     recorder.tunnel(authority, |text| identity.ruleset.guard.redact(text));
     spend_request(identity)?;
     let permit = identity.ruleset.policy.decide_either(authority)?;
+    interrupt.watch_policy(identity.watch(Asked::Tunnel(authority.clone(), permit.tls())));
     admit_host(identity, authority, permit, recorder)
 }
 
@@ -80,7 +86,7 @@ fn admit_host(
     permit: Permit,
     recorder: &mut Recorder,
 ) -> Result<Permit, Error> {
-    note_permit(&permit, recorder);
+    note_permit(identity, &permit, recorder);
     // An address has no letters to hide in.
     if authority.host.as_name().is_some() {
         let view =
@@ -158,10 +164,16 @@ pub(super) fn spend_upload(identity: &Identity, bytes: u64) -> Result<(), Denial
     identity.live.budget.upload(&identity.ruleset.limits, bytes).map_err(Denial::from)
 }
 
-fn note_permit(permit: &Permit, recorder: &mut Recorder) {
+/// A denial may name a repository, which stands in a path that was not scanned yet.
+pub(super) fn redacted(identity: &Identity, denial: Denial) -> Denial {
+    let redact = |text: String| identity.ruleset.guard.redact(&text).into_owned();
+    Denial { detail: denial.detail.map(redact), permitted_by: denial.permitted_by.map(redact), ..denial }
+}
+
+fn note_permit(identity: &Identity, permit: &Permit, recorder: &mut Recorder) {
     recorder.rule(permit.rule().clone());
     if let Some(denial) = permit.observed() {
-        recorder.observed(denial);
+        recorder.observed(&redacted(identity, denial.clone()));
     }
 }
 

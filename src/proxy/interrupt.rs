@@ -1,5 +1,6 @@
 //! What ends a wait from outside: a deadline, the session's end, the gateway's end.
 
+use super::in_force::Watch;
 use crate::store::Live;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -20,6 +21,8 @@ pub(super) enum Cause {
     Deadline,
     /// The session expired or was revoked.
     SessionEnded,
+    /// The policies were changed and no longer allow the flow.
+    PolicyChanged,
     /// Others of its source took the place of a connection that had not shown who it is.
     CrowdedOut,
     /// The journal can't be written any more.
@@ -46,6 +49,13 @@ pub(super) struct Interrupt {
     own: Option<(Token, Cause)>,
     /// The session that `own` is of, if it is of one.
     session: Option<Arc<Live>>,
+    policy: Option<Box<Watched>>,
+}
+
+/// The flow that the policies of now allow, until they are others.
+struct Watched {
+    watch: Watch,
+    replaced: Token,
 }
 
 impl Interrupt {
@@ -60,6 +70,7 @@ impl Interrupt {
             has_flow: true,
             own: None,
             session: None,
+            policy: None,
         }
     }
 
@@ -79,6 +90,24 @@ impl Interrupt {
 
     fn watch(&mut self, token: &CancellationToken, cause: Cause) {
         self.own = Some((Token::new(token.clone()), cause));
+    }
+
+    /// The flow that policies must go on to allow, from now on.
+    pub(super) fn watch_policy(&mut self, watch: Watch) {
+        match &mut self.policy {
+            Some(watched) if Arc::ptr_eq(watched.watch.generation(), watch.generation()) => watched.watch = watch,
+            policy => {
+                let replaced = Token::new(watch.generation().replaced().clone());
+                *policy = Some(Box::new(Watched { watch, replaced }));
+            }
+        }
+    }
+
+    /// No flow is under way.
+    pub(super) fn forget_policy(&mut self) {
+        if let Some(watched) = &mut self.policy {
+            watched.watch.rest();
+        }
     }
 
     /// No flow is under way: a journal that fails ends nothing, and the next request is told.
@@ -126,6 +155,9 @@ impl Interrupt {
         if self.has_flow && self.journal.poll(cx) {
             return Poll::Ready(Cause::JournalBroken);
         }
+        if self.policy.as_mut().is_some_and(|watched| watched.poll(cx)) {
+            return Poll::Ready(Cause::PolicyChanged);
+        }
         while self.timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= self.deadline {
                 return Poll::Ready(Cause::Deadline);
@@ -158,6 +190,19 @@ impl Interrupt {
             Poll::Pending => self.poll_idle(cx).map(Err),
         })
         .await
+    }
+}
+
+impl Watched {
+    /// Whether the flow must end.
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.replaced.poll(cx) {
+            if !self.watch.is_still_allowed() {
+                return true;
+            }
+            self.replaced = Token::new(self.watch.generation().replaced().clone());
+        }
+        false
     }
 }
 

@@ -58,9 +58,9 @@ pub(super) enum First {
 pub(super) async fn prepare(shared: &Shared, permit: &Permit, recorder: &mut Recorder) -> Result<Way, Error> {
     let route = gate::resolve(shared, permit, recorder).await?;
     if permit.tls() == TlsMode::Intercept {
-        return Ok(Way::Open(shared.admission.handshake(shared.limits.handshakes)?));
+        return Ok(Way::Open(shared.admission.handshake(shared.limits().handshakes)?));
     }
-    let dialled = shared.dialler.connect(&route, false, shared.limits.connect_timeout).await;
+    let dialled = shared.dialler.connect(&route, false, shared.limits().connect_timeout).await;
     let Dialled { stream, address, .. } = dialled.map_err(Error::Connect)?;
     recorder.upstream(address);
     recorder.mark(Phase::Connect);
@@ -74,7 +74,7 @@ pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Opened) -> Opti
     let mut recorder = recorder?;
     recorder.status(200);
     leg.wire.head_buffer().extend_from_slice(answer);
-    leg.interrupt.arm(shared.limits.handshake_timeout);
+    leg.interrupt.arm(shared.limits().handshake_timeout);
     if !matches!(leg.interrupt.during(leg.wire.flush()).await, Ok(Ok(()))) {
         return None;
     }
@@ -166,7 +166,7 @@ async fn origin_speaks_http2(
     if let Some(known) = shared.pool.speaks_http2(session, permit) {
         return known;
     }
-    leg.interrupt.arm(shared.limits.connect_timeout * 3);
+    leg.interrupt.arm(shared.limits().connect_timeout * 3);
     let call = Box::pin(dial(shared, session, permit, Version::Http2, false, recorder));
     // An origin that can't be reached is told to the first request, which calls it again.
     let Ok(Ok(upstream)) = leg.interrupt.during(call).await else { return false };
@@ -196,7 +196,7 @@ async fn accept(
     let slot = leg.take_slot();
     let Leg { wire, peer, mut interrupt, .. } = leg;
     let (stream, ahead) = wire.into_parts();
-    interrupt.arm(shared.limits.handshake_timeout);
+    interrupt.arm(shared.limits().handshake_timeout);
     let handshake = async {
         let config = shared.leaves.server_config(&authority.host, http2).await.map_err(|error| error.to_string())?;
         let transport = Transport::new(stream, ahead);
@@ -237,7 +237,7 @@ async fn conclude(shared: &Shared, mut leg: Leg, mut recorder: Recorder, outcome
         _ => return,
     };
     leg.wire.head_buffer().extend_from_slice(alert);
-    leg.interrupt.arm(shared.limits.handshake_timeout);
+    leg.interrupt.arm(shared.limits().handshake_timeout);
     if matches!(leg.interrupt.during(leg.wire.flush()).await, Ok(Ok(()))) {
         // A client that does not read its alert has nothing else coming.
         let _ = leg.interrupt.during(leg.wire.shutdown()).await;

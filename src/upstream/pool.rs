@@ -8,6 +8,7 @@ use crate::net::{AddressClass, Authority, Scheme};
 use crate::policy::{ClientCertificate, Permit, Resolve};
 use crate::session::SessionId;
 use crate::wire::{Stream, Transport, Wire};
+use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use rustls::ClientConfig;
 use std::collections::HashMap;
@@ -50,7 +51,7 @@ pub enum Link {
 /// another session than the one it was made for (T25).
 pub struct Pool {
     trust: Trust,
-    clients: ClientCertificates,
+    clients: ArcSwap<ClientCertificates>,
     sessions: Mutex<Sessions>,
     /// Held once by the pool and by every idle connection: their number.
     idle: Arc<()>,
@@ -125,7 +126,12 @@ impl Pool {
     /// An empty pool that trusts what `trust` does, and shows the certificates of `clients` where a rule says so.
     #[must_use]
     pub fn new(trust: Trust, clients: ClientCertificates) -> Self {
-        Self { trust, clients, sessions: Mutex::default(), idle: Arc::default() }
+        Self { trust, clients: ArcSwap::from_pointee(clients), sessions: Mutex::default(), idle: Arc::default() }
+    }
+
+    /// Shows these from now on.
+    pub fn show(&self, clients: ClientCertificates) {
+        self.clients.store(Arc::new(clients));
     }
 
     /// A connection of this session to the permitted origin, at an address that the permit still allows, and in the
@@ -293,7 +299,7 @@ impl Pool {
 
     fn owned(&self, permit: &Permit) -> Owned {
         let mut config = self.trust.client_config();
-        if let Some(shown) = permit.client_certificate().and_then(|client| self.clients.resolver(client)) {
+        if let Some(shown) = permit.client_certificate().and_then(|client| self.clients.load().resolver(client)) {
             Arc::make_mut(&mut config).client_auth_cert_resolver = shown;
         }
         let mut config_h2 = ClientConfig::clone(&config);

@@ -73,6 +73,8 @@ mod overload;
 mod parents;
 /// What a session may reach.
 mod policy;
+/// The configuration read again.
+mod reload;
 /// One command behind a gateway of its own.
 mod run;
 /// What an operator says about secrets.
@@ -81,6 +83,8 @@ mod secret_settings;
 mod secret_tools;
 /// What must not leave.
 mod secrets;
+/// Reading told from writing.
+mod services;
 /// Peers that stall, and descriptors that run out.
 mod slow;
 /// One stream, one reading.
