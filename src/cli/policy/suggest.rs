@@ -180,8 +180,10 @@ impl Suggestion {
                 .max_by_key(|(count, rules, _)| (*count, *rules));
             let Some((1.., _, name)) = best else { break };
             let Some((_, policy, preset)) = known.iter().find(|(known, ..)| *known == name) else { break };
-            let taken: Vec<Place> =
-                places.extract_if(.., |_, place| place.is_covered_by(policy)).map(|(_, place)| place).collect();
+            let (taken, left): (Places, Places) =
+                std::mem::take(&mut places).into_iter().partition(|(_, place)| place.is_covered_by(policy));
+            places = left;
+            let taken: Vec<Place> = taken.into_values().collect();
             presets.extend(chosen(name, policy, preset, &taken));
         }
         Ok(Self { presets, rules: places.into_iter().map(|(place, asked)| own(place, asked)).collect() })

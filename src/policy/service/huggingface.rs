@@ -24,7 +24,7 @@ pub(super) fn hub(request: &Request<'_>) -> Sense {
         ["api", ref rest @ ..] => api(request, rest),
         _ if !request.is_safe() => Sense::unknown(),
         [] => Sense::read(On::Nothing),
-        [ref segments @ ..] => Sense::read(repository(&segments[..length(segments)])),
+        ref segments => Sense::read(repository(&segments[..length(segments)])),
     }
 }
 
