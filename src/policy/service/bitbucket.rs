@@ -1,4 +1,4 @@
-//! Bitbucket: https://developer.atlassian.com/cloud/bitbucket/rest/
+//! Bitbucket: <https://developer.atlassian.com/cloud/bitbucket/rest/>
 
 use super::github::owner_and_repo;
 use super::request::{Request, Sense};

@@ -9,7 +9,7 @@ use std::fmt;
 /// What a body is to be read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Document {
-    /// A GraphQL request in JSON (https://graphql.org/learn/serving-over-http/).
+    /// A GraphQL request in JSON (<https://graphql.org/learn/serving-over-http/>).
     GraphQl,
     /// A batch request of git LFS.
     LfsBatch,

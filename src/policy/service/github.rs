@@ -1,4 +1,4 @@
-//! GitHub: https://docs.github.com/en/rest, https://docs.github.com/en/graphql
+//! GitHub: <https://docs.github.com/en/rest>, <https://docs.github.com/en/graphql>
 
 use super::request::{Request, Sense, name};
 use super::{Document, On, Verb, git};

@@ -1,4 +1,4 @@
-//! GitLab, by its own host name or another's: https://docs.gitlab.com/api/rest/
+//! GitLab, by its own host name or another's: <https://docs.gitlab.com/api/rest/>
 
 use super::request::{Request, Sense, name};
 use super::{Document, On, Verb, git};

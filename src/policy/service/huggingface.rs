@@ -1,4 +1,4 @@
-//! The Hugging Face Hub: https://huggingface.co/docs/hub/api
+//! The Hugging Face Hub: <https://huggingface.co/docs/hub/api>
 
 use super::request::{Request, Sense, name};
 use super::{On, Verb, git};

@@ -1,4 +1,4 @@
-//! Registries of images: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
+//! Registries of images: <https://github.com/opencontainers/distribution-spec/blob/main/spec.md>
 
 use super::request::{Request, Sense, name};
 use super::{On, Verb};
