@@ -1,6 +1,6 @@
 //! git's smart HTTP protocol and LFS, which every git host serves below a repository's path.
 //!
-//! <https://git-scm.com/docs/http-protocol,>
+//! <https://git-scm.com/docs/http-protocol>,
 //! <https://github.com/git-lfs/git-lfs/blob/main/docs/api/README.md>
 
 use super::request::{Request, Sense, name};

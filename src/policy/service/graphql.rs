@@ -1,4 +1,4 @@
-//! What the operations of a GraphQL document are, by the grammar of <https://spec.graphql.org/October2021/.>
+//! What the operations of a GraphQL document are, by the grammar of <https://spec.graphql.org/October2021/>.
 //!
 //! Read more strictly than any server does: what two lexers could part differently is not read at all.
 

@@ -43,7 +43,7 @@ fn npm_package<'s, 'a>(segments: &'s [&'a str]) -> (On, &'s [&'a str]) {
     }
 }
 
-/// PyPI: <https://docs.pypi.org/api/.> An upload names its project in the body.
+/// PyPI: <https://docs.pypi.org/api/>. An upload names its project in the body.
 pub(super) fn pypi(request: &Request<'_>) -> Sense {
     match *request.segments.as_slice() {
         _ if !request.is_safe() => Sense::write(UPLOAD, On::Anything),
@@ -54,7 +54,7 @@ pub(super) fn pypi(request: &Request<'_>) -> Sense {
     }
 }
 
-/// crates.io and its like: <https://doc.rust-lang.org/cargo/reference/registry-web-api.html.> A publish names
+/// crates.io and its like: <https://doc.rust-lang.org/cargo/reference/registry-web-api.html>. A publish names
 /// its crate in the body.
 pub(super) fn crates(request: &Request<'_>) -> Sense {
     match *request.segments.as_slice() {
@@ -85,7 +85,7 @@ fn is_index(segments: &[&str]) -> bool {
     }
 }
 
-/// RubyGems: <https://guides.rubygems.org/rubygems-org-api/.> A push names its gem in the body.
+/// RubyGems: <https://guides.rubygems.org/rubygems-org-api/>. A push names its gem in the body.
 pub(super) fn rubygems(request: &Request<'_>) -> Sense {
     match *request.segments.as_slice() {
         ["api", "v1", "gems"] if request.is_post() => Sense::write(PUBLISH, On::Anything),
