@@ -77,7 +77,7 @@ impl Pieces {
         let mut waiting = None;
         for (number, &(place, hint)) in suspects.iter().enumerate() {
             if self.open.is_some() && !self.follow(level, scan, origin, ended) {
-                level.suspects.put_back(&suspects, number);
+                level.suspects.put_back(&suspects, number, self.at);
                 break;
             }
             if place < self.at || scan.work.is_exhausted() {
@@ -95,7 +95,7 @@ impl Pieces {
                 }
                 Begin::No => {}
                 Begin::More => {
-                    level.suspects.put_back(&suspects, number);
+                    level.suspects.put_back(&suspects, number, self.at);
                     waiting = Some(place);
                     break;
                 }
@@ -218,7 +218,9 @@ fn begin(buffer: &[u8], place: usize, hint: Hint, ended: bool) -> Begin {
         }
         Hint::Token => {
             let rest = buffer.get(place..).unwrap_or_default();
-            let Some(length) = rest.iter().position(|byte| !is_piece(*byte)) else {
+            // No further than a piece may reach: in a long run of them every place asks.
+            let near = rest.get(..=LONGEST).unwrap_or(rest);
+            let Some(length) = near.iter().position(|byte| !is_piece(*byte)) else {
                 return if ended || rest.len() > LONGEST { Begin::No } else { Begin::More };
             };
             let (piece, after) = rest.split_at(length);

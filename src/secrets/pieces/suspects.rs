@@ -59,8 +59,10 @@ impl Suspects {
         std::mem::take(&mut self.places)
     }
 
-    pub(super) fn put_back(&mut self, places: &[(u64, Hint)], from: usize) {
-        self.places.extend_from_slice(places.get(from..).unwrap_or_default());
+    /// Keeps those from number `from` on for later, but for what was read already: a row may be long.
+    pub(super) fn put_back(&mut self, places: &[(u64, Hint)], from: usize, read: u64) {
+        let left = places.get(from..).unwrap_or_default();
+        self.places.extend(left.iter().filter(|(place, _)| *place >= read));
     }
 
     /// Looks at which bytes are value characters: `masks` tells it from the offset `start` on, 64 a word.
