@@ -31,6 +31,9 @@ Signals: TERM or INT drains (a second one ends at once); HUP reads the configura
 again (exeat reload) and opens the journal's file anew.";
 
 pub(super) async fn run(arguments: Args) -> anyhow::Result<ExitCode> {
+    // The allocator would have its memory in pages of 2 MiB, most of them idle. Not for `run`: its command inherits this.
+    // A kernel that does not know it costs memory and no more.
+    let _ = nix::sys::prctl::set_thp_disable(true);
     let config = config::load(arguments.config.as_deref())?;
     if !config.warnings.is_empty() {
         eprintln!("{}", config.warnings);

@@ -119,7 +119,8 @@ impl Queue {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds one record; its ticket, or nothing once the journal closes. Never refuses for fullness: who got a recorder also gets its record in.
+    /// Adds one record; its ticket, or nothing once the journal closes. Never refuses for fullness: who got a recorder
+    /// also gets its record in.
     pub(super) fn append(&self, body: &[u8], wake: Wake) -> Option<u64> {
         let mut pending = self.lock();
         if pending.closing {

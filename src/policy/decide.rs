@@ -140,8 +140,9 @@ impl Policy {
         }
     }
 
-    /// Judges a tunnel that may carry TLS or plain HTTP, as its first bytes will tell. A permit for `http` is for a place that is listed for plain HTTP only; whatever its
-    /// rule says of TLS, the requests inside are judged one by one.
+    /// Judges a tunnel that may carry TLS or plain HTTP, as its first bytes will tell. A permit for `http` is for a
+    /// place that is listed for plain HTTP only; whatever its rule says of TLS, the requests inside are judged one by
+    /// one.
     ///
     /// # Errors
     /// As [`decide_tunnel`](Self::decide_tunnel).

@@ -165,7 +165,7 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
             parse(head.method.clone(), head.target(), host, &inside.authority)
         }
     };
-    let target = target.map_err(Error::Target)?;
+    let target = Arc::new(target.map_err(Error::Target)?);
     request.authority = Some(target.authority.clone());
     match &leg.inside {
         None => recorder.mode(Mode::Forward),

@@ -19,6 +19,7 @@ use crate::upstream::{self, ByName, Link, Streams, Upstream};
 use crate::websocket::{Deflate, Handshake};
 use crate::wire::Wire;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -34,7 +35,7 @@ const HALF_CLOSED: Duration = Duration::from_millis(750);
 /// One request, admitted.
 pub(super) struct Admitted {
     pub(super) head: RequestHead,
-    pub(super) target: Target,
+    pub(super) target: Arc<Target>,
     pub(super) permit: Permit,
     pub(super) framing: Framing,
     pub(super) asks: Asks,

@@ -13,12 +13,13 @@ use crate::reason::{Denial, Reason};
 use crate::secrets::{Disposition, Finding, Guard, HeadView, special};
 use crate::upstream::{Beyond, Route};
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Steps 5 and 6 for a request: budget, decision, scan of the head. No name has been looked up yet.
 pub(super) fn admit(
     identity: &Identity,
-    target: &Target,
+    target: &Arc<Target>,
     fields: &Fields,
     interrupt: &mut Interrupt,
     recorder: &mut Recorder,
@@ -31,7 +32,7 @@ pub(super) fn admit(
     recorder.target(target, |text| if is_clean { Cow::Borrowed(text) } else { identity.ruleset.guard.redact(text) });
     if admitted.is_ok() {
         recorder.mark(Phase::Decide);
-        interrupt.watch_policy(identity.watch(Asked::Request(target.clone())));
+        interrupt.watch_policy(identity.watch(Asked::Request(Arc::clone(target))));
     }
     admitted
 }

@@ -65,7 +65,7 @@ pub(super) enum Asked {
     /// Nothing, for now: the connection is idle.
     Nothing,
     /// A request.
-    Request(Target),
+    Request(Arc<Target>),
     /// A tunnel to TLS, opened or relayed, or to plain HTTP.
     Tunnel(Authority, TlsMode),
 }

@@ -1,9 +1,9 @@
 //! The data path: every byte between an agent and the internet.
 //!
-//! `listener` accepts, `entrance` knows what is spoken there, `connection` reads requests one after another, `identify` finds the session,
-//! `gate` decides, scans and resolves, `forward` moves one request and its answer, `tunnel` tells what
-//! comes through a CONNECT and `relay`s or opens it. One gate, one `refusal`, one recorder, whatever the
-//! way in. It knows nothing of the control API, of files or of how it was configured.
+//! `listener` accepts, `entrance` knows what is spoken there, `connection` reads requests one after another, `identify`
+//! finds the session, `gate` decides, scans and resolves, `forward` moves one request and its answer, `tunnel` tells
+//! what comes through a CONNECT and `relay`s or opens it. One gate, one `refusal`, one recorder, whatever the way in. It
+//! knows nothing of the control API, of files or of how it was configured.
 
 mod admission;
 mod client;

@@ -57,7 +57,8 @@ pub struct Pool {
     idle: Arc<()>,
 }
 
-/// Seeded, so that hosts can't be chosen to collide; far cheaper than the standard hash, on the way of every request.
+/// Hashed with a seed of this process, and far cheaper than by the standard hash: every request asks. Only hosts that a
+/// policy allows come in.
 type Sessions = HashMap<Owner, Owned, foldhash::fast::RandomState>;
 
 /// Whose a connection is, and under which of its rules' settings it was opened: what one rule shows of itself, or where

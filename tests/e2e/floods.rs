@@ -17,12 +17,12 @@ fn resident(world: &World) -> u64 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// Floods; memory may rise by so many MiB, and a request beside the flood is served.
+/// Floods; memory may rise by so many MiB, and a request beside the flood is served: at once, or after a quick "not
+/// now" where the flood is more work than this machine can do.
 #[track_caller]
 fn assert_bounded<T>(world: &World, mib: u64, flood: impl FnOnce() -> T) -> T {
     let agent = world.agent();
-    let serves = || agent.get("http://plain.exeat.test/").status;
-    assert_eq!(serves(), 200);
+    assert_eq!(agent.get("http://plain.exeat.test/").status, 200);
     let before = resident(world);
     let held = flood();
     let end = Instant::now() + Duration::from_secs(2);
@@ -31,7 +31,11 @@ fn assert_bounded<T>(world: &World, mib: u64, flood: impl FnOnce() -> T) -> T {
         most = most.max(resident(world));
         std::thread::park_timeout(Duration::from_millis(50));
     }
-    assert_eq!(serves(), 200);
+    until("service beside the flood", || {
+        let response = agent.get("http://plain.exeat.test/");
+        assert!(response.status == 200 || response.text().contains("overloaded"), "{}", response.text());
+        response.status == 200
+    });
     assert!(most <= before + mib * 1024, "{before} KiB before, {most} in the flood");
     held
 }
@@ -92,7 +96,7 @@ fn heads_without_an_end_hold_as_much_as_one_source_may() {
     let origin = endless();
     let world = World::start(Setup::new().origin(HOST, &origin).extra("limits: {connections_per_source: 200}"));
     let head = format!("GET http://plain.exeat.test/ HTTP/1.1\r\nX: {}", "x".repeat(50_000));
-    assert_bounded(&world, 40, || (0..1000).map(|_| world.agent().send(&head)).collect::<Vec<_>>());
+    assert_bounded(&world, 100, || (0..2500).map(|_| world.agent().send(&head)).collect::<Vec<_>>());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::support::agent::push;
 use crate::support::*;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const HOST: &str = "plain.exeat.test";
 const URL: &str = "http://plain.exeat.test/";
@@ -15,15 +15,6 @@ const RELAYED: &str = "host: \"**.exeat.test\", ports: [443], tls: tunnel, proto
 /// How many descriptors the gateway holds.
 fn descriptors(world: &World) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", world.pid())).unwrap().count()
-}
-
-#[track_caller]
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + DEADLINE;
-    while !condition() {
-        assert!(Instant::now() < end, "not in time: {what}");
-        std::thread::park_timeout(Duration::from_millis(10));
-    }
 }
 
 /// A connection from another address of this machine.

@@ -48,7 +48,8 @@ impl Http1Origin {
         Self { wire, method, parent, framing: Framing::None, is_sent: false, handshake: None, state, persists: false }
     }
 
-    /// The request as it goes up: origin form (absolute form to a parent), one `Host`, one framing, nothing that was for this hop.
+    /// The request as it goes up: origin form (absolute form to a parent), one `Host`, one framing, nothing that was for
+    /// this hop.
     pub(super) fn request(&mut self, admitted: &Admitted) -> Result<usize, Error> {
         let Admitted { target, framing, handshake, .. } = admitted;
         let out = self.wire.head_buffer();

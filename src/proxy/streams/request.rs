@@ -147,7 +147,7 @@ async fn handle(
         // HTTP/2 has no upgrades (RFC 9113 §8.6).
         return Err(Reason::UpgradeNotAllowed.into());
     }
-    let target = target(&head, &asked.parts.uri, &carrier.place).map_err(Error::Target)?;
+    let target = Arc::new(target(&head, &asked.parts.uri, &carrier.place).map_err(Error::Target)?);
     asked.authority = Some(target.authority.clone());
     match carrier.place {
         Place::Gateway { .. } => asked.recorder.mode(Mode::Forward),
