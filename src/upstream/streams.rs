@@ -1,7 +1,7 @@
 //! HTTP/2 connections to origins: many streams on one, all of one session.
 
 use super::Error;
-use crate::wire::Stream;
+use crate::wire::{Corked, Stream};
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use h2::{Ping, PingPong};
@@ -43,11 +43,12 @@ impl Streams {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(HEAD_MAX)
             .max_send_buffer_size(SEND_BUFFER);
-        let opened = timeout(deadline, builder.handshake::<_, Bytes>(stream)).await;
+        let (stream, mut cork) = Corked::new(stream);
+        let opened = timeout(deadline, cork.during(builder.handshake::<_, Bytes>(stream))).await;
         let (sender, mut connection) = opened.map_err(|_| Error::HandshakeTimeout)?.map_err(Error::Http2)?;
         let pings = Arc::new(Mutex::new(connection.ping_pong()));
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            if let Err(error) = cork.during(connection).await {
                 // Every request on it is told, and records it.
                 tracing::debug!(%error, "an HTTP/2 connection to an origin ends");
             }

@@ -3,6 +3,7 @@
 //! Knows nothing of HTTP, sessions or policy. It serves the data path and the upstream pool, which
 //! drive both directions of a flow from one task by polling.
 
+mod corked;
 mod descriptors;
 mod duplex;
 mod multiplexed;
@@ -11,6 +12,7 @@ mod socket;
 mod stream;
 mod transport;
 
+pub use corked::{Cork, Corked};
 pub use descriptors::Descriptors;
 pub use duplex::Duplex;
 pub use multiplexed::Multiplexed;

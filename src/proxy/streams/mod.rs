@@ -10,7 +10,7 @@ use super::leg::{Inside, Leg};
 use super::{Limits, Shared};
 use crate::flow::{Downstream, FlowId};
 use crate::net::Authority;
-use crate::wire::Stream;
+use crate::wire::{Cork, Corked};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::{Builder, Connection, SendResponse};
@@ -34,7 +34,7 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Bytes of a request's header section that the library takes; ours refuses, and records, before that.
 const HEAD_SLACK: usize = 16 * 1024;
 
-type Requests = Connection<Stream, Bytes>;
+type Requests = Connection<Corked, Bytes>;
 
 /// What the requests of one connection share.
 struct Carrier {
@@ -63,8 +63,12 @@ pub(super) async fn serve(shared: &Arc<Shared>, leg: Leg) {
         }
     };
     interrupt.arm(shared.limits().handshake_timeout);
-    let ended = match interrupt.during(builder(shared).handshake(stream)).await {
-        Ok(Ok(connection)) => accept(shared, &Arc::new(Carrier { place, peer }), &mut interrupt, connection).await,
+    let (stream, mut cork) = Corked::new(stream);
+    let ended = match interrupt.during(cork.during(builder(shared).handshake(stream))).await {
+        Ok(Ok(connection)) => {
+            let serving = Serving { connection, cork, requests: JoinSet::new(), is_closing: false };
+            accept(shared, &Arc::new(Carrier { place, peer }), &mut interrupt, serving).await
+        }
         Ok(Err(error)) => Err(Error::ClientGone(Some(io::Error::other(error)))),
         Err(cause) => Err(Error::Interrupted(cause)),
     };
@@ -96,14 +100,14 @@ async fn accept(
     shared: &Arc<Shared>,
     carrier: &Arc<Carrier>,
     interrupt: &mut Interrupt,
-    connection: Requests,
+    mut serving: Serving,
 ) -> Result<(), Error> {
-    let mut serving = Serving { connection, requests: JoinSet::new(), is_closing: false };
     interrupt.arm(shared.limits().keep_alive_timeout);
     let ended = loop {
         match poll_fn(|cx| serving.poll(cx, interrupt)).await {
             Event::Request(request, respond) => {
-                serving.requests.spawn(request::serve(shared.clone(), carrier.clone(), request, respond));
+                // In a box: a task moves its future about, and this one is large.
+                serving.requests.spawn(Box::pin(request::serve(shared.clone(), carrier.clone(), request, respond)));
             }
             Event::RequestEnded => interrupt.arm(shared.limits().keep_alive_timeout),
             Event::Closed(ended) => break ended,
@@ -125,6 +129,7 @@ async fn accept(
 /// A connection and the requests that came on it.
 struct Serving {
     connection: Requests,
+    cork: Cork,
     requests: JoinSet<()>,
     is_closing: bool,
 }
@@ -163,7 +168,11 @@ impl Serving {
         if !self.is_closing && interrupt.poll_draining(cx) {
             return Poll::Ready(Event::Interrupted(Cause::Draining));
         }
-        interrupt.poll(cx).map(Event::Interrupted)
+        if let Poll::Ready(cause) = interrupt.poll(cx) {
+            return Poll::Ready(Event::Interrupted(cause));
+        }
+        self.cork.poll_flush(cx);
+        Poll::Pending
     }
 
     /// Takes no more requests; those under way go on.
@@ -181,6 +190,9 @@ impl Serving {
             if self.requests.is_empty() && !self.is_closing {
                 self.close();
                 cx.waker().wake_by_ref();
+            }
+            if closed.is_pending() {
+                self.cork.poll_flush(cx);
             }
             closed
         });
