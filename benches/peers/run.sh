@@ -156,7 +156,7 @@ start_peer() {
 S=$SECONDS_EACH
 SHORT=$(awk "BEGIN { print ($S < 3) ? $S : 3 }")
 ALL_MODES="connect connect-req tunnel-down tunnel-up http http-1 upload
-    mitm mitm-1 mitm-h2 mitm-down mitm-handshake mitm-upload mitm-sse mitm-500
+    http-500 mitm mitm-1 mitm-h2 mitm-down mitm-handshake mitm-resume mitm-upload mitm-sse mitm-ws mitm-500
     mitm-mint idle mitm-idle"
 mode_args() {
     NEED= FRESH=0 ARGS=
@@ -167,12 +167,15 @@ mode_args() {
         tunnel-up) NEED=T ARGS="tunnel-bulk --direction up -c 4 --bytes 33554432 -d $SHORT" ;;
         http) NEED=H ARGS="http -c 32 -d $S" ;;
         http-1) NEED=H ARGS="http -c 1 -d $SHORT" ;;
+        http-500) NEED=H ARGS="http -c 16 --rate 500 -d $SHORT" ;;
         upload) NEED=H ARGS="upload -c 8 --bytes 65536 -d $SHORT" ;;
         mitm) NEED=M ARGS="mitm -c 32 -d $S" ;;
         mitm-1) NEED=M ARGS="mitm -c 1 -d $SHORT" ;;
         mitm-500) NEED=M ARGS="mitm -c 16 --rate 500 -d $SHORT" ;;
         mitm-down) NEED=M ARGS="tunnel-bulk -c 4 --bytes 33554432 -d $SHORT" ;;
         mitm-handshake) NEED=M ARGS="mitm-handshake -c 16 -d $S" ;;
+        mitm-resume) NEED=M ARGS="mitm-handshake --resume -c 16 -d $SHORT" ;;
+        mitm-ws) NEED=M ARGS="web-socket -c 32 -d $SHORT" ;;
         mitm-upload) NEED=M ARGS="upload -c 8 --bytes 65536 -d $S" ;;
         mitm-sse) NEED=M ARGS="sse -c 32 --events 100 --gap-ms 20 -d $SHORT" ;;
         mitm-h2) NEED=M ARGS="mitm-h2 -c 4 --streams 8 -d $SHORT" ;;

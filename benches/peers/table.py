@@ -36,18 +36,18 @@ def measure(work, rows):
         return kib(rows), KIB
     if work in BULK:
         return median(rows, "cpu_s_per_GB"), S_GB
-    if work in ("mitm-sse", "mitm-500", "http-1", "mitm-1"):
+    if work in ("mitm-sse", "mitm-500", "http-500", "http-1", "mitm-1"):
         return median(rows, "p50_us"), P50
     each = median(rows, "cpu_s_per_1000")
     return (None if each is None else each * 1000), US
 
 
 for work, peers in runs.items():
-    print(f"\n{work}\n{'peer':12}{'n':>3}{'err':>7}{'rate/s':>10}{'MB/s':>9}{'p50 us':>9}{'p99 us':>9}{'CPU us/op':>11}{'CPU s/GB':>10}{'KiB each':>10}")
+    print(f"\n{work}\n{'peer':12}{'n':>3}{'err':>7}{'rate/s':>10}{'MB/s':>9}{'p50 us':>9}{'p99 us':>9}{'p99.9':>9}{'CPU us/op':>11}{'CPU s/GB':>10}{'KiB each':>10}")
     for peer in sorted(peers, key=lambda p: median(peers[p], "cpu_s_per_1000") or 1e9):
         rows = peers[peer]
         print(f"{peer:12}{len(rows):>3}{show(median(rows, 'errors'), 1, 0):>7}{show(median(rows, 'rps'), 1, 0):>10}{show(median(rows, 'MBps'), 1, 0):>9}"
-              f"{show(median(rows, 'p50_us'), 1, 0):>9}{show(median(rows, 'p99_us'), 1, 0):>9}{show(median(rows, 'cpu_s_per_1000'), 1000, 2):>11}{show(median(rows, 'cpu_s_per_GB'), 1, 3):>10}{show(kib(rows)):>10}")
+              f"{show(median(rows, 'p50_us'), 1, 0):>9}{show(median(rows, 'p99_us'), 1, 0):>9}{show(median(rows, 'p999_us'), 1, 0):>9}{show(median(rows, 'cpu_s_per_1000'), 1000, 2):>11}{show(median(rows, 'cpu_s_per_GB'), 1, 3):>10}{show(kib(rows)):>10}")
 
 print("\n| work | unit | direct | exeat | best peer | ratio |\n| --- | --- | --- | --- | --- | --- |")
 for work, peers in runs.items():
