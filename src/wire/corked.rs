@@ -164,3 +164,88 @@ fn lock(gathered: &Mutex<Gathered>) -> MutexGuard<'_, Gathered> {
     // No step of ours that could panic leaves it half changed.
     gathered.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    async fn pair() -> (Corked, Cork, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (corked, cork) = Corked::new(listener.accept().await.unwrap().0.into());
+        (corked, cork, peer)
+    }
+
+    async fn read(peer: &mut TcpStream, length: usize) -> Vec<u8> {
+        let mut read = vec![0; length];
+        peer.read_exact(&mut read).await.unwrap();
+        read
+    }
+
+    #[tokio::test]
+    async fn small_writes_leave_together_once_the_others_had_their_turn() {
+        use std::io::Read;
+        let (mut corked, mut cork, peer) = pair().await;
+        for part in ["one ", "two ", "three"] {
+            corked.write_all(part.as_bytes()).await.unwrap();
+            corked.flush().await.unwrap();
+        }
+        // Without the runtime's knowledge of what is readable, which comes later.
+        let mut peer = peer.into_std().unwrap();
+        let mut come = Vec::new();
+        let mut turns = 0;
+        poll_fn(|cx| {
+            turns += 1;
+            cork.poll_flush(cx);
+            let mut buffer = [0; 64];
+            let read = peer.read(&mut buffer).unwrap_or(0);
+            come.push(buffer[..read].to_vec());
+            if turns == 2 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        assert_eq!(come, [&b""[..], b"one two three"]);
+    }
+
+    #[tokio::test]
+    async fn large_writes_go_at_once_and_behind_what_was_written_before() {
+        let (mut corked, mut cork, mut peer) = pair().await;
+        let large = vec![b'x'; MOST];
+        corked.write_all(b"small").await.unwrap();
+        corked.write_all(&large).await.unwrap();
+        assert_eq!(read(&mut peer, 5 + MOST).await, [&b"small"[..], &large].concat());
+        corked.write_all(b"last").await.unwrap();
+        tokio::select! {
+            last = read(&mut peer, 4) => assert_eq!(last, b"last"),
+            () = cork.during(pending()) => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn a_shutdown_leaves_nothing_behind() {
+        let (mut corked, _cork, mut peer) = pair().await;
+        corked.write_all(b"the last word").await.unwrap();
+        corked.shutdown().await.unwrap();
+        let mut all = Vec::new();
+        peer.read_to_end(&mut all).await.unwrap();
+        assert_eq!(all, b"the last word");
+    }
+
+    #[tokio::test]
+    async fn a_write_that_failed_later_is_told_at_the_next() {
+        let (mut corked, mut cork, peer) = pair().await;
+        peer.set_zero_linger().unwrap();
+        drop(peer);
+        let failed = cork.during(async {
+            loop {
+                if let Err(error) = corked.write_all(b"x").await {
+                    break error;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+        assert!(matches!(failed.await.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset));
+    }
+}
