@@ -18,7 +18,6 @@ pub(super) struct Lists {
     at: u64,
     seen: u64,
     found: Vec<(u32, u32)>,
-    masks: Vec<u64>,
     child: Option<Box<Stream>>,
 }
 
@@ -43,7 +42,7 @@ impl Lists {
         }
         let mut found = std::mem::take(&mut self.found);
         let least = if scan.known.is_empty() { SHORTEST } else { SHORTEST_KNOWN };
-        numbers::PARTS.runs(buffer, at, least, &mut self.masks, &mut found);
+        level.survey.runs(|block| block.parts, at, least, &mut found);
         let mut open = None;
         'lists: for &(start, end) in &found {
             let (mut start, end) = ((start as usize).max(at), end as usize);
@@ -60,8 +59,7 @@ impl Lists {
             at = end;
         }
         self.found = found;
-        let rest = buffer.get(at..).unwrap_or_default();
-        let tail = || rest.iter().rposition(|byte| !numbers::PARTS.has(*byte)).map_or(at, |last| at + last + 1);
+        let tail = || level.survey.last_unset(|block| block.parts, at, buffer.len()).map_or(at, |last| last + 1);
         self.at = level.base + if ended { buffer.len() } else { open.unwrap_or_else(tail) } as u64;
         self.at
     }

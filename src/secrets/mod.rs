@@ -4,6 +4,7 @@
 //! No finding ever holds the secret. One engine for every surface: [`Guard::scan_head`] and [`Guard::body`].
 
 mod anchor;
+mod anchors;
 mod binary;
 mod body;
 pub mod canary;
@@ -36,6 +37,8 @@ mod scanner;
 mod settings;
 mod shape;
 mod stream;
+mod survey;
+mod teddy;
 #[cfg(test)]
 mod tests;
 mod unpack;

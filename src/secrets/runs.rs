@@ -7,6 +7,7 @@ use super::loose::Makeup;
 use super::rule::is_protobuf_field;
 use super::shape::ByteSet;
 use super::stream::{BEFORE, DEEPEST, Origin, Pending, Scan, Stream, word_start};
+use super::survey::Survey;
 use std::ops::Range;
 
 /// Shorter runs hold no value without a prefix and no encoded token.
@@ -25,6 +26,8 @@ const VALUE: Class = Class::new({
     }
     has
 });
+
+pub(super) const VALUES: [bool; 256] = VALUE.members();
 
 #[inline]
 const fn is_value(byte: u8) -> bool {
@@ -51,7 +54,6 @@ pub(super) struct Runs {
     /// Whether that is inside a run of which pieces were decoded already.
     inside: bool,
     found: Vec<(u32, u32)>,
-    masks: Vec<u64>,
     text: Vec<u8>,
     child: Option<Box<Stream>>,
     /// Characters at a piece's front that the piece before had too.
@@ -83,11 +85,11 @@ impl Runs {
     }
 
     /// Finds the runs that this pass goes on with, and those that `from` and what follows lie in.
-    pub(super) fn find(&mut self, buffer: &[u8], from: usize, base: u64) {
+    pub(super) fn find(&mut self, buffer: &[u8], survey: &Survey, from: usize, base: u64) {
         let floor = from.saturating_sub(BEFORE);
         let head = buffer.get(floor..from).unwrap_or_default();
         let run = floor + head.iter().rposition(|byte| !is_value(*byte)).map_or(0, |at| at + 1);
-        VALUE.runs(buffer, run.min((self.at - base) as usize), SHORTEST, &mut self.masks, &mut self.found);
+        survey.runs(|block| block.value, run.min((self.at - base) as usize), SHORTEST, &mut self.found);
     }
 
     pub(super) fn found(&self) -> &[(u32, u32)] {
@@ -152,7 +154,10 @@ impl Runs {
         }
         self.found = found;
         if decided {
-            let open = at_or_open_run(&level.buffer, at, ended);
+            let end = level.buffer.len();
+            let last = level.survey.last_unset(|block| block.value, at, end);
+            // The start of the run that the buffer ends in: it may grow.
+            let open = if ended { end } else { last.map_or(at, |last| last + 1) };
             self.inside &= open == at;
             at = open;
             // A wrapped run that ended with its last whole piece: nothing of it is to come.
@@ -433,15 +438,6 @@ fn word_end(buffer: &[u8], run: usize, ended: bool) -> Option<usize> {
 fn run_end(buffer: &[u8], from: usize) -> usize {
     let rest = buffer.get(from..).unwrap_or_default();
     from + rest.iter().position(|&byte| !is_value(byte)).unwrap_or(rest.len())
-}
-
-/// `at`, or the start of the run that the buffer ends in: it may grow.
-fn at_or_open_run(buffer: &[u8], at: usize, ended: bool) -> usize {
-    if ended {
-        return buffer.len();
-    }
-    let rest = buffer.get(at..).unwrap_or_default();
-    rest.iter().rposition(|&byte| !is_value(byte)).map_or(at, |last| at + last + 1)
 }
 
 const _: () = assert!(BEFORE >= SHORTEST);

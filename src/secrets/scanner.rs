@@ -1,6 +1,7 @@
 //! The catalogue compiled: one for the process, shared by all policies.
 
-use super::anchor::{Anchor, Anchors, Traits, anchors_of, has_delimiter};
+use super::anchor::{Anchor, anchors_of, has_delimiter};
+use super::anchors::{Anchors, Traits};
 use super::catalogue::{Catalogue, PublicSpec, RuleSpec};
 use super::examples::Examples;
 use super::loose::{ByHead, Loose};

@@ -4,7 +4,7 @@
 //! around it, never by where a chunk ended: so any split of the same bytes gives the same findings. What a pass
 //! can't decide yet it asks to be held; the least of these places is how far the level is cleared.
 
-use super::anchor::Sighting;
+use super::anchors::Sighting;
 use super::embedded::Embedded;
 use super::escapes::Escapes;
 use super::joins::{Joins, Kind};
@@ -14,6 +14,7 @@ use super::rule::Candidate;
 use super::runs::Runs;
 use super::scanner::Scanner;
 use super::shape::{Outcome, Progress};
+use super::survey::Survey;
 use std::collections::VecDeque;
 
 /// Bytes kept before the first undecided one: contexts and literals inside a shape reach no further back.
@@ -138,6 +139,9 @@ pub(super) struct Stream {
     embedded: Embedded,
     lists: Lists,
     sightings: Vec<Sighting>,
+    masks: Vec<u64>,
+    /// What is known of the buffer's bytes.
+    pub(super) survey: Survey,
     cleared: u64,
     /// For a level of joined pieces: where they end. It has literals only.
     edges: Option<VecDeque<u64>>,
@@ -165,6 +169,8 @@ impl Stream {
             embedded: Embedded::default(),
             lists: Lists::default(),
             sightings: Vec::new(),
+            masks: Vec::new(),
+            survey: Survey::default(),
         }
     }
 
@@ -192,6 +198,8 @@ impl Stream {
         }
         while let Some(slice) = slices.next() {
             self.buffer.extend_from_slice(slice);
+            let anchors = if self.edges.is_some() { &scan.scanner.joined } else { &scan.scanner.anchors };
+            self.survey.extend(&self.buffer, anchors.teddy());
             self.cleared = self.step(scan, origin, ended && slices.peek().is_none());
         }
         self.cleared
@@ -200,6 +208,7 @@ impl Stream {
     /// Makes it ready for other bytes.
     pub(super) fn reset(&mut self) {
         self.buffer.clear();
+        self.survey.clear();
         (self.base, self.literals, self.known, self.cleared) = (0, 0, 0, 0);
         (self.covered, self.covered_runs) = (0, 0);
         self.pending = None;
@@ -298,8 +307,11 @@ impl Stream {
     #[inline(never)]
     fn forget(&mut self, needed: u64) {
         let keep = needed.saturating_sub(self.base) as usize;
-        if let Some(gone) = keep.checked_sub(BEFORE).filter(|&gone| gone >= 4096 || gone * 2 > self.buffer.len()) {
+        // Whole blocks, so that what is known of the rest stays.
+        let gone = keep.saturating_sub(BEFORE) & !63;
+        if gone >= 4096 || gone * 2 > self.buffer.len() {
             self.buffer.drain(..gone);
+            self.survey.forget(gone);
             self.base += gone as u64;
         }
     }
@@ -319,10 +331,11 @@ impl Stream {
         let mut sightings = std::mem::take(&mut self.sightings);
         let anchors = if self.edges.is_some() { &scan.scanner.joined } else { &scan.scanner.anchors };
         if self.edges.is_none() {
-            self.runs.find(&self.buffer, from, self.base);
+            self.runs.find(&self.buffer, &self.survey, from, self.base);
         }
-        anchors.collect(&self.buffer, from, self.runs.found(), &mut sightings);
         let mut next = tail.max(from);
+        let text = (&self.buffer[..], &self.survey);
+        anchors.collect(text, from..next, self.runs.found(), &mut self.masks, &mut sightings);
         for group in sightings.chunk_by(|a, b| a.at == b.at) {
             let at = group.first().map_or(0, |sighting| sighting.at as usize);
             if at >= tail {
