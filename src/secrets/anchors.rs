@@ -30,6 +30,8 @@ pub(super) struct Target {
     pub(super) shape: u32,
     pub(super) nearest: u16,
     pub(super) farthest: u16,
+    /// It holds an `@`: most addresses don't.
+    pub(super) has_at: bool,
 }
 
 #[derive(Debug)]
@@ -129,10 +131,12 @@ pub(super) struct Traits<'a> {
     pub(super) has_left_edge: &'a dyn Fn(u32) -> bool,
     /// Whether its literals lie within a long run of value characters.
     pub(super) lies_in_a_run: &'a dyn Fn(u32) -> bool,
+    /// Whether it holds an `@`.
+    pub(super) has_at: &'a dyn Fn(u32) -> bool,
 }
 
 impl Traits<'_> {
-    pub(super) const NONE: Self = Self { has_left_edge: &|_| false, lies_in_a_run: &|_| false };
+    pub(super) const NONE: Self = Self { has_left_edge: &|_| false, lies_in_a_run: &|_| false, has_at: &|_| false };
 }
 
 /// A literal's place in a text.
@@ -166,7 +170,7 @@ impl Anchors {
         let mut by_literal: BTreeMap<Vec<u8>, Vec<Target>> = BTreeMap::new();
         for (Anchor { literal, nearest, farthest }, shape) in anchors {
             let targets = by_literal.entry(literal).or_default();
-            let target = Target { shape, nearest, farthest };
+            let target = Target { shape, nearest, farthest, has_at: (traits.has_at)(shape) };
             if !targets.contains(&target) {
                 targets.push(target);
             }

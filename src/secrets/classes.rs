@@ -1,6 +1,9 @@
 //! Classes of bytes, 32 bytes at once where the machine can: a byte's two halves are looked up in two tables of
 //! sixteen, whose common bits say whether it belongs to the class.
 
+/// Blocks that are looked at together.
+const SPAN: usize = 16;
+
 /// A class of bytes.
 pub(super) struct Class(Classes<1>);
 
@@ -61,6 +64,44 @@ impl<const N: usize> Classes<N> {
         }
     }
 
+    /// The same for many blocks, at once where the machine can.
+    pub(super) fn masks_of(&self, blocks: &[[u8; 64]], out: &mut [[u64; N]]) {
+        if !wide::masks(self, blocks, out) {
+            out.iter_mut().zip(blocks).for_each(|(masks, block)| *masks = self.masks(block));
+        }
+    }
+
+    /// The same for less than 64 bytes.
+    pub(super) fn short_masks(&self, bytes: &[u8]) -> [u64; N] {
+        let (mut block, mut masks) = ([[0; 64]], [[0; N]]);
+        block.as_flattened_mut().iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        self.masks_of(&block, &mut masks);
+        let there = 1u64.checked_shl(bytes.len() as u32).unwrap_or(0).wrapping_sub(1);
+        masks[0].map(|mask| mask & there)
+    }
+
+    /// For each class whether a text has a run of it, at least so long (64 at most).
+    pub(super) fn has_runs(&self, text: &[u8], shortest: [usize; N]) -> [bool; N] {
+        let (mut found, mut open, mut masks) = ([false; N], [0; N], [[0; N]; SPAN]);
+        for span in text.chunks(SPAN * 64) {
+            let (blocks, rest) = span.as_chunks::<64>();
+            self.masks_of(blocks, &mut masks);
+            if let Some(last) = masks.get_mut(blocks.len()) {
+                *last = self.short_masks(rest);
+            }
+            for masks in masks.iter().take(span.len().div_ceil(64)) {
+                for class in 0..N {
+                    let word = masks[class];
+                    found[class] |= open[class] + word.trailing_ones() as usize >= shortest[class];
+                    found[class] |= has_run(word, shortest[class]);
+                    let all = word == u64::MAX;
+                    open[class] = if all { open[class] + 64 } else { word.leading_ones() as usize };
+                }
+            }
+        }
+        found
+    }
+
     /// One bit for each byte and class.
     pub(super) fn masks(&self, block: &[u8; 64]) -> [u64; N] {
         let mask = |has: &[bool; 256]| {
@@ -75,6 +116,10 @@ impl Class {
         Self(Classes::new([has]))
     }
 
+    pub(super) const fn classes(&self) -> &Classes<1> {
+        &self.0
+    }
+
     /// Which bytes belong to it.
     pub(super) const fn members(&self) -> [bool; 256] {
         self.0.has[0]
@@ -86,85 +131,99 @@ impl Class {
     }
 
     /// One bit for each byte, 64 bytes a word.
-    fn masks(&self, bytes: &[u8], out: &mut Vec<u64>) {
+    fn masks(&self, bytes: &[u8], out: &mut Vec<[u64; 1]>) {
         out.clear();
         let (blocks, rest) = bytes.as_chunks::<64>();
-        out.resize(bytes.len().div_ceil(64), 0);
-        self.masks_of(blocks, out);
+        out.resize(bytes.len().div_ceil(64), [0]);
+        self.0.masks_of(blocks, out);
         if let (Some(last), false) = (out.last_mut(), rest.is_empty()) {
-            *last = self.short_mask(rest);
+            *last = self.0.short_masks(rest);
         }
     }
 
-    /// The same for less than 64 bytes.
-    fn short_mask(&self, bytes: &[u8]) -> u64 {
-        let (mut block, mut mask) = ([[0; 64]], [0]);
-        block.as_flattened_mut().iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        self.masks_of(&block, &mut mask);
-        mask[0] & ((1 << bytes.len()) - 1)
-    }
-
-    fn masks_of(&self, blocks: &[[u8; 64]], out: &mut [u64]) {
-        if !wide::masks(&self.0, blocks, out) {
-            out.iter_mut().zip(blocks).for_each(|(mask, block)| [*mask] = self.0.masks(block));
-        }
-    }
-
-    /// Runs of the class in `buffer` from `from` on, at least `shortest` long (64 at most), as (start, end).
+    /// Runs of the class in `buffer` from `from` on, at least `shortest` long (15 to 64), as (start, end).
     pub(super) fn runs(
         &self,
         buffer: &[u8],
         from: usize,
         shortest: usize,
-        masks: &mut Vec<u64>,
+        masks: &mut Vec<[u64; 1]>,
         out: &mut Vec<(u32, u32)>,
     ) {
         let rest = buffer.get(from..).unwrap_or_default();
         if rest.len() < 64 {
-            runs_of(std::iter::once(self.short_mask(rest)), from, shortest, out);
+            runs_of(self.0.short_masks(rest).into_iter(), from, shortest, out);
             return;
         }
         self.masks(rest, masks);
-        runs_of(masks.iter().copied(), from, shortest, out);
+        runs_of(masks.iter().map(|[mask]| *mask), from, shortest, out);
     }
 }
 
-/// Runs of set bits, at least `shortest` long (64 at most), as (start, end); the first word's first bit is at `base`.
+/// Runs of set bits, at least `shortest` long (15 to 64), as (start, end); the first word's first bit is at `base`.
 #[inline]
 pub(super) fn runs_of(words: impl Iterator<Item = u64>, mut base: usize, shortest: usize, out: &mut Vec<(u32, u32)>) {
     out.clear();
     // How long the run is that the last word ends in.
     let mut open = 0;
     for word in words {
-        let ones = word.trailing_ones() as usize;
-        if open > 0 && ones == 64 {
-            (open, base) = (open + 64, base + 64);
-            continue;
-        }
-        if open > 0 && open + ones >= shortest {
-            out.push(((base - open) as u32, (base + ones) as u32));
-        }
-        let fresh = if open > 0 { word & word.wrapping_add(1) } else { word };
-        open = fresh.leading_ones() as usize;
-        // Bits from which on there are enough of them.
-        let inside = if open > 0 { fresh & (u64::MAX.checked_shr(open as u32).unwrap_or(0)) } else { fresh };
-        let (mut starts, mut length) = (inside, 1);
-        while length < shortest && starts != 0 {
-            let step = length.min(shortest - length);
-            starts &= starts >> step;
-            length += step;
-        }
-        while starts != 0 {
-            let start = starts.trailing_zeros();
-            let length = (inside >> start).trailing_ones();
-            out.push((base as u32 + start, base as u32 + start + length));
-            starts &= u64::MAX << start << length;
+        // A run over two words has half of it in one of them.
+        let mut half = word & word >> 1;
+        half &= half >> 2;
+        half &= half >> 4;
+        half = if shortest >= 32 { half & half >> 8 } else { half };
+        if half != 0 || open >= 8 {
+            open = runs_in(word, base, open, shortest, out);
+        } else {
+            open = word.leading_ones() as usize;
         }
         base += 64;
     }
     if open >= shortest {
         out.push(((base - open) as u32, base as u32));
     }
+}
+
+/// Whether a word has so many set bits in a row.
+const fn has_run(word: u64, shortest: usize) -> bool {
+    let (mut starts, mut length) = (word, 1);
+    while length < shortest && starts != 0 {
+        let step = if length < shortest - length { length } else { shortest - length };
+        starts &= starts >> step;
+        length += step;
+    }
+    starts != 0
+}
+
+/// The runs that end in a word; gives how long the one is that it ends in, of those that began before it `open` bits.
+fn runs_in(word: u64, base: usize, open: usize, shortest: usize, out: &mut Vec<(u32, u32)>) -> usize {
+    let mut fresh = word;
+    if open > 0 {
+        let ones = word.trailing_ones() as usize;
+        if ones == 64 {
+            return open + 64;
+        }
+        if open + ones >= shortest {
+            out.push(((base - open) as u32, (base + ones) as u32));
+        }
+        fresh &= word.wrapping_add(1);
+    }
+    let last = fresh.leading_ones();
+    let inside = fresh & u64::MAX.checked_shr(last).unwrap_or(0);
+    // Bits from which on there are enough of them.
+    let (mut starts, mut length) = (inside, 1);
+    while length < shortest && starts != 0 {
+        let step = length.min(shortest - length);
+        starts &= starts >> step;
+        length += step;
+    }
+    while starts != 0 {
+        let start = starts.trailing_zeros();
+        let length = (inside >> start).trailing_ones();
+        out.push((base as u32 + start, base as u32 + start + length));
+        starts &= u64::MAX << start << length;
+    }
+    last as usize
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -245,30 +304,30 @@ pub(super) mod wide {
     }
 
     /// False where the machine has no AVX2.
-    pub(super) fn masks(class: &Classes<1>, blocks: &[[u8; 64]], out: &mut [u64]) -> bool {
+    pub(super) fn masks<const N: usize>(classes: &Classes<N>, blocks: &[[u8; 64]], out: &mut [[u64; N]]) -> bool {
         let Some(simd) = *SIMD else { return false };
-        simd.vectorize(Masks { simd, class, blocks, out });
+        simd.vectorize(Masks { simd, classes, blocks, out });
         true
     }
 
-    struct Masks<'a> {
+    struct Masks<'a, const N: usize> {
         simd: V3,
-        class: &'a Classes<1>,
+        classes: &'a Classes<N>,
         blocks: &'a [[u8; 64]],
-        out: &'a mut [u64],
+        out: &'a mut [[u64; N]],
     }
 
-    impl NullaryFnOnce for Masks<'_> {
+    impl<const N: usize> NullaryFnOnce for Masks<'_, N> {
         type Output = ();
 
         // Whatever isn't inlined here is compiled for the least machine: plain loops and no closures.
         #[inline(always)]
         fn call(self) {
-            let Self { simd, class, blocks, out } = self;
-            let tables = class.wide();
-            for (mask, block) in out.iter_mut().zip(blocks) {
+            let Self { simd, classes, blocks, out } = self;
+            let tables = classes.wide();
+            for (masks, block) in out.iter_mut().zip(blocks) {
                 let [front, back]: [[u8; 32]; 2] = cast(*block);
-                [*mask] = tables.masks(simd, &Halves([halves(simd, front), halves(simd, back)]));
+                *masks = tables.masks(simd, &Halves([halves(simd, front), halves(simd, back)]));
             }
         }
     }
@@ -276,7 +335,7 @@ pub(super) mod wide {
 
 #[cfg(not(target_arch = "x86_64"))]
 mod wide {
-    pub(super) fn masks(_: &super::Classes<1>, _: &[[u8; 64]], _: &mut [u64]) -> bool {
+    pub(super) fn masks<const N: usize>(_: &super::Classes<N>, _: &[[u8; 64]], _: &mut [[u64; N]]) -> bool {
         false
     }
 }
@@ -307,7 +366,7 @@ mod tests {
         let bytes: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
         let mut masks = Vec::new();
         WORDS.masks(&bytes, &mut masks);
-        let one_by_one: Vec<u64> = bytes.as_chunks().0.iter().map(|block| WORDS.0.masks(block)[0]).collect();
+        let one_by_one: Vec<u64> = bytes.as_chunks().0.iter().map(|block| WORDS.0.masks(block)).collect();
         assert_eq!(masks, one_by_one);
     }
 
@@ -321,6 +380,15 @@ mod tests {
                 expected.push(((offset + length + 1) as u32, text.len() as u32));
                 assert_eq!(runs(text.as_bytes(), 0, 15), expected, "{offset} {length}");
             }
+        }
+    }
+
+    #[test]
+    fn long_runs_are_told_from_short_ones() {
+        for (offset, length) in [(0, 22), (0, 23), (50, 22), (50, 23), (63, 64), (100, 200), (1020, 22), (1020, 23)] {
+            let text = format!("{}{} {}", " ".repeat(offset), "a".repeat(length), "b1".repeat(11));
+            let has = Classes::new([WORDS.members()]).has_runs(text.as_bytes(), [23]);
+            assert_eq!(has, [length >= 23], "{offset} {length}");
         }
     }
 

@@ -254,7 +254,8 @@ mod tests {
 
     #[test]
     fn a_magic_is_found_and_a_cut_one_is_awaited() {
-        let marks = |text: &[u8]| -> Vec<usize> { (0..text.len()).filter(|at| MARKS[usize::from(text[*at])]).collect() };
+        let marks =
+            |text: &[u8]| -> Vec<usize> { (0..text.len()).filter(|at| MARKS[usize::from(text[*at])]).collect() };
         let find = |text: &[u8], at_start| find(text, || marks(text).into_iter(), at_start, false);
         let found = |text: &[u8]| find(text, false).map(|(at, _)| at);
         assert_eq!(found(b"--x\r\n\r\n\x1f\x8b\x08\0abc"), Ok(7));

@@ -1,9 +1,9 @@
 //! Runs of value characters: values without a prefix of their own, and whatever is encoded in them.
 
 use super::binary::{Binary, Coding, Layout};
-use super::classes::Class;
+use super::classes::{Class, Classes};
 use super::decode::{base32, base64, hex};
-use super::loose::Makeup;
+use super::loose::{Makeup, may_be_value};
 use super::rule::is_protobuf_field;
 use super::shape::ByteSet;
 use super::stream::{BEFORE, DEEPEST, Origin, Pending, Scan, Stream, word_start};
@@ -29,6 +29,15 @@ const VALUE: Class = Class::new({
 
 pub(super) const VALUES: [bool; 256] = VALUE.members();
 
+/// Those that a token may stand behind.
+pub(super) const JOINTS: [bool; 256] = {
+    let mut has = [false; 256];
+    has[b'/' as usize] = true;
+    has[b'+' as usize] = true;
+    has[b'-' as usize] = true;
+    has
+};
+
 #[inline]
 const fn is_value(byte: u8) -> bool {
     VALUE.has(byte)
@@ -37,6 +46,9 @@ const fn is_value(byte: u8) -> bool {
 pub(super) fn value_set() -> ByteSet {
     ByteSet::of((0..=255).filter(|&byte| is_value(byte)))
 }
+
+/// The alphabets of other codings.
+const CODED: Classes<3> = Classes::new([hex::DIGITS.members(), base32::UPPER.members(), base32::LOWER.members()]);
 
 /// Text of this many bytes in base64 that goes over into something else is decoded on: random characters never look
 /// like so much text.
@@ -246,8 +258,13 @@ impl Runs {
             mixed = mixed.or((bytes.len() >= MIXED && text_ends).then_some(start));
             each("base64", start, bytes, (4, 3));
         });
-        hex::streaks(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)));
-        base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
+        let [in_hex, in_upper, in_lower] = CODED.has_runs(&text, [hex::SHORTEST, base32::SHORTEST, base32::SHORTEST]);
+        if in_hex {
+            hex::streaks(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)));
+        }
+        if in_upper || in_lower {
+            base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
+        }
         if let Some(from) = mixed.filter(|_| !begun && coding.is_none()) {
             self.decode_binary(level, scan, origin, piece, (&text, Some(Coding::Base64), from));
         }
@@ -261,8 +278,8 @@ impl Runs {
         if level.depth >= DEEPEST || scan.path.last() == Some(&"reversed") {
             return;
         }
-        let word = word_end(&level.buffer, end, true);
-        let Some(end) = [Some(end), word].into_iter().flatten().find(ends) else { return };
+        let word = || word_end(&level.buffer, end, true).filter(ends);
+        let Some(end) = Some(end).filter(ends).or_else(word) else { return };
         let start = word_start(&level.buffer, end);
         let mut text = level.buffer.get(start..end).unwrap_or_default().to_vec();
         text.reverse();
@@ -342,9 +359,8 @@ impl Runs {
     ) -> Result<(), Option<Pending>> {
         let (mut matches, mut candidates) = (Vec::new(), Vec::new());
         let run = run.start..run.end.min(run.start + PIECE);
-        let text = level.buffer.get(run.start..run.end.min(until)).unwrap_or_default();
-        let inner = memchr::memchr3_iter(b'/', b'+', b'-', text).map(|at| run.start + at + 1);
-        let inner: Vec<usize> = inner.filter(|&at| scan.scanner.starts.may_be(level.head(at))).collect();
+        let joints = level.survey.places(|block| block.joints, run.start..run.end.min(until)).map(|at| at + 1);
+        let inner: Vec<usize> = joints.filter(|&at| scan.scanner.starts.may_be(level.head(at))).collect();
         let first = (!inside).then_some(run.start);
         let second = first.and_then(|at| level.lead(at, run.end)).map(|lead| run.start + lead);
         for start in first.into_iter().chain(second).chain(inner) {
@@ -358,12 +374,14 @@ impl Runs {
             for &shape in scan.scanner.starts.of(level.head(start)) {
                 matches.extend(level.try_shape(scan, shape, start, ended)?.map(|length| (start, length, shape)));
             }
-            if Some(start) == first || Some(start) == second {
+            let text = level.buffer.get(start..run.end).unwrap_or_default();
+            let near = level.buffer.get(start.saturating_sub(BEFORE)..start).unwrap_or_default();
+            if (Some(start) == first || Some(start) == second) && may_be_value(near, text) {
                 let before = level.before(start);
-                if is_fraction(before, level.buffer.get(start..run.end).unwrap_or_default()) {
+                if is_fraction(before, text) {
                     continue;
                 }
-                let makeup = Makeup::of(level.buffer.get(start..run.end).unwrap_or_default());
+                let makeup = Makeup::of(text);
                 scan.scanner.loose.candidates(before, (run.end - start) as u32, makeup, &mut candidates);
                 for (shape, (least, most)) in candidates.drain(..) {
                     for back in least..=most {

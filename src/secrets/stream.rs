@@ -372,8 +372,7 @@ impl Stream {
         for sighting in group {
             let anchors = if self.edges.is_some() { &scan.scanner.joined } else { &scan.scanner.anchors };
             for target in anchors.targets(sighting.entry) {
-                let has_at = scan.scanner.shapes.get(target.shape as usize).is_some_and(|shape| shape.has_at);
-                if has_at && !*may_have_at.get_or_insert_with(|| self.may_have_at(at, ended)) {
+                if target.has_at && !*may_have_at.get_or_insert_with(|| self.may_have_at(at, ended)) {
                     continue;
                 }
                 for back in target.nearest..=target.farthest {

@@ -1,8 +1,8 @@
 //! One look at every byte of a level, 64 at once: masks that say where something of interest to a pass may be. The
 //! passes go by the set bits, of which ordinary text has few.
 
-use super::classes::{Classes, runs_of};
-use super::decode::{escape, numbers};
+use super::classes::{Class, Classes, runs_of};
+use super::decode::{escape, fold, numbers};
 use super::teddy::{Teddy, Window, window};
 use super::{anchors, embedded, runs};
 use std::ops::Range;
@@ -12,6 +12,8 @@ use std::ops::Range;
 pub(super) struct Block {
     /// Value characters.
     pub(super) value: u64,
+    /// Those of them that a token may stand behind.
+    pub(super) joints: u64,
     /// Characters of lists of numbers.
     pub(super) parts: u64,
     /// Bytes that an escape may begin with.
@@ -22,9 +24,10 @@ pub(super) struct Block {
     pub(super) literals: u64,
 }
 
-const VALUE: Classes<2> = Classes::new([runs::VALUES, anchors::DELIMITERS]);
+const VALUE: Classes<3> = Classes::new([runs::VALUES, runs::JOINTS, anchors::DELIMITERS]);
 const LISTS: Classes<2> = Classes::new([numbers::PARTS.members(), embedded::MARKS]);
-const ESCAPES: Classes<1> = Classes::new([escape::GATES]);
+const ESCAPES: Classes<2> = Classes::new([escape::GATES, fold::LEADS]);
+const REST: Class = Class::new(fold::REST);
 
 /// The masks of a level's buffer.
 #[derive(Default)]
@@ -62,19 +65,16 @@ impl Survey {
     }
 
     /// The places in a range whose bit is set.
-    pub(super) fn places(&self, mask: fn(&Block) -> u64, range: Range<usize>) -> impl Iterator<Item = usize> {
+    #[inline]
+    pub(super) fn places<M: Fn(&Block) -> u64>(&self, mask: M, range: Range<usize>) -> Places<'_, M> {
         let Range { start, end } = range;
-        let blocks = self.blocks.get(start / 64..end.div_ceil(64).max(start / 64)).unwrap_or_default();
-        blocks.iter().zip(start / 64..).flat_map(move |(block, number)| {
-            let base = number * 64;
-            let before = if base < start { u64::MAX << (start - base) } else { u64::MAX };
-            let after = if end < base + 64 { (1 << (end - base)) - 1 } else { u64::MAX };
-            Ones(mask(block) & before & after).map(move |bit| base + bit)
-        })
+        let mut blocks = self.blocks.get(start / 64..).unwrap_or_default().iter();
+        let left = blocks.next().map_or(0, |block| mask(block) & u64::MAX << (start % 64));
+        Places { blocks, mask, left, base: start / 64 * 64, end }
     }
 
     /// The last place from `from` on whose bit is not set.
-    pub(super) fn last_unset(&self, mask: fn(&Block) -> u64, from: usize, end: usize) -> Option<usize> {
+    pub(super) fn last_unset(&self, mask: impl Fn(&Block) -> u64, from: usize, end: usize) -> Option<usize> {
         let mut base = end.next_multiple_of(64);
         while base > from {
             base -= 64;
@@ -93,26 +93,40 @@ impl Survey {
     }
 
     /// Runs of set bits from `from` on, at least `shortest` long (64 at most), as (start, end).
-    pub(super) fn runs(&self, mask: fn(&Block) -> u64, from: usize, shortest: usize, out: &mut Vec<(u32, u32)>) {
-        let first = from / 64;
-        let words = self.blocks.get(first..).unwrap_or_default().iter().zip(first..);
-        let fresh = move |(block, number): (&Block, usize)| {
-            if number == first { mask(block) & u64::MAX << (from % 64) } else { mask(block) }
-        };
-        runs_of(words.map(fresh), first * 64, shortest, out);
+    #[inline]
+    pub(super) fn runs(&self, mask: impl Fn(&Block) -> u64, from: usize, shortest: usize, out: &mut Vec<(u32, u32)>) {
+        let mut there = u64::MAX << (from % 64);
+        let words = self.blocks.get(from / 64..).unwrap_or_default().iter();
+        let fresh = |block| mask(block) & std::mem::replace(&mut there, u64::MAX);
+        runs_of(words.map(fresh), from / 64 * 64, shortest, out);
     }
 }
 
-/// The places of a word's set bits.
-struct Ones(u64);
+/// Places of set bits.
+pub(super) struct Places<'a, M> {
+    blocks: std::slice::Iter<'a, Block>,
+    mask: M,
+    /// The bits of the block at `base` that are left.
+    left: u64,
+    base: usize,
+    end: usize,
+}
 
-impl Iterator for Ones {
+impl<M: Fn(&Block) -> u64> Iterator for Places<'_, M> {
     type Item = usize;
 
+    #[inline]
     fn next(&mut self) -> Option<usize> {
-        let bit = (self.0 != 0).then_some(self.0.trailing_zeros() as usize);
-        self.0 &= self.0.wrapping_sub(1);
-        bit
+        while self.left == 0 {
+            self.base += 64;
+            if self.base >= self.end {
+                return None;
+            }
+            self.left = (self.mask)(self.blocks.next()?);
+        }
+        let at = self.base + self.left.trailing_zeros() as usize;
+        self.left &= self.left - 1;
+        (at < self.end).then_some(at)
     }
 }
 
@@ -121,6 +135,7 @@ impl Block {
     const fn cut(&mut self, bytes: usize) {
         let there = (1 << bytes) - 1;
         self.value &= there;
+        self.joints &= there;
         self.parts &= there;
         self.gates &= there;
         self.marks &= there;
@@ -128,20 +143,26 @@ impl Block {
     }
 }
 
+/// Where such a byte follows; behind the last one there may be one.
+const fn behind(mask: u64) -> u64 {
+    mask >> 1 | 1 << 63
+}
+
 /// Byte by byte.
 fn plain(literals: &Teddy<2>, window: &Window) -> Block {
     let [_, _, _, bytes @ ..] = *window;
-    let [value, delimiters] = VALUE.masks(&bytes);
+    let [value, joints, delimiters] = VALUE.masks(&bytes);
     let [parts, marks] = LISTS.masks(&bytes);
-    let [gates] = ESCAPES.masks(&bytes);
-    Block { value, parts, gates, marks, literals: delimiters | literals.mask(window) }
+    let ([gates, leads], [rest]) = (ESCAPES.masks(&bytes), REST.classes().masks(&bytes));
+    let gates = gates | leads & behind(rest);
+    Block { value, joints, parts, gates, marks, literals: delimiters | literals.mask(window) }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod wide {
     use super::super::classes::wide::{Halves, SIMD};
     use super::super::teddy::wide::Tables;
-    use super::{Block, ESCAPES, LISTS, Teddy, VALUE, Window, window};
+    use super::{Block, ESCAPES, LISTS, REST, Teddy, VALUE, Window, behind, window};
     use pulp::NullaryFnOnce;
     use pulp::x86::V3;
 
@@ -169,6 +190,7 @@ mod wide {
             let Self { simd, literals, buffer, first, out } = self;
             let teddy = Tables::new(literals);
             let (value, lists, escapes) = (VALUE.wide(), LISTS.wide(), ESCAPES.wide());
+            let rest = REST.classes().wide();
             let mut at = first * 64;
             for block in out {
                 let padded: Window;
@@ -181,11 +203,13 @@ mod wide {
                     }
                 };
                 let halves = Halves::of(simd, bytes);
-                let [values, delimiters] = value.masks(simd, &halves);
+                let [values, joints, delimiters] = value.masks(simd, &halves);
                 let [parts, marks] = lists.masks(simd, &halves);
-                let [gates] = escapes.masks(simd, &halves);
+                let [gates, leads] = escapes.masks(simd, &halves);
+                let [rest] = rest.masks(simd, &halves);
+                let gates = gates | leads & behind(rest);
                 let literals = delimiters | teddy.mask(simd, bytes);
-                *block = Block { value: values, parts, gates, marks, literals };
+                *block = Block { value: values, joints, parts, gates, marks, literals };
                 at += 64;
             }
         }

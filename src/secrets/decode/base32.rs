@@ -4,6 +4,8 @@ use crate::secrets::classes::Class;
 
 /// Bytes of text in a row that make a streak.
 const STREAK: usize = 14;
+/// The characters of one.
+pub(in crate::secrets) const SHORTEST: usize = STREAK * 8 / 5 + 1;
 
 const fn value(byte: u8) -> Option<u8> {
     match byte {
@@ -14,8 +16,8 @@ const fn value(byte: u8) -> Option<u8> {
     }
 }
 
-const UPPER: Class = characters(b'A');
-const LOWER: Class = characters(b'a');
+pub(in crate::secrets) const UPPER: Class = characters(b'A');
+pub(in crate::secrets) const LOWER: Class = characters(b'a');
 
 /// The alphabet of one case.
 const fn characters(first: u8) -> Class {
@@ -32,8 +34,8 @@ const fn characters(first: u8) -> Class {
 #[inline(never)]
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
     let (mut masks, mut runs, mut others) = (Vec::new(), Vec::new(), Vec::new());
-    UPPER.runs(text, 0, STREAK * 8 / 5 + 1, &mut masks, &mut runs);
-    LOWER.runs(text, 0, STREAK * 8 / 5 + 1, &mut masks, &mut others);
+    UPPER.runs(text, 0, SHORTEST, &mut masks, &mut runs);
+    LOWER.runs(text, 0, SHORTEST, &mut masks, &mut others);
     for (start, end) in runs.into_iter().chain(others) {
         let (start, end) = (start as usize, end as usize);
         for alignment in 0..8 {

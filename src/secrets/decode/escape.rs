@@ -19,7 +19,7 @@ pub(in crate::secrets) enum Unit {
 
 /// Whether an escape may begin with this byte.
 pub(in crate::secrets) const fn may_begin(byte: u8) -> bool {
-    matches!(byte, 0 | b'%' | b'\\' | b'&' | b'=' | 0x80..)
+    matches!(byte, 0 | b'%' | b'\\' | b'&' | b'=') || fold::LEADS[byte as usize]
 }
 
 /// Bytes that end a stretch of plain text: separators, and those that an escape may begin with.
@@ -33,9 +33,9 @@ pub(in crate::secrets) const SPECIAL: [bool; 256] = {
     table
 };
 
-/// Bytes that an escape begins with which hides a token's character, perhaps.
+/// Bytes of ASCII that an escape begins with which hides a token's character, perhaps.
 pub(in crate::secrets) const GATES: [bool; 256] = {
-    let mut table = fold::LEADS;
+    let mut table = [false; 256];
     let mut byte = 0;
     while byte < 0x80 {
         table[byte] = may_begin(byte as u8);

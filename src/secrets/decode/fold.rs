@@ -154,7 +154,7 @@ pub(in crate::secrets) fn unit(text: &[u8]) -> Option<Unit> {
 }
 
 /// Bytes that a look-alike's UTF-8 may begin with.
-pub(super) const LEADS: [bool; 256] = {
+pub(in crate::secrets) const LEADS: [bool; 256] = {
     let mut table = [false; 256];
     let leads = [
         0xc2, 0xc4, 0xc5, 0xc9, 0xcd, 0xce, 0xcf, 0xd0, 0xd1, 0xd2, 0xd3, 0xd4, 0xd8, 0xe1, 0xe2, 0xe3, 0xef, 0xf0,
@@ -164,6 +164,17 @@ pub(super) const LEADS: [bool; 256] = {
     while at < leads.len() {
         table[leads[at]] = true;
         at += 1;
+    }
+    table
+};
+
+/// Bytes of a character's UTF-8 behind the first.
+pub(in crate::secrets) const REST: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x80;
+    while byte < 0xc0 {
+        table[byte] = true;
+        byte += 1;
     }
     table
 };
@@ -190,6 +201,16 @@ fn is_gate(code: u32, before: &[u8], after: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_look_alike_begins_with_a_byte_that_is_looked_for() {
+        for character in (0x80..=u32::from(char::MAX)).filter_map(char::from_u32) {
+            if fold(u32::from(character)) != Folded::Itself {
+                let first = character.encode_utf8(&mut [0; 4]).as_bytes()[0];
+                assert!(LEADS[usize::from(first)], "{:x}", u32::from(character));
+            }
+        }
+    }
 
     #[test]
     fn ordinary_text_in_other_scripts_opens_nothing() {
