@@ -8,12 +8,13 @@ use crate::control::{self, Control, OperatorKey};
 use crate::dns::{OwnListeners, Resolver};
 use crate::flow::{Feed, Journal};
 use crate::policy::Mode;
-use crate::proxy::{self, Rulesets, Shared};
+use crate::proxy::{self, Admission, Rulesets, Shared};
 use crate::secrets::{self, FingerprintKey, Guard, Scanner};
 use crate::session::Ruleset;
 use crate::store::{Embedded, Memory, Sessions, Store};
 use crate::telemetry::Metrics;
 use crate::upstream::{Dialler, Pool};
+use crate::wire::Descriptors;
 use arc_swap::ArcSwap;
 use entrances::Entrances;
 use std::collections::HashMap;
@@ -155,17 +156,19 @@ impl Gateway {
         let control_address = control.as_ref().map(|listener| local_address(listener, config.listen.control));
         let own = OwnListeners::new(entrances.addresses.into_iter().chain(control_address));
         let resolver = Resolver::new(config.resolver, own).map_err(StartError::Resolver)?;
+        let descriptors = Descriptors::of_process();
         let shared = Arc::new(Shared {
             sessions,
             recognition: config.recognition,
             rulesets: ArcSwap::from_pointee(rulesets),
             resolver,
-            dialler: Dialler::new(config.parent, &trust, random().map_err(StartError::Random)?),
+            dialler: Dialler::new(config.parent, &trust, random().map_err(StartError::Random)?, descriptors),
             pool: Pool::new(trust, clients),
             leaves,
             journal,
             journal_broken: ArcSwap::from_pointee(CancellationToken::new()),
             limits: config.limits,
+            admission: Admission::new(descriptors),
             metrics,
             draining: CancellationToken::new(),
             killed: CancellationToken::new(),
@@ -262,7 +265,7 @@ impl Gateway {
 
     fn serve_control(&self, listener: TcpListener, key: &SecretSource) -> Result<(), StartError> {
         let Some(listen) = self.control_address else { return Ok(()) };
-        let (shared, ready) = (self.shared.clone(), self.shared.clone());
+        let (shared, ready, journal) = (self.shared.clone(), self.shared.clone(), self.shared.journal.clone());
         let control = Control {
             listen,
             key: operator_key(key)?,
@@ -271,6 +274,7 @@ impl Gateway {
             proxy: self.proxy_address,
             ca_bundle: Some(self.ca_bundle.clone()),
             metrics: self.shared.metrics.clone(),
+            queued: Arc::new(move || journal.queued()),
             ready: Arc::new(move || !ready.draining.is_cancelled() && ready.journal.healthy()),
         };
         self.services.spawn(control::serve(listener, control::router(control), self.stop_services.clone()));
@@ -280,6 +284,8 @@ impl Gateway {
     fn run_services(&self) {
         self.services.spawn(self.shared.sessions.clone().expire(self.stop_services.clone()));
         self.services.spawn(reap(self.shared.clone(), self.stop_services.clone()));
+        let (shared, stop, connections) = (self.shared.clone(), self.stop_services.clone(), self.connections.clone());
+        self.services.spawn(async move { shared.admission.watch_load(&connections, stop).await });
         self.services.spawn(watch_journal(self.shared.clone(), self.stop_services.clone()));
     }
 }

@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Every request allocates and frees a few dozen small pieces, often on different threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     exeat::cli::main()
 }

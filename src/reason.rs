@@ -90,6 +90,8 @@ reasons! {
     QuotaExceeded "quota_exceeded" 429 "connection_limit_reached" Denied "The session has used up its budget." "Wait, then send fewer or smaller requests.";
     TooManyConnections "too_many_connections" 503 "connection_limit_reached" Denied "The gateway holds as many connections as it may." "Try again in a second.";
 
+    Overloaded "overloaded" 503 "connection_limit_reached" Denied "The gateway has more to do than it can." "Try again in a second.";
+
     // Where to
     DestinationNotListed "dest_not_listed" 403 "http_request_denied" Denied "The session's policy does not list this destination." "A retry will not help. The operator can allow it: exeat run --allow HOST, or a rule in the policy.";
     RequestNotListed "request_not_listed" 403 "http_request_denied" Denied "The policy lists this host, but not this method or path." "A retry will not help. The operator can widen the rule's methods or paths.";

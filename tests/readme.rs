@@ -43,6 +43,15 @@ fn the_table_of_clients_is_the_environment_s() {
 }
 
 #[test]
+fn a_client_that_the_table_calls_tested_has_its_module_of_tests() {
+    for (_, module) in exeat::sandbox::CLIENTS.iter().flat_map(|client| client.tested) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e").join(format!("{module}.rs"));
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(text.contains("#[test]"), "{module}");
+    }
+}
+
+#[test]
 fn the_table_of_presets_is_the_code_s() {
     let mut table = String::from("| preset | what it allows |\n| --- | --- |\n");
     for name in exeat::config::preset::names() {

@@ -17,7 +17,8 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # --- what the real-client tests need -------------------------------------------------------------------------------
 heading "Programs that the tests drive"
 missing=()
-for pair in git:git curl:curl node:nodejs npm:npm python3:python3 prlimit:util-linux tar:tar cc:gcc ssh:openssh-client socat:socat; do
+for pair in git:git curl:curl node:nodejs npm:npm python3:python3 prlimit:util-linux tar:tar cc:gcc ssh:openssh-client socat:socat \
+    wget:wget go:golang-go javac:default-jdk-headless dpkg-deb:dpkg; do
     has "${pair%%:*}" || missing+=("${pair##*:}")
 done
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
@@ -40,7 +41,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 venv=$PWD/target/test-venv
-python_works() { "$venv/bin/python" -c 'import requests, httpx, h2, grpc, pip, socks, socksio, websockets, aiohttp' 2>/dev/null; }
+python_works() { "$venv/bin/python" -c 'import requests, httpx, h2, grpc, pip, socks, socksio, websockets, aiohttp, uv' 2>/dev/null; }
 if ! python_works; then
     if ! python3 -m venv --clear "$venv" >/dev/null 2>&1; then
         as_root=()
@@ -50,16 +51,17 @@ if ! python_works; then
         python3 -m venv --clear "$venv"
     fi
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        'requests[socks]' 'httpx[http2,socks]' grpcio websockets aiohttp
+        'requests[socks]' 'httpx[http2,socks]' grpcio websockets aiohttp uv
     python_works
 fi
 export EXEAT_TEST_PYTHON=$venv/bin/python
-for package in socks-proxy-agent https-proxy-agent ws undici; do
-    [ -d "target/test-node/node_modules/$package" ] ||
+for package in socks-proxy-agent https-proxy-agent ws undici pnpm yarn@1 @yarnpkg/cli-dist; do
+    [ -d "target/test-node/node_modules/${package%@1}" ] ||
         npm install --silent --no-audit --no-fund --prefix target/test-node "$package"
 done
 printf '%s\n' "$(git --version)" "$(curl --version | head -n 1)" "node $(node --version), npm $(npm --version)" \
-    "$("$venv/bin/python" --version)" "$(cargo --version)"
+    "$("$venv/bin/python" --version), $("$venv/bin/uv" --version)" "$(cargo --version)" "$(go version)" \
+    "$(javac -version)" "$(wget --version | head -n 1)"
 
 # --- the code itself -----------------------------------------------------------------------------------------------
 heading "Formatting"

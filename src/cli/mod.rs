@@ -85,6 +85,7 @@ pub fn main() -> ExitCode {
         return ExitCode::from(USAGE);
     }
     dumps::forbid();
+    let _ = nix::sys::prctl::set_thp_disable(true);
     // For libraries that ask for the process's default; ours name theirs.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -47,7 +47,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let mut config = configure(&args)?;
     let known = known(&args)?;
-    let place = Place::make(&runs_directory(|name| env::var_os(name))?, jiff::Timestamp::now())?;
+    let mut place = Place::make(&runs_directory(|name| env::var_os(name))?, jiff::Timestamp::now())?;
     let journal = args.journal.clone().unwrap_or_else(|| place.journal());
     config.flows.journal.clone_from(&journal);
     let gateway = Gateway::start(config, Role::Command).await?;
@@ -55,7 +55,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let new = New { policy: RUN_POLICY.into(), ttl: args.ttl, task, labels, known };
     let created = gateway.sessions().create(new).await.context("the session can't be made")?;
     let session = created.session.id.to_string();
-    let environment = way_out(&gateway, created, &place)?;
+    let environment = way_out(&gateway, created, &mut place)?;
     if !args.quiet && !args.json && stderr().is_terminal() {
         tell(format_args!("exeat: behind {}, journal in {}\n", gateway.proxy_address(), journal.display()));
     }
@@ -123,18 +123,22 @@ fn observed(ruleset: &Ruleset) -> anyhow::Result<Ruleset> {
 }
 
 /// Writes what the command's clients read, and gives the command's environment.
-fn way_out(gateway: &Gateway, created: Created, place: &Place) -> anyhow::Result<BTreeMap<OsString, OsString>> {
+fn way_out(gateway: &Gateway, created: Created, place: &mut Place) -> anyhow::Result<BTreeMap<OsString, OsString>> {
     let token = created.token.reveal();
     let client = place.client();
+    let bundle = fs::read(gateway.ca_bundle()).context("the CA bundle can't be read")?;
+    let mut ca_bundle = gateway.ca_bundle().to_owned();
+    if nix::unistd::geteuid().is_root() {
+        ca_bundle = place.share(&bundle, &env::temp_dir())?;
+    }
     let way = Way {
         proxy: gateway.proxy_address(),
         session: created.session.id.as_str(),
         token: &token,
-        ca_bundle: gateway.ca_bundle(),
+        ca_bundle: &ca_bundle,
         ca_certificate: gateway.ca_certificate(),
         directory: &client,
     };
-    let bundle = fs::read(gateway.ca_bundle()).context("the CA bundle can't be read")?;
     let system_wgetrc = fs::read("/etc/wgetrc").unwrap_or_default();
     place.write(&sandbox::files(&way, &bundle, &system_wgetrc)?)?;
     Ok(sandbox::environment(&way, env::vars_os()))

@@ -13,6 +13,7 @@ use super::{Config, listen, parent, policies, recognition, sessions};
 use crate::proxy::Limits;
 use crate::{ca, dns, flow};
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,9 +115,13 @@ fn compile_limits(shape: Option<&LimitsShape>, notes: &mut Notes) -> Limits {
         }
         *span
     };
-    let connections = shape.connections.map(|most| usize::try_from(most.get()).unwrap_or(usize::MAX));
+    let count = |written: Option<NonZeroU32>, default: usize| {
+        written.map_or(default, |most| usize::try_from(most.get()).unwrap_or(usize::MAX))
+    };
     Limits {
-        connections: connections.unwrap_or(defaults.connections),
+        connections: count(shape.connections, defaults.connections),
+        connections_per_source: count(shape.connections_per_source, defaults.connections_per_source),
+        handshakes: count(shape.handshakes, defaults.handshakes),
         head: defaults.head,
         head_timeout: timeout(&shape.head_timeout, defaults.head_timeout),
         handshake_timeout: timeout(&shape.handshake_timeout, defaults.handshake_timeout),

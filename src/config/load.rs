@@ -66,6 +66,14 @@ pub fn load_policy(file: &Path) -> Result<Arc<Ruleset>, Diagnostics> {
     policy_from_text(stem.unwrap_or(DEFAULT_NAME), name, &text, &base).map(|(ruleset, _)| ruleset)
 }
 
+/// Compiles the text of a policy that lies in no file.
+///
+/// # Errors
+/// All mistakes of the text, each with its place.
+pub fn policy_from(text: &str) -> Result<Arc<Ruleset>, Diagnostics> {
+    policy_from_text(DEFAULT_NAME, "policy".into(), text, Path::new("/")).map(|(ruleset, _)| ruleset)
+}
+
 pub(super) fn load_with(
     file: Option<&Path>,
     environment: Environment<'_>,

@@ -38,7 +38,7 @@ pub use catalogue::{OwnRules, load_rules};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use known::{KnownError, read_known};
 pub use listen::{Listen, TlsListen, TransparentListen, UnixListen};
-pub use load::{load, load_places, load_policies, load_policy};
+pub use load::{load, load_places, load_policies, load_policy, policy_from};
 pub use run::{RUN_POLICY, RunOptions};
 pub use schema::{file_schema, policy_schema};
 pub use secret::{SecretError, SecretSource, SourceError};

@@ -11,8 +11,12 @@ use super::similar::did_you_mean;
 use super::wire::Ruleset;
 use crate::policy::{Conflict, Mode, Policy, Rule, Rules, conflicts};
 use crate::session;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Connections that a session may hold where its policy does not say: none can take all that the gateway holds.
+const CONNECTIONS: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
 
 /// Compiles one policy. Nothing comes out where its rules can't be enforced together.
 pub(super) fn compile(
@@ -176,9 +180,10 @@ fn preset_rules(word: &Placed<String>, notes: &mut Notes) -> Vec<Rule> {
 }
 
 fn compile_limits(shape: Option<&SessionLimitsShape>) -> session::Limits {
-    shape.map_or_else(session::Limits::default, |shape| session::Limits {
+    let defaults = session::Limits { connections: Some(CONNECTIONS), ..session::Limits::default() };
+    shape.map_or(defaults, |shape| session::Limits {
         requests_per_minute: shape.requests_per_minute,
         upload: shape.upload.as_ref().map(|size| size.0.0),
-        connections: shape.connections,
+        connections: shape.connections.or(defaults.connections),
     })
 }

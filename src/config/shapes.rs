@@ -386,6 +386,10 @@ pub(super) struct SessionShape {
 pub(super) struct LimitsShape {
     /// Connections of all sessions at one time.
     pub(super) connections: Option<NonZeroU32>,
+    /// Connections of one source that have not shown who they are.
+    pub(super) connections_per_source: Option<NonZeroU32>,
+    /// TLS handshakes with clients under way at one time.
+    pub(super) handshakes: Option<NonZeroU32>,
     /// How long a request's head may take to arrive.
     pub(super) head_timeout: Option<Placed<Written<Span>>>,
     /// How long a TLS handshake may take.

@@ -6,6 +6,7 @@ use axum::extract::State as Shared;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
+use tokio::runtime::Handle;
 
 pub(super) async fn alive() -> &'static str {
     "ok\n"
@@ -22,6 +23,8 @@ pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
 
 pub(super) async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
     state.metrics.set_sessions(state.sessions.count());
+    state.metrics.set_journal_queue((state.queued)());
+    state.metrics.set_tasks(Handle::current().metrics().num_alive_tasks());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     match state.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),

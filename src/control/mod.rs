@@ -44,6 +44,8 @@ pub struct Control {
     pub metrics: Arc<Metrics>,
     /// Whether new flows are taken.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// How many records wait to be written.
+    pub queued: Arc<dyn Fn() -> usize + Send + Sync>,
 }
 
 /// What the handlers share.
@@ -55,6 +57,7 @@ struct State {
     ca_bundle: Option<PathBuf>,
     metrics: Arc<Metrics>,
     ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    queued: Arc<dyn Fn() -> usize + Send + Sync>,
 }
 
 /// The routes. They expect [`serve`] to say where a connection comes from.
@@ -72,6 +75,7 @@ pub fn router(control: Control) -> Router {
         ca_bundle: control.ca_bundle.map(|path| std::path::absolute(&path).unwrap_or(path)),
         metrics: control.metrics,
         ready: control.ready,
+        queued: control.queued,
     });
     let keyed = from_fn_with_state(Arc::clone(&state), access::require_key);
     let metrics = Router::new().route("/metrics", get(health::metrics));

@@ -97,7 +97,11 @@ impl Resolver {
 impl Inner {
     /// The addresses of a name: one lookup at a time for each, whoever waits for it.
     async fn lookup(&self, name: &Arc<str>) -> Result<Answer, Error> {
-        let answer = self.answers.try_get_with_by_ref(name, self.ask(name));
+        if let Some(answer) = self.answers.get(name).await {
+            return Ok(answer);
+        }
+        // On the heap what is needed for seconds in a connection's life.
+        let answer = Box::pin(self.answers.try_get_with_by_ref(name, self.ask(name)));
         match timeout(DEADLINE, answer).await {
             Ok(found) => found.map_err(|error| (*error).clone()),
             Err(_) => Err(Error::Timeout),

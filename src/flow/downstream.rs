@@ -4,28 +4,22 @@ use serde::Serialize;
 use std::net::SocketAddr;
 
 /// Where a flow came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Downstream {
     /// The agent's address; nothing behind a Unix socket.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<SocketAddr>,
     /// What it came in by, where that is not the HTTP proxy.
-    #[serde(skip_serializing_if = "Way::is_proxy")]
     pub way: Way,
     /// The load balancer that told the address (PROXY protocol).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub through: Option<SocketAddr>,
     /// Where the agent meant to go, where the network led it here.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub original: Option<SocketAddr>,
     /// The process at the other end of a Unix socket.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<Process>,
 }
 
 /// What a flow came in by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Way {
     /// The HTTP proxy.
     #[default]
@@ -65,9 +59,15 @@ pub struct Process {
 }
 
 impl Way {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-    fn is_proxy(&self) -> bool {
-        *self == Way::Proxy
+    /// As the record says it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Way::Proxy => "proxy",
+            Way::Tls => "tls",
+            Way::Socks => "socks",
+            Way::Transparent => "transparent",
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use std::fmt;
+use uuid::fmt::Hyphenated;
 use uuid::{NoContext, Uuid};
 
 /// A flow's id: UUIDv7 (RFC 9562 §5.7), so that ids sort by the millisecond in which flows began.
@@ -18,17 +19,16 @@ impl FlowId {
         let nanos = u32::try_from(at.subsec_nanosecond()).unwrap_or(0);
         Self(Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanos)))
     }
+
+    /// The 36 characters.
+    pub(super) fn encode(self, text: &mut [u8; Hyphenated::LENGTH]) -> &str {
+        self.0.hyphenated().encode_lower(text)
+    }
 }
 
 impl fmt::Display for FlowId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-impl serde::Serialize for FlowId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 

@@ -88,6 +88,12 @@ impl Journal {
         self.check().is_ok()
     }
 
+    /// How many records wait to be written.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.shared().queue.len()
+    }
+
     /// Waits up to two seconds while too many records wait for the disk: what a request does before it opens
     /// its [`Recorder`](super::Recorder). Does not wait at all in the ordinary case.
     pub async fn ready(&self) -> Result<(), Unavailable> {

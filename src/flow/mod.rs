@@ -10,6 +10,7 @@
 
 mod chain;
 mod downstream;
+mod encode;
 mod feed;
 mod file;
 mod health;

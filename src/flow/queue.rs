@@ -138,9 +138,14 @@ impl Queue {
         Some(ticket)
     }
 
+    /// Records that are not written yet.
+    pub(super) fn len(&self) -> usize {
+        self.records.load(Ordering::Relaxed)
+    }
+
     /// Whether new flows must be refused.
     pub(super) fn is_full(&self, bounds: &Bounds) -> bool {
-        self.records.load(Ordering::Relaxed) >= bounds.records || self.bytes.load(Ordering::Relaxed) >= bounds.bytes
+        self.len() >= bounds.records || self.bytes.load(Ordering::Relaxed) >= bounds.bytes
     }
 
     /// Waits for something to do and swaps what waits into `batch`, whose old content is done with.

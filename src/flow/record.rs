@@ -1,12 +1,11 @@
 //! One flow's record: what it holds and how it becomes a line.
 
 use super::redact::{FIELD, LIST, SHORT_FIELD, cut};
-use super::{ClientTls, Downstream, FlowId, json};
+use super::{ClientTls, Downstream, FlowId};
 use crate::reason::Reason;
 use crate::secrets::Finding;
 use crate::telemetry::{Direction, Metrics};
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,8 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How a flow ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// It passed.
     Allowed,
@@ -28,8 +26,7 @@ pub enum Verdict {
 }
 
 /// What was done with the flow's bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// A request that was judged and sent on.
     Forward,
@@ -56,8 +53,22 @@ pub enum Phase {
     FirstByte = 4,
 }
 
+impl Phase {
+    /// As the record says it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Phase::Decide => "decide",
+            Phase::Dns => "dns",
+            Phase::Connect => "connect",
+            Phase::Tls => "tls",
+            Phase::FirstByte => "first_byte",
+        }
+    }
+}
+
 /// Who a flow belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionInfo {
     /// The session's id.
     pub id: Arc<str>,
@@ -66,24 +77,19 @@ pub struct SessionInfo {
     /// The hash of the rules that were in force.
     pub policy_hash: Arc<str>,
     /// What the session was opened for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<Arc<str>>,
     /// The operator's labels.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// What was agreed with the upstream in TLS.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamTls {
     /// `TLSv1.3`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<Cow<'static, str>>,
     /// `h2`, `http/1.1`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub alpn: Option<Cow<'static, str>>,
     /// The name that was sent and checked.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sni: Option<Arc<str>>,
 }
 
@@ -100,15 +106,26 @@ impl Verdict {
     }
 }
 
+impl Mode {
+    /// As the record says it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Mode::Forward => "forward",
+            Mode::Relay => "relay",
+            Mode::Intercept => "intercept",
+            Mode::Websocket => "websocket",
+        }
+    }
+}
+
 /// The target as it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct ShownTarget {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) scheme: Option<&'static str>,
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) method: Cow<'static, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) path: Option<String>,
 }
 
@@ -254,138 +271,15 @@ impl Record {
                 .collect(),
         }
     }
-
-    /// Writes the record as a JSON object, without the members that the chain adds.
-    pub(super) fn write(&self, out: &mut Vec<u8>) -> serde_json::Result<()> {
-        let [decide, dns, connect, tls, first_byte] = self.phases;
-        let outcome = self.outcome.as_ref();
-        json::write(
-            out,
-            &Shape {
-                ts: Micros(self.ts),
-                mono: self.mono,
-                flow: self.id,
-                parent: self.parent,
-                session: self.session.as_deref(),
-                downstream: Shown { at: self.downstream, tls: self.hello.as_ref() },
-                target: self.target.as_ref(),
-                upstream: Upstream::of(self),
-                mode: self.mode,
-                verdict: outcome.map_or(Verdict::Allowed, |outcome| outcome.verdict),
-                reason: outcome.map(|outcome| outcome.reason.code()),
-                rule: outcome.and_then(|outcome| outcome.rule.as_deref()).or(self.rule.as_deref()),
-                findings: &self.findings,
-                status: self.status,
-                bytes: Bytes { up: self.up, down: self.down },
-                messages: self.messages,
-                timing: Timing { decide, dns, connect, tls, first_byte, total: micros(self.started.elapsed()) },
-                error: self.error.as_deref(),
-                truncated: self.truncated,
-            },
-        )
-    }
 }
 
 pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// A time in UTC with six digits after the second.
-pub(super) struct Micros(pub(super) Timestamp);
-
-impl Serialize for Micros {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:.6}", self.0))
-    }
-}
-
-/// The members of a line, in their order.
-#[derive(Serialize)]
-struct Shape<'a> {
-    ts: Micros,
-    mono: u64,
-    flow: FlowId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent: Option<FlowId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session: Option<&'a SessionInfo>,
-    downstream: Shown<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<&'a ShownTarget>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream: Option<Upstream<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mode: Option<Mode>,
-    verdict: Verdict,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rule: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[Finding]>::is_empty")]
-    findings: &'a [Finding],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    bytes: Bytes,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    messages: Option<Messages>,
-    timing: Timing,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    truncated: bool,
-}
-
-#[derive(Serialize)]
-struct Shown<'a> {
-    #[serde(flatten)]
-    at: Downstream,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls: Option<&'a ClientTls>,
-}
-
-#[derive(Serialize)]
-struct Upstream<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    address: Option<SocketAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls: Option<&'a UpstreamTls>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent: Option<&'a str>,
-}
-
-impl<'a> Upstream<'a> {
-    fn of(record: &'a Record) -> Option<Self> {
-        let parent = record.parent_proxy.as_deref();
-        let known = record.upstream.is_some() || record.tls.is_some() || parent.is_some();
-        known.then_some(Self { address: record.upstream, tls: record.tls.as_ref(), parent })
-    }
-}
-
-#[derive(Serialize)]
-struct Bytes {
-    up: u64,
-    down: u64,
-}
-
 /// WebSocket messages.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Messages {
     pub(super) up: u64,
     pub(super) down: u64,
-}
-
-/// Microseconds.
-#[derive(Serialize)]
-struct Timing {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    decide: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dns: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    connect: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_byte: Option<u64>,
-    total: u64,
 }

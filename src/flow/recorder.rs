@@ -10,7 +10,6 @@ use http::Method;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -242,12 +241,7 @@ impl Recorder {
 
     fn append(&self, buffer: &mut Vec<u8>, urgent: bool) -> Option<u64> {
         buffer.clear();
-        if let Err(error) = self.record.write(buffer) {
-            tracing::error!(%error, flow.id = %self.record.id, "a record can't be encoded");
-            buffer.clear();
-            // Writing to a Vec can't fail.
-            let _ = write!(buffer, r#"{{"flow":"{}","verdict":"failed","reason":"internal_error"}}"#, self.record.id);
-        }
+        self.record.write(buffer);
         let shared = self.journal.shared();
         self.record.count(&shared.metrics);
         let ticket = shared.queue.append(buffer, urgent);

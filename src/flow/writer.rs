@@ -4,12 +4,10 @@ use super::chain::{self, Link};
 use super::file::{LiveFile, Resumed};
 use super::health::Fault;
 use super::journal::Shared;
-use super::json;
+use super::json::Object;
 use super::queue::Batch;
-use super::record::Micros;
 use super::settings::Durability;
 use jiff::Timestamp;
-use serde::Serialize;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,12 +100,13 @@ impl Writer {
     }
 
     fn seal_note(&mut self) {
-        let note = Note { ts: Micros(Timestamp::now()), kind: "note", note: "cut_line", dropped_bytes: self.dropped };
         let mut body = Vec::new();
-        if let Err(error) = json::write(&mut body, &note) {
-            tracing::error!(%error, "the cut line can't be noted");
-            return;
-        }
+        Object::write(&mut body, |note| {
+            note.time("ts", Timestamp::now());
+            note.text("kind", "note");
+            note.text("note", "cut_line");
+            note.number("dropped_bytes", self.dropped);
+        });
         self.first = self.last.seq + 1;
         self.last = chain::seal(&mut self.out, &self.last, &body);
         tracing::warn!(bytes = self.dropped, "the journal's last line was cut; it is kept in flows.cut");
@@ -177,13 +176,4 @@ impl Writer {
             tracing::error!(%error, "the journal's file can't be reopened");
         }
     }
-}
-
-/// What the journal says of itself, in the chain.
-#[derive(Serialize)]
-struct Note {
-    ts: Micros,
-    kind: &'static str,
-    note: &'static str,
-    dropped_bytes: u64,
 }

@@ -44,6 +44,18 @@ impl Authority {
         let port = port.map_or(Ok(default_port), parse_port)?;
         Ok(Self { host: Host::parse(host)?, port })
     }
+
+    /// Whether `text` is this authority in its canonical spelling: a name, with its port only where that is not
+    /// `default_port`. False says nothing.
+    #[must_use]
+    pub fn is_spelled(&self, text: &[u8], default_port: u16) -> bool {
+        let rest = self.host.as_name().and_then(|name| text.strip_prefix(name.as_bytes()));
+        match rest {
+            Some([]) => self.port == default_port,
+            Some([b':', port @ ..]) => parse_port(port) == Ok(self.port),
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Authority {
@@ -97,6 +109,29 @@ mod tests {
         ] {
             assert_eq!(Authority::parse(text.as_bytes()).unwrap().to_string(), shown);
         }
+    }
+
+    #[test]
+    fn the_canonical_spelling_is_known_without_a_parse() {
+        let authority = Authority::parse(b"a.test:443").unwrap();
+        for (text, default_port, is_spelled) in [
+            ("a.test", 443, true),
+            ("a.test:443", 443, true),
+            ("a.test:443", 80, true),
+            ("a.test", 80, false),
+            ("a.test:444", 443, false),
+            ("a.test:0443", 443, false),
+            ("a.test:", 443, false),
+            ("a.testing", 443, false),
+            ("a.test.", 443, false),
+            ("A.test", 443, false),
+            ("u@a.test", 443, false),
+            ("", 443, false),
+        ] {
+            assert_eq!(authority.is_spelled(text.as_bytes(), default_port), is_spelled, "{text}");
+        }
+        let address = Authority::parse(b"127.0.0.1:80").unwrap();
+        assert!(!address.is_spelled(b"127.0.0.1:80", 80), "an address is parsed");
     }
 
     #[test]

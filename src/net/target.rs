@@ -196,6 +196,8 @@ fn check_host(
     match host {
         HostFields::None => Ok(()),
         HostFields::Wrong => Err(TargetError::HostCount),
+        // The commonest spelling needs no second parse.
+        HostFields::One(value) if authority.is_spelled(value, scheme.default_port()) => Ok(()),
         HostFields::One(value) => {
             let host = Authority::parse_or(value, scheme.default_port()).map_err(TargetError::Host)?;
             if host == *authority { Ok(()) } else { Err(mismatch) }

@@ -37,13 +37,14 @@ enum Next {
 }
 
 /// Serves one connection to its end: the proxy's own leg first, then the inside of the tunnel that it
-/// may open. One loop, no recursion.
+/// may open. One loop, no recursion; on the heap what a connection is only for a while, for a task carries the size
+/// of all that it may be.
 pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg) {
     loop {
         if leg.speaks_http2() {
-            return streams::serve(shared, leg).await;
+            return Box::pin(streams::serve(shared, leg)).await;
         }
-        match serve_requests(shared, &mut leg).await {
+        match Box::pin(serve_requests(shared, &mut leg)).await {
             Next::Tunnel(opened) => match Box::pin(tunnel::enter(shared, leg, *opened)).await {
                 Some(inner) => leg = inner,
                 None => return,
@@ -96,8 +97,9 @@ async fn wait_for_request(shared: &Shared, leg: &mut Leg) -> Option<Next> {
     if leg.interrupt.is_draining() {
         return Some(Next::Close);
     }
-    leg.wire.release_buffer();
-    leg.interrupt.arm(shared.limits.keep_alive_timeout);
+    leg.wire.release_buffers();
+    let patience = shared.limits.keep_alive_timeout;
+    leg.interrupt.arm(if leg.remembered.is_stranger() { patience.min(Limits::SILENCE) } else { patience });
     match leg.interrupt.while_idle(leg.wire.fill()).await {
         Ok(Ok(read)) if read > 0 => None,
         Ok(_) | Err(Cause::Deadline | Cause::Draining) => Some(Next::Close),
@@ -141,7 +143,8 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
     let identity = identify(shared, leg, &head)?;
     recorder.session(identity.info.clone());
     request.identity = Some(identity.clone());
-    leg.interrupt.watch_session(&identity.live.ended);
+    leg.interrupt.watch_session(&identity.live);
+    shared.admission.work()?;
     if head.method == Method::CONNECT {
         return connect(shared, leg, recorder, request, &head, framing, identity).await;
     }
@@ -246,9 +249,9 @@ async fn connect(
     let permit = gate::admit_tunnel(&identity, &authority, recorder)?;
     leg.interrupt.arm(shared.limits.connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
-    let upstream = leg.interrupt.during(dial).await.map_err(Error::Interrupted)??;
+    let way = leg.interrupt.during(dial).await.map_err(Error::Interrupted)??;
     let answer = b"HTTP/1.1 200 OK\r\n\r\n";
-    Ok(Next::Tunnel(Box::new(Opened { authority, permit, identity, upstream, recorder: None, answer, plain: false })))
+    Ok(Next::Tunnel(Box::new(Opened { authority, permit, identity, way, recorder: None, answer, plain: false })))
 }
 
 /// Records and answers a request that ends short of its answer.

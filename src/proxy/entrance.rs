@@ -8,6 +8,7 @@ use crate::flow::{Downstream, Recorder, Way};
 use crate::net::ProxyHeader;
 use crate::reason::Reason;
 use crate::session::SessionId;
+use crate::telemetry::Active;
 use crate::wire::{Socket, Stream, Transport, Wire};
 use bytes::Buf;
 use ipnet::IpNet;
@@ -94,14 +95,18 @@ impl Speaks {
     }
 }
 
-/// Serves one connection to its end.
-pub(super) async fn enter(shared: Arc<Shared>, arrival: Arrival) {
+/// Serves one connection to its end, which `_active` counts.
+pub(super) async fn enter(shared: Arc<Shared>, arrival: Arrival, _active: Active) {
     let Arrival { socket, peer, speaks, is_balancer } = arrival;
     let peer = Downstream { way: speaks.way(), ..peer };
     let mut leg = Leg::new(Wire::new(socket.into()), peer, shared.interrupt());
     if is_balancer && Box::pin(hear_balancer(&shared, &mut leg)).await.is_none() {
         return;
     }
+    let from = leg.peer.address.map(|address| address.ip());
+    let stranger = shared.admission.stranger(from, shared.limits.connections_per_source);
+    leg.interrupt.watch_crowd(&stranger.crowded_out);
+    leg.remembered.meet(stranger);
     match speaks {
         Speaks::Http => connection::serve(&shared, leg).await,
         Speaks::Tls(config) => {
@@ -197,16 +202,23 @@ async fn shake_hands(shared: &Shared, mut leg: Leg, config: Arc<ServerConfig>) -
         return None;
     }
     leg.interrupt.arm(shared.limits.handshake_timeout);
-    let Leg { wire, peer, mut interrupt, .. } = leg;
+    let under_way = shared.admission.handshake(shared.limits.handshakes);
+    let Leg { wire, peer, mut interrupt, remembered, .. } = leg;
     let (stream, ahead) = wire.into_parts();
     let handshake = TlsAcceptor::from(config).accept(Transport::new(stream, ahead));
-    let failure = match interrupt.during(handshake).await {
+    let shaken = match &under_way {
+        Ok(_) => interrupt.during(handshake).await,
+        Err(denial) => return record_unshaken(shared, peer, denial.reason, None).await,
+    };
+    drop(under_way);
+    let failure = match shaken {
         Ok(Ok(tls)) => {
             let certificate = tls.get_ref().1.peer_certificates().and_then(|chain| chain.first());
             let names = certificate.map(certificate_names).unwrap_or_default();
             match shared.recognition.by_certificate(&names) {
                 Ok(session) => {
                     let mut leg = Leg::new(Wire::new(Stream::Downstream(Box::new(tls))), peer, interrupt);
+                    leg.remembered = remembered;
                     leg.remembered.certify(session.cloned());
                     return Some(leg);
                 }
@@ -216,9 +228,14 @@ async fn shake_hands(shared: &Shared, mut leg: Leg, config: Arc<ServerConfig>) -
         Ok(Err(error)) => error.to_string(),
         Err(cause) => Error::Interrupted(cause).to_string(),
     };
+    record_unshaken(shared, peer, Reason::DownstreamTls, Some(failure)).await
+}
+
+/// Records a connection that ends before there is TLS.
+async fn record_unshaken(shared: &Shared, peer: Downstream, reason: Reason, cause: Option<String>) -> Option<Leg> {
     let recorder = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, peer));
     if let Ok(mut recorder) = recorder {
-        recorder.failed(Reason::DownstreamTls, Some(failure));
+        recorder.failed(reason, cause);
         recorder.finish();
     }
     None

@@ -1,6 +1,7 @@
 //! Who asks: the credentials on this request, and nothing else (never a default session).
 
 use super::Shared;
+use super::admission::Stranger;
 use crate::flow::SessionInfo;
 use crate::http1::Fields;
 use crate::reason::{Denial, Reason};
@@ -57,6 +58,8 @@ pub(super) struct Remembered {
     slot: Option<ConnectionSlot>,
     /// The session that the connection's client certificate names.
     certified: Option<SessionId>,
+    /// Nobody has shown who the connection's agent is.
+    stranger: Option<Stranger>,
 }
 
 impl Remembered {
@@ -84,6 +87,16 @@ impl Remembered {
     pub(super) fn enter(&mut self, shared: &Shared, credentials: &Credentials<'_>) -> Result<Identity, Denial> {
         let live = shared.sessions.authenticate(credentials).ok_or(Reason::AuthRequired)?;
         self.assume(shared, live)
+    }
+
+    /// Counts the connection among those of its source that have not shown who they are.
+    pub(super) fn meet(&mut self, stranger: Stranger) {
+        self.stranger = Some(stranger);
+    }
+
+    /// Whether nobody has shown who the connection's agent is.
+    pub(super) fn is_stranger(&self) -> bool {
+        self.stranger.is_some()
     }
 
     /// The connection's client certificate names this session.
@@ -118,6 +131,7 @@ impl Remembered {
             return Err(denial.because("the token and the client certificate are of two sessions"));
         }
         self.value.clear();
+        self.stranger = None;
         (self.identity, self.slot) = (Some(identity.clone()), Some(slot));
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! What ends a wait from outside: a deadline, the session's end, the gateway's end.
 
+use crate::store::Live;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::task::coop::unconstrained;
@@ -18,6 +20,8 @@ pub(super) enum Cause {
     Deadline,
     /// The session expired or was revoked.
     SessionEnded,
+    /// Others of its source took the place of a connection that had not shown who it is.
+    CrowdedOut,
     /// The journal can't be written any more.
     JournalBroken,
     /// The gateway drains: idle connections close.
@@ -36,7 +40,10 @@ pub(super) struct Interrupt {
     draining: Token,
     killed: Token,
     journal: Token,
-    session: Option<Token>,
+    /// What ends this connection alone, and why.
+    own: Option<(Token, Cause)>,
+    /// The session that `own` is of, if it is of one.
+    session: Option<Arc<Live>>,
 }
 
 impl Interrupt {
@@ -48,13 +55,27 @@ impl Interrupt {
             draining: Token::new(draining),
             killed: Token::new(killed),
             journal: Token::new(journal),
+            own: None,
             session: None,
         }
     }
 
     /// The session whose end interrupts from now on.
-    pub(super) fn watch_session(&mut self, ended: &CancellationToken) {
-        self.session = Some(Token::new(ended.clone()));
+    pub(super) fn watch_session(&mut self, live: &Arc<Live>) {
+        if !self.session.as_ref().is_some_and(|watched| Arc::ptr_eq(watched, live)) {
+            self.watch(&live.ended, Cause::SessionEnded);
+            self.session = Some(live.clone());
+        }
+    }
+
+    /// What interrupts as long as no session is known.
+    pub(super) fn watch_crowd(&mut self, crowded_out: &CancellationToken) {
+        self.watch(crowded_out, Cause::CrowdedOut);
+        self.session = None;
+    }
+
+    fn watch(&mut self, token: &CancellationToken, cause: Cause) {
+        self.own = Some((Token::new(token.clone()), cause));
     }
 
     /// Sets the deadline `after` from now, in place of the one before.
@@ -81,8 +102,10 @@ impl Interrupt {
         if self.killed.poll(cx) {
             return Poll::Ready(Cause::Killed);
         }
-        if self.session.as_mut().is_some_and(|session| session.poll(cx)) {
-            return Poll::Ready(Cause::SessionEnded);
+        if let Some((token, cause)) = &mut self.own
+            && token.poll(cx)
+        {
+            return Poll::Ready(*cause);
         }
         if self.journal.poll(cx) {
             return Poll::Ready(Cause::JournalBroken);
@@ -173,7 +196,7 @@ mod tests {
     async fn a_drain_ends_idle_waits_only_and_a_session_s_end_ends_all() {
         let (mut interrupt, draining) = interrupt();
         let ended = CancellationToken::new();
-        interrupt.watch_session(&ended);
+        interrupt.watch(&ended, Cause::SessionEnded);
         interrupt.arm(Duration::from_secs(1));
         draining.cancel();
         assert_eq!(interrupt.while_idle(pending::<()>()).await, Err(Cause::Draining));
@@ -186,7 +209,7 @@ mod tests {
     async fn a_token_cancelled_during_a_wait_wakes_it() {
         let (mut interrupt, _) = interrupt();
         let ended = CancellationToken::new();
-        interrupt.watch_session(&ended);
+        interrupt.watch(&ended, Cause::SessionEnded);
         let canceller = tokio::spawn(async move { ended.cancel() });
         assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::SessionEnded));
         canceller.await.unwrap();

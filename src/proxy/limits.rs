@@ -8,6 +8,10 @@ use std::time::Duration;
 pub struct Limits {
     /// Connections held at once; more are answered 503 and closed.
     pub connections: usize,
+    /// Connections of one source that have not shown who they are; beyond that the oldest of them closes.
+    pub connections_per_source: usize,
+    /// TLS handshakes with clients under way at once; more are refused.
+    pub handshakes: usize,
     /// Bytes, fields and target of a head.
     pub head: HeadLimits,
     /// From a request's first byte to the end of its head.
@@ -30,6 +34,8 @@ impl Limits {
     pub const BODY_RATE: u64 = 1000;
     /// How long a body may be slow.
     pub const BODY_GRACE: Duration = Duration::from_secs(10);
+    /// How long a connection may say nothing at all.
+    pub const SILENCE: Duration = Duration::from_secs(30);
     /// How long a refused body is read on and thrown away, so that the refusal is seen and not a reset.
     pub const LINGER: Duration = Duration::from_secs(2);
 }
@@ -38,6 +44,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            connections_per_source: 1_000,
+            handshakes: 2_000,
             head: HeadLimits::default(),
             head_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +17,8 @@ use tokio_util::task::TaskTracker;
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long an unwanted connection is told so.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How many may be told at a time, beyond the connections that are held.
+const FAREWELLS: usize = 512;
 
 /// Accepts until the gateway drains. Every connection is a task of `tasks`.
 pub async fn listen(shared: Arc<Shared>, entrance: Entrance, tasks: TaskTracker) {
@@ -27,17 +29,12 @@ pub async fn listen(shared: Arc<Shared>, entrance: Entrance, tasks: TaskTracker)
         };
         match accepted {
             Ok((socket, peer)) => {
-                if tasks.len() >= shared.limits.connections {
-                    if entrance.speaks.is_http() {
-                        tasks.spawn(turn_away(socket));
-                    }
+                if let Err(reason) = admit(&shared, &socket, tasks.len()) {
+                    turn_away(&shared, &entrance, socket, reason, &tasks);
                 } else {
                     let active = shared.metrics.connection();
-                    let serving = enter(shared.clone(), entrance.arrival(socket, peer));
-                    tasks.spawn(async move {
-                        serving.await;
-                        drop(active);
-                    });
+                    // No block around it: one that awaits a future holds it twice.
+                    tasks.spawn(enter(shared.clone(), entrance.arrival(socket, peer), active));
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}
@@ -76,9 +73,34 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-async fn turn_away(mut socket: Socket) {
+/// Whether one more connection is taken.
+fn admit(shared: &Shared, socket: &Socket, held: usize) -> Result<(), Reason> {
+    if held >= shared.limits.connections || !shared.admission.descriptors.may_keep(socket) {
+        return Err(Reason::TooManyConnections);
+    }
+    if shared.admission.is_overloaded() { Err(Reason::Overloaded) } else { Ok(()) }
+}
+
+/// Tells an unwanted connection why, where it understands that and the process can spare the descriptor.
+fn turn_away(shared: &Arc<Shared>, entrance: &Entrance, socket: Socket, reason: Reason, tasks: &TaskTracker) {
+    shared.metrics.refusal(reason.code());
+    let spare = shared.admission.descriptors.may_linger(&socket) && tasks.len() < shared.limits.connections + FAREWELLS;
+    if entrance.speaks.is_http() && spare {
+        tasks.spawn(say_farewell(socket, reason));
+    }
+}
+
+async fn say_farewell(mut socket: Socket, reason: Reason) {
     let mut answer = BytesMut::new();
-    refusal::write_unrecorded(&mut answer, Reason::TooManyConnections);
+    refusal::write_unrecorded(&mut answer, reason);
+    let farewell = async {
+        socket.write_all(&answer).await?;
+        socket.shutdown().await?;
+        // Its request, unread, would turn the close into a reset that takes the answer with it.
+        let mut unread = [0; 2048];
+        while socket.read(&mut unread).await? > 0 {}
+        io::Result::Ok(())
+    };
     // Whoever doesn't read it finds the connection closed.
-    let _ = timeout(FAREWELL, socket.write_all(&answer)).await;
+    let _ = timeout(FAREWELL, farewell).await;
 }

@@ -5,6 +5,7 @@
 //! comes through a CONNECT and `relay`s or opens it. One gate, one `refusal`, one recorder, whatever the
 //! way in. It knows nothing of the control API, of files or of how it was configured.
 
+mod admission;
 mod client;
 mod connection;
 mod download;
@@ -18,6 +19,7 @@ mod interrupt;
 mod leg;
 mod limits;
 mod listener;
+mod load;
 mod origin;
 mod recognition;
 mod refusal;
@@ -31,6 +33,7 @@ mod tunnel;
 mod upload;
 mod websocket;
 
+pub use admission::Admission;
 pub use entrance::{Door, Entrance, Original, Speaks, UnixDoor};
 pub use limits::Limits;
 pub use listener::listen;
@@ -75,6 +78,8 @@ pub struct Shared {
     pub journal_broken: ArcSwap<CancellationToken>,
     /// Bounds.
     pub limits: Limits,
+    /// Who may still come in.
+    pub admission: Arc<Admission>,
     /// What is counted besides flows, which the journal counts.
     pub metrics: Arc<Metrics>,
     /// No new work is taken.

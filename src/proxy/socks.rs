@@ -69,15 +69,16 @@ async fn negotiate(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder) -> R
     say(leg, &socks::choose(true)).await.map_err(at(Answer::Silence))?;
     let identity = identify(shared, leg).await.map_err(at(Answer::Password))?;
     recorder.session(identity.info.clone());
-    leg.interrupt.watch_session(&identity.live.ended);
+    leg.interrupt.watch_session(&identity.live);
+    shared.admission.work().map_err(|denial| Refused { error: denial.into(), answer: Answer::Password })?;
     say(leg, &socks::judged(true)).await.map_err(at(Answer::Silence))?;
     let authority = read(leg, socks::connect).await.map_err(at(Answer::Request))?;
     let permit = gate::admit_either(&identity, &authority, recorder).map_err(at(Answer::Request))?;
     leg.interrupt.arm(shared.limits.connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
     let dialled = leg.interrupt.during(dial).await.map_err(Error::Interrupted);
-    let upstream = dialled.and_then(|dialled| dialled).map_err(at(Answer::Request))?;
-    Ok(Opened { authority, permit, identity, upstream, recorder: None, answer: SUCCEEDED, plain: true })
+    let way = dialled.and_then(|dialled| dialled).map_err(at(Answer::Request))?;
+    Ok(Opened { authority, permit, identity, way, recorder: None, answer: SUCCEEDED, plain: true })
 }
 
 /// Step 3: the session whose name and token these are.

@@ -64,7 +64,8 @@ async fn admit(
     let original = leg.peer.original.ok_or_else(direct)?;
     let identity = identify(shared, leg, default)?;
     recorder.session(identity.info.clone());
-    leg.interrupt.watch_session(&identity.live.ended);
+    leg.interrupt.watch_session(&identity.live);
+    shared.admission.work()?;
     let first = tunnel::read_first(leg).await?;
     // Now, and not when it was accepted: our own end knows of the connection when it writes, not before.
     if leg.peer.address.is_some_and(|peer| shared.dialler.is_own(peer, original)) {
@@ -86,8 +87,8 @@ async fn admit(
     let permit = gate::admit_either(&identity, &authority, recorder)?;
     leg.interrupt.arm(shared.limits.connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
-    let upstream = leg.interrupt.during(dial).await.map_err(Error::Interrupted)??;
-    Ok(Opened { authority, permit, identity, upstream, recorder: None, answer: b"", plain: true })
+    let way = leg.interrupt.during(dial).await.map_err(Error::Interrupted)??;
+    Ok(Opened { authority, permit, identity, way, recorder: None, answer: b"", plain: true })
 }
 
 /// Step 3: by the source, or as the listener is set.

@@ -1,6 +1,7 @@
 //! What comes through a tunnel, be it of CONNECT, of SOCKS or of the network: told apart by its first bytes, then
 //! relayed or opened.
 
+use super::admission::Handshake;
 use super::error::Error;
 use super::forward::dial;
 use super::identify::Identity;
@@ -26,14 +27,22 @@ pub(super) struct Opened {
     pub(super) authority: Authority,
     pub(super) permit: Permit,
     pub(super) identity: Identity,
-    /// The origin, where the tunnel is relayed.
-    pub(super) upstream: Option<Stream>,
+    /// What is behind it.
+    pub(super) way: Way,
     pub(super) recorder: Option<Recorder>,
     /// What tells the client that the tunnel stands.
     pub(super) answer: &'static [u8],
     /// Whether it may carry plain HTTP, whose requests are judged then like those inside TLS. Clients of
     /// CONNECT have the absolute form for that.
     pub(super) plain: bool,
+}
+
+/// What is done with a tunnel.
+pub(super) enum Way {
+    /// Its bytes go to the origin.
+    Relay(Stream),
+    /// It is opened, which takes a handshake.
+    Open(Handshake),
 }
 
 /// What the first bytes of a tunnel are.
@@ -45,26 +54,22 @@ pub(super) enum First {
 
 /// Step 7, and step 8 where the tunnel is relayed: a destination that can't be reached is told before
 /// the 200. An opened tunnel dials per request, from the pool.
-pub(super) async fn prepare(
-    shared: &Shared,
-    permit: &Permit,
-    recorder: &mut Recorder,
-) -> Result<Option<Stream>, Error> {
+pub(super) async fn prepare(shared: &Shared, permit: &Permit, recorder: &mut Recorder) -> Result<Way, Error> {
     let route = gate::resolve(shared, permit, recorder).await?;
     if permit.tls() == TlsMode::Intercept {
-        return Ok(None);
+        return Ok(Way::Open(shared.admission.handshake(shared.limits.handshakes)?));
     }
     let dialled = shared.dialler.connect(&route, shared.limits.connect_timeout).await;
     let (stream, address) = dialled.map_err(Error::Connect)?;
     recorder.upstream(address);
     recorder.mark(Phase::Connect);
-    Ok(Some(stream))
+    Ok(Way::Relay(stream))
 }
 
 /// Tells the client that the tunnel stands and serves what comes through it. A tunnel that is opened gives the leg
 /// inside; any other is over when this returns.
 pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Opened) -> Option<Leg> {
-    let Opened { authority, permit, identity, upstream, recorder, answer, plain } = opened;
+    let Opened { authority, permit, identity, way, recorder, answer, plain } = opened;
     let mut recorder = recorder?;
     recorder.status(200);
     leg.wire.head_buffer().extend_from_slice(answer);
@@ -72,18 +77,18 @@ pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Opened) -> Opti
     if !matches!(leg.interrupt.during(leg.wire.flush()).await, Ok(Ok(()))) {
         return None;
     }
-    let outcome = match upstream {
-        Some(stream) => {
+    let outcome = match way {
+        Way::Relay(stream) => {
             recorder.mode(Mode::Relay);
             let origin = Wire::new(stream);
             enter_relay(shared, &mut leg, &authority, &permit, &identity, origin, &mut recorder).await
         }
-        None => match enter_intercept(&mut leg, &authority, &mut recorder).await {
+        Way::Open(_under_way) => match enter_intercept(&mut leg, &authority, &mut recorder).await {
             Ok(Opening::Tls(hello)) if permit.scheme() == Scheme::Https => {
                 let offers_http2 = hello.alpn.iter().any(|protocol| **protocol == *b"h2");
                 let http2 =
                     offers_http2 && origin_speaks_http2(shared, &mut leg, &permit, &identity, &mut recorder).await;
-                return accept(shared, leg, authority, identity, recorder, http2).await;
+                return Box::pin(accept(shared, leg, authority, identity, recorder, http2)).await;
             }
             Ok(Opening::Tls(_)) => {
                 let denial = Denial::new(Reason::DestinationNotListed);
@@ -94,7 +99,7 @@ pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Opened) -> Opti
             Err(error) => Err(error),
         },
     };
-    conclude(shared, leg, recorder, outcome).await;
+    Box::pin(conclude(shared, leg, recorder, outcome)).await;
     None
 }
 

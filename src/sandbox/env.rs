@@ -1,6 +1,6 @@
 //! The child's environment: the inherited one without what leads past the gateway, and the way through it.
 
-use super::java;
+use super::{files, java};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
@@ -130,6 +130,8 @@ pub fn environment(
     if had_berry_ca {
         child.insert("YARN_HTTPS_CA_FILE_PATH".into(), way.ca_bundle.into());
     }
+    // Read before apt's own files; one that is set already is somebody's wish
+    child.entry("APT_CONFIG".into()).or_insert_with(|| way.file(files::APT).into());
     configure_git(way, &mut child);
     java::configure(way, &mut child);
     child

@@ -35,7 +35,18 @@ pub fn files(way: &Way<'_>, bundle: &[u8], system_wgetrc: &[u8]) -> Result<Vec<F
         file(&format!("{}/settings.xml", java::MAVEN), java::maven_settings(way).into()),
         file(&format!("{}/logging/simplelogger.properties", java::MAVEN), java::MAVEN_LOGGING.into()),
         file("wgetrc", wgetrc(way, system_wgetrc)),
+        file(APT, apt(way).into()),
     ])
+}
+
+/// Name of the file that apt reads first.
+pub(super) const APT: &str = "apt.conf";
+
+/// apt takes the proxy from the usual variables, and the CA from its configuration alone.
+fn apt(way: &Way<'_>) -> String {
+    // Its syntax knows no escape: a path with a quote would end the value.
+    let path = way.ca_bundle.display().to_string().replace('"', "");
+    format!("Acquire::https::CaInfo \"{path}\";\n")
 }
 
 /// The system's wgetrc and our CA after it, so that ours wins; a user's own `~/.wgetrc` is still read.

@@ -17,7 +17,7 @@ static GUARD: LazyLock<Option<Guard>> = LazyLock::new(|| {
 pub type Target = fn(&[u8]);
 
 /// A target's name and what it does.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("scan_stream", scan_stream),
     ("runs", runs),
     ("numbers", lists),
@@ -26,6 +26,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("pack", pack),
     ("head", head),
     ("catalogue", catalogue),
+    ("jwt", jwt),
 ];
 
 /// A body's findings and what flowed on, cut behind every `size` bytes; nothing if it was stopped.
@@ -157,5 +158,14 @@ pub fn catalogue(data: &[u8]) {
     let mut catalogue = Catalogue::default();
     if catalogue.add("fuzz.yaml", text).is_ok() {
         let _ = Scanner::new(catalogue);
+    }
+}
+
+/// A token whose parts are anything, where tokens stand: its claims are read, and what is shown of it is bounded.
+pub fn jwt(data: &[u8]) {
+    let text = String::from_utf8_lossy(data).replace(['\r', '\n'], ".");
+    head(format!("/\n\nBearer {text}").as_bytes());
+    if let Some(claims) = super::checksum::jwt_claims(data) {
+        assert!(claims.to_string().len() <= data.len() * 8 + 64);
     }
 }

@@ -20,8 +20,12 @@ pub enum Credentials<'a> {
     Bearer(&'a str),
 }
 
-/// Room for one decoded value, so that reading credentials allocates nothing. Wiped when dropped.
-pub struct CredentialsBuffer([u8; CREDENTIALS_MAX]);
+/// Room for one decoded value, so that reading credentials allocates nothing. What was used of it is wiped when it is
+/// dropped.
+pub struct CredentialsBuffer {
+    room: [u8; CREDENTIALS_MAX],
+    used: usize,
+}
 
 /// Why credentials were refused. Never holds a part of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,15 +91,22 @@ impl std::fmt::Debug for Credentials<'_> {
     }
 }
 
+impl CredentialsBuffer {
+    fn take(&mut self, length: usize) -> Option<&mut [u8]> {
+        self.used = self.used.max(length.min(CREDENTIALS_MAX));
+        self.room.get_mut(..length)
+    }
+}
+
 impl Default for CredentialsBuffer {
     fn default() -> Self {
-        Self([0; CREDENTIALS_MAX])
+        Self { room: [0; CREDENTIALS_MAX], used: 0 }
     }
 }
 
 impl Drop for CredentialsBuffer {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.room[..self.used].zeroize();
     }
 }
 
@@ -106,7 +117,7 @@ fn basic<'a>(encoded: &[u8], buffer: &'a mut CredentialsBuffer) -> Result<Creden
         return Err(CredentialsError::Base64);
     }
     let room = BASE64.decode_len(encoded.len()).map_err(|_| CredentialsError::Base64)?;
-    let room = buffer.0.get_mut(..room).ok_or(CredentialsError::TooLong)?;
+    let room = buffer.take(room).ok_or(CredentialsError::TooLong)?;
     let length = BASE64.decode_mut(encoded, room).map_err(|_| CredentialsError::Base64)?;
     let (id, token) = text(&room[..length])?.split_once(':').ok_or(CredentialsError::NoColon)?;
     if id.is_empty() || token.is_empty() {

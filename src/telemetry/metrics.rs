@@ -27,6 +27,7 @@ pub struct Metrics {
     connect: Histogram,
     sessions: Gauge,
     journal_queue: Gauge,
+    tasks: Gauge,
 }
 
 /// Which way bytes went.
@@ -79,6 +80,7 @@ impl Metrics {
             connect: Histogram::new(NETWORK),
             sessions: Gauge::default(),
             journal_queue: Gauge::default(),
+            tasks: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -97,6 +99,7 @@ impl Metrics {
         to.register_with_unit("connect", "Time to connect upstream", Unit::Seconds, self.connect.clone());
         to.register("sessions", "Live sessions", self.sessions.clone());
         to.register("journal_queue", "Records that wait to be written", self.journal_queue.clone());
+        to.register("tasks", "Tasks alive now", self.tasks.clone());
     }
 
     /// A flow ended: `verdict` and `reason` as the record has them; no reason is the empty one.
@@ -153,6 +156,11 @@ impl Metrics {
         self.journal_queue.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// How many tasks are alive.
+    pub fn set_tasks(&self, count: usize) {
+        self.tasks.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// All of them in the OpenMetrics text format.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::with_capacity(4096);
@@ -202,6 +210,7 @@ mod tests {
         metrics.resolved_in(Duration::from_millis(3));
         metrics.set_sessions(4);
         metrics.set_journal_queue(5);
+        metrics.set_tasks(6);
         let open = metrics.connection();
         drop(metrics.tunnel());
         let text = metrics.encode().unwrap();
@@ -215,6 +224,7 @@ mod tests {
             "exeat_dns_seconds_bucket{le=\"0.0025\"} 0",
             "exeat_sessions 4",
             "exeat_journal_queue 5",
+            "exeat_tasks 6",
             "exeat_connections 1",
             "exeat_tunnels 0",
         ] {

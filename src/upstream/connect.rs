@@ -3,11 +3,12 @@
 use super::Error;
 use super::error::Attempts;
 use crate::dns::Vetted;
+use crate::wire::Descriptors;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -21,9 +22,13 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Connects to the first address that answers, and tells which one it was. The deadline is for all
 /// attempts together. Attempts that lose are dropped.
-pub(super) async fn connect(vetted: &Vetted, deadline: Duration) -> Result<(TcpStream, SocketAddr), Error> {
+pub(super) async fn connect(
+    vetted: &Vetted,
+    deadline: Duration,
+    descriptors: Descriptors,
+) -> Result<(TcpStream, SocketAddr), Error> {
     let mut failed = Attempts::default();
-    match timeout(deadline, race(interleave(vetted.addresses()), &mut failed)).await {
+    match timeout(deadline, race(interleave(vetted.addresses()), descriptors, &mut failed)).await {
         Ok(Some(connected)) => Ok(connected),
         Ok(None) => Err(Error::Connect(failed)),
         Err(_) => Err(Error::ConnectTimeout(failed)),
@@ -31,13 +36,17 @@ pub(super) async fn connect(vetted: &Vetted, deadline: Duration) -> Result<(TcpS
 }
 
 /// Starts an attempt when the one before has failed or has had its time.
-async fn race(addresses: Vec<SocketAddr>, failed: &mut Attempts) -> Option<(TcpStream, SocketAddr)> {
+async fn race(
+    addresses: Vec<SocketAddr>,
+    descriptors: Descriptors,
+    failed: &mut Attempts,
+) -> Option<(TcpStream, SocketAddr)> {
     let mut waiting = addresses.into_iter().take(MOST).peekable();
     // Dropping the set ends every attempt that is still under way.
     let mut attempts = JoinSet::new();
     loop {
         if let Some(address) = waiting.next() {
-            attempts.spawn(dial(address));
+            attempts.spawn(dial(address, descriptors));
         }
         let ended = tokio::select! {
             ended = attempts.join_next() => ended?,
@@ -52,13 +61,22 @@ async fn race(addresses: Vec<SocketAddr>, failed: &mut Attempts) -> Option<(TcpS
     }
 }
 
-async fn dial(address: SocketAddr) -> Result<(TcpStream, SocketAddr), (SocketAddr, io::Error)> {
-    let stream = TcpStream::connect(address).await.map_err(|error| (address, error))?;
+async fn dial(
+    address: SocketAddr,
+    descriptors: Descriptors,
+) -> Result<(TcpStream, SocketAddr), (SocketAddr, io::Error)> {
+    let stream = open(address, descriptors).await.map_err(|error| (address, error))?;
     // Both are for speed and tidiness; a socket without them still carries the flow.
     let _ = stream.set_nodelay(true);
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL);
     let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
     Ok((stream, address))
+}
+
+async fn open(address: SocketAddr, descriptors: Descriptors) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    descriptors.check_dial(&socket)?;
+    socket.connect(address).await
 }
 
 /// One family after the other, IPv6 first, each in the order of the answer (RFC 8305 §4).
@@ -119,7 +137,8 @@ mod tests {
     async fn the_next_address_is_tried_when_one_refuses() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let good = listener.local_addr().unwrap();
-        let (stream, address) = connect(&vetted(&[refusing().await, good]), DEADLINE).await.unwrap();
+        let (stream, address) =
+            connect(&vetted(&[refusing().await, good]), DEADLINE, Descriptors::of_process()).await.unwrap();
         assert_eq!(address, good);
         assert_eq!(stream.peer_addr().unwrap(), good);
         assert!(stream.nodelay().unwrap());
@@ -131,7 +150,10 @@ mod tests {
         let (_socket, _held, stuck) = hanging().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let begun = std::time::Instant::now();
-        let (_, address) = connect(&vetted(&[stuck, listener.local_addr().unwrap()]), DEADLINE).await.unwrap();
+        let (_, address) =
+            connect(&vetted(&[stuck, listener.local_addr().unwrap()]), DEADLINE, Descriptors::of_process())
+                .await
+                .unwrap();
         assert_eq!(address, listener.local_addr().unwrap());
         assert!(begun.elapsed() >= STAGGER && begun.elapsed() < STAGGER * 4, "{:?}", begun.elapsed());
     }
@@ -139,7 +161,7 @@ mod tests {
     #[tokio::test]
     async fn when_all_refuse_the_error_tells_each() {
         let (first, second) = (refusing().await, refusing().await);
-        let error = connect(&vetted(&[first, second]), DEADLINE).await.unwrap_err();
+        let error = connect(&vetted(&[first, second]), DEADLINE, Descriptors::of_process()).await.unwrap_err();
         assert_eq!(error.reason(), Reason::ConnectFailed);
         let text = error.to_string();
         assert!(text.contains(&first.to_string()) && text.contains(&second.to_string()), "{text}");
@@ -148,14 +170,16 @@ mod tests {
     #[tokio::test]
     async fn the_deadline_is_for_all_attempts_together() {
         let (_socket, _held, stuck) = hanging().await;
-        let error = connect(&vetted(&[refusing().await, stuck]), Duration::from_millis(50)).await.unwrap_err();
+        let error = connect(&vetted(&[refusing().await, stuck]), Duration::from_millis(50), Descriptors::of_process())
+            .await
+            .unwrap_err();
         assert_eq!(error.reason(), Reason::ConnectTimeout);
     }
 
     #[tokio::test]
     async fn an_answer_of_hundreds_knocks_at_a_few_doors() {
         let refused = refusing().await;
-        let error = connect(&vetted(&vec![refused; 300]), DEADLINE).await.unwrap_err();
+        let error = connect(&vetted(&vec![refused; 300]), DEADLINE, Descriptors::of_process()).await.unwrap_err();
         let Error::Connect(attempts) = error else { panic!("{error}") };
         assert_eq!(attempts.0.len(), MOST);
         assert!(attempts.to_string().ends_with("; and 12 more"), "{attempts}");

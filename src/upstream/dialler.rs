@@ -6,7 +6,7 @@ use super::{Error, tls};
 use crate::ca::Trust;
 use crate::dns::Vetted;
 use crate::net::{Authority, Host};
-use crate::wire::{Stream, Transport};
+use crate::wire::{Descriptors, Stream, Transport};
 use bytes::BytesMut;
 use data_encoding::HEXLOWER;
 use rustls::ClientConfig;
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 /// How long a connection is remembered as one of our own: a loop shows within milliseconds.
 const REMEMBERED: Duration = Duration::from_secs(30);
+const REMEMBERED_MOST: usize = 16 * 1024;
 /// Addresses that a parent is asked for, one after the other.
 const MOST: usize = 4;
 
@@ -25,6 +26,7 @@ const MOST: usize = 4;
 pub struct Dialler {
     parent: Option<Arc<Parent>>,
     config: Arc<ClientConfig>,
+    descriptors: Descriptors,
     /// What this process is called in `Via`; nobody else's name.
     name: String,
     own: Mutex<VecDeque<(Instant, SocketAddr, SocketAddr)>>,
@@ -58,9 +60,9 @@ pub enum Beyond {
 impl Dialler {
     /// Dials through `parent`, if there is one. `random` names this process for as long as it lives.
     #[must_use]
-    pub fn new(parent: Option<Parent>, trust: &Trust, random: [u8; 16]) -> Self {
+    pub fn new(parent: Option<Parent>, trust: &Trust, random: [u8; 16], descriptors: Descriptors) -> Self {
         let name = format!("exeat-{}", HEXLOWER.encode(&random));
-        Self { parent: parent.map(Arc::new), config: trust.client_config(), name, own: Mutex::default() }
+        Self { parent: parent.map(Arc::new), config: trust.client_config(), descriptors, name, own: Mutex::default() }
     }
 
     /// The parent that a destination is reached through.
@@ -107,11 +109,12 @@ impl Dialler {
     }
 
     async fn dial(&self, vetted: &Vetted, deadline: Duration) -> Result<(Stream, SocketAddr), Error> {
-        let (socket, address) = connect(vetted, deadline).await?;
+        let (socket, address) = connect(vetted, deadline, self.descriptors).await?;
         if let Ok(local) = socket.local_addr() {
             let now = Instant::now();
             let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-            while own.front().is_some_and(|(since, ..)| now.duration_since(*since) > REMEMBERED) {
+            let is_old = |since: Instant| now.duration_since(since) > REMEMBERED;
+            while own.len() >= REMEMBERED_MOST || own.front().is_some_and(|(since, ..)| is_old(*since)) {
                 own.pop_front();
             }
             own.push_back((now, local, address));

@@ -2,6 +2,7 @@
 
 use super::ParentError;
 use crate::reason::Reason;
+use nix::errno::Errno;
 use rustls::{AlertDescription, CertificateError};
 use std::fmt;
 use std::io;
@@ -53,6 +54,17 @@ pub enum Error {
 #[derive(Debug, Default)]
 pub struct Attempts(pub(super) Vec<(SocketAddr, io::Error)>);
 
+impl Attempts {
+    /// Whether the process had no descriptor for one of them.
+    fn are_out_of_descriptors(&self) -> bool {
+        let is_own = |error: &io::Error| {
+            error.kind() == io::ErrorKind::QuotaExceeded
+                || matches!(error.raw_os_error(), Some(code) if code == Errno::EMFILE as i32 || code == Errno::ENFILE as i32)
+        };
+        self.0.iter().any(|(_, error)| is_own(error))
+    }
+}
+
 /// The first four: a record has an end.
 impl fmt::Display for Attempts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,6 +88,7 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
+            Error::Connect(attempts) if attempts.are_out_of_descriptors() => Reason::TooManyConnections,
             Error::Connect(_) => Reason::ConnectFailed,
             Error::ConnectTimeout(_) | Error::HandshakeTimeout => Reason::ConnectTimeout,
             Error::Certificate(error) => certificate_reason(error),

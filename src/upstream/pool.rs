@@ -21,6 +21,8 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 /// Idle connections kept for one origin, and for one session.
 const PER_ORIGIN: usize = 32;
 const PER_SESSION: usize = 256;
+/// Idle connections kept for all sessions together.
+const IN_ALL: usize = 2048;
 
 /// A connection to an origin, ready for a request.
 #[derive(Debug)]
@@ -47,8 +49,13 @@ pub enum Link {
 pub struct Pool {
     trust: Trust,
     clients: ClientCertificates,
-    sessions: Mutex<HashMap<Owner, Owned>>,
+    sessions: Mutex<Sessions>,
+    /// Held once by the pool and by every idle connection: their number.
+    idle: Arc<()>,
 }
+
+/// Seeded, so that hosts can't be chosen to collide; far cheaper than the standard hash, on the way of every request.
+type Sessions = HashMap<Owner, Owned, foldhash::fast::RandomState>;
 
 /// Whose a connection is, and under which of its rules' settings it was opened: what one rule shows of itself, or where
 /// it lets a parent proxy lead, is nothing that the requests of another may use.
@@ -69,7 +76,9 @@ struct Owned {
     config: Arc<ClientConfig>,
     /// The same, sharing the tickets, that offers HTTP/2 too.
     config_h2: Arc<ClientConfig>,
-    origins: HashMap<(Scheme, Authority), PerOrigin>,
+    origins: HashMap<(Scheme, Authority), PerOrigin, foldhash::fast::RandomState>,
+    /// Connections that are idle, all origins together.
+    idle: usize,
 }
 
 /// The connections to one origin.
@@ -98,6 +107,7 @@ struct Idle {
     address: SocketAddr,
     tls: Option<UpstreamTls>,
     since: Instant,
+    _counted: Arc<()>,
 }
 
 struct Shared {
@@ -111,17 +121,15 @@ impl Pool {
     /// An empty pool that trusts what `trust` does, and shows the certificates of `clients` where a rule says so.
     #[must_use]
     pub fn new(trust: Trust, clients: ClientCertificates) -> Self {
-        Self { trust, clients, sessions: Mutex::default() }
+        Self { trust, clients, sessions: Mutex::default(), idle: Arc::default() }
     }
 
     /// A connection of this session to the permitted origin, at an address that the permit still allows, and in the
     /// client's version if the origin speaks it; one that the origin has closed or written to is thrown away.
     pub fn take(&self, session: &SessionId, permit: &Permit, version: Version) -> Option<Upstream> {
         let mut sessions = self.lock();
-        let origin = sessions
-            .get_mut(&Owner::of(session, permit))?
-            .origins
-            .get_mut(&(permit.scheme(), permit.authority().clone()))?;
+        let owned = sessions.get_mut(&Owner::of(session, permit))?;
+        let origin = owned.origins.get_mut(&(permit.scheme(), permit.authority().clone()))?;
         let allowed = |ip: IpAddr| AddressClass::of(ip).is_public() || permit.names_address(ip);
         if version == Version::Http2 || origin.speaks == Speaks::OnlyHttp2 {
             origin.shared.retain_mut(|shared| allowed(shared.address.ip()) && !shared.streams.is_closed());
@@ -135,6 +143,7 @@ impl Pool {
             }
         }
         while let Some(mut idle) = origin.idle.pop() {
+            owned.idle -= 1;
             if allowed(idle.address.ip()) && idle.since.elapsed() < IDLE_MAX && idle.wire.is_quiet() {
                 return Some(Upstream { link: Link::Http1(idle.wire), address: idle.address, tls: idle.tls });
             }
@@ -146,14 +155,14 @@ impl Pool {
     pub fn put(&self, session: &SessionId, permit: &Permit, upstream: Upstream) {
         // One that serves many was kept when it was opened.
         let Upstream { link: Link::Http1(mut wire), address, tls } = upstream else { return };
-        wire.release_buffer();
+        wire.release_buffers();
         let mut sessions = self.lock();
         // A session that has ended meanwhile was forgotten, and is not taken in again.
         let Some(owned) = sessions.get_mut(&Owner::of(session, permit)) else { return };
-        let total: usize = owned.origins.values().map(|origin| origin.idle.len()).sum();
         let kept = &mut owned.origins.entry((permit.scheme(), permit.authority().clone())).or_default().idle;
-        if kept.len() < PER_ORIGIN && total < PER_SESSION {
-            kept.push(Idle { wire, address, tls, since: Instant::now() });
+        if kept.len() < PER_ORIGIN && owned.idle < PER_SESSION && Arc::strong_count(&self.idle) <= IN_ALL {
+            owned.idle += 1;
+            kept.push(Idle { wire, address, tls, since: Instant::now(), _counted: self.idle.clone() });
         }
     }
 
@@ -224,6 +233,7 @@ impl Pool {
                     !idle && !shared.streams.is_closed()
                 });
             }
+            owned.idle = owned.origins.values().map(|origin| origin.idle.len()).sum();
             owned.origins.retain(|_, origin| !origin.idle.is_empty() || !origin.shared.is_empty());
         }
     }
@@ -268,10 +278,10 @@ impl Pool {
         }
         let mut config_h2 = ClientConfig::clone(&config);
         config_h2.alpn_protocols.insert(0, b"h2".to_vec());
-        Owned { config, config_h2: Arc::new(config_h2), origins: HashMap::new() }
+        Owned { config, config_h2: Arc::new(config_h2), origins: HashMap::default(), idle: 0 }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Owner, Owned>> {
+    fn lock(&self) -> MutexGuard<'_, Sessions> {
         // A panic while it was held leaves a map that is whole: no step of ours spans two changes.
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }

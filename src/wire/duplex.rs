@@ -13,8 +13,8 @@ pub trait Duplex {
     /// Reads once into [`input`](Duplex::input); 0 bytes: the peer sends no more.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>>;
 
-    /// Gives back the read buffer where nothing is in it.
-    fn release_buffer(&mut self);
+    /// Gives back the buffers where nothing is in them.
+    fn release_buffers(&mut self);
 
     /// A buffer whose bytes are written after all that was queued before.
     fn head_buffer(&mut self) -> &mut BytesMut;
@@ -41,8 +41,8 @@ impl Duplex for Wire {
         Wire::poll_fill(self, cx)
     }
 
-    fn release_buffer(&mut self) {
-        Wire::release_buffer(self);
+    fn release_buffers(&mut self) {
+        Wire::release_buffers(self);
     }
 
     fn head_buffer(&mut self) -> &mut BytesMut {

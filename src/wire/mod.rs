@@ -3,6 +3,7 @@
 //! Knows nothing of HTTP, sessions or policy. It serves the data path and the upstream pool, which
 //! drive both directions of a flow from one task by polling.
 
+mod descriptors;
 mod duplex;
 mod multiplexed;
 mod output;
@@ -10,6 +11,7 @@ mod socket;
 mod stream;
 mod transport;
 
+pub use descriptors::Descriptors;
 pub use duplex::Duplex;
 pub use multiplexed::Multiplexed;
 pub use socket::Socket;
@@ -26,9 +28,10 @@ use tokio::io::AsyncWrite;
 use tokio::task::coop::has_budget_remaining;
 use tokio_util::io::poll_read_buf;
 
-/// Bytes read at once while a peer sends little, and while it sends much.
+/// Bytes read at once while a peer sends little, and while it sends much. It grows with every read that fills it and
+/// shrinks with every one that leaves most of it empty.
 const READ_SMALL: usize = 8 * 1024;
-const READ_LARGE: usize = 64 * 1024;
+const READ_LARGE: usize = 256 * 1024;
 
 /// One connection: its stream, what was read of it and not yet used, what is to be written.
 #[derive(Debug)]
@@ -59,12 +62,25 @@ impl Wire {
         &self.stream
     }
 
-    /// Reads once into [`input`](Wire::input); 0 bytes: the peer has closed its side.
+    /// Reads once into [`input`](Wire::input); 0 bytes: the peer has closed its side. While nothing comes, no buffer
+    /// is held for it: idle connections are many.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Poll::Ready(readable) = self.stream.poll_readable(cx) else {
+            self.release_buffers();
+            return Poll::Pending;
+        };
+        readable?;
         self.input.reserve(self.read_size);
-        let room = self.input.capacity() - self.input.len();
-        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input))?;
-        self.read_size = if read == room { READ_LARGE } else { READ_SMALL };
+        let Poll::Ready(read) = poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input) else {
+            self.release_buffers();
+            return Poll::Pending;
+        };
+        let read = read?;
+        if read >= self.read_size {
+            self.read_size = (self.read_size * 4).min(READ_LARGE);
+        } else if read < self.read_size / 8 {
+            self.read_size = (self.read_size / 2).max(READ_SMALL);
+        }
         Poll::Ready(Ok(read))
     }
 
@@ -73,12 +89,12 @@ impl Wire {
         poll_fn(|cx| self.poll_fill(cx)).await
     }
 
-    /// Gives back the read buffer of a connection that waits, where nothing is in it.
-    pub fn release_buffer(&mut self) {
+    /// Gives back the buffers of a connection that waits, where nothing is in them.
+    pub fn release_buffers(&mut self) {
         if self.input.is_empty() {
             self.input = BytesMut::new();
-            self.read_size = READ_SMALL;
         }
+        self.output.release();
     }
 
     /// A buffer whose bytes are written after all that was queued before: for heads and small parts.

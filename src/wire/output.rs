@@ -60,6 +60,13 @@ impl Output {
         Poll::Ready(Ok(()))
     }
 
+    /// Gives back what memory it has, where nothing is in it.
+    pub(super) fn release(&mut self) {
+        if self.len() == 0 {
+            (self.parts, self.tail) = (VecDeque::new(), BytesMut::new());
+        }
+    }
+
     pub(super) fn discard(&mut self) {
         self.parts.clear();
         self.parts_len = 0;

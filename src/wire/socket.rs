@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -26,6 +27,14 @@ impl Socket {
         }
     }
 
+    /// Pending while nothing has come.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Socket::Tcp(socket) => socket.poll_read_ready(cx),
+            Socket::Unix(socket) => socket.poll_read_ready(cx),
+        }
+    }
+
     /// Makes the close a reset, where there is such a thing: the peer must not take it for a clean end.
     pub(super) fn reset_at_close(&self) {
         if let Socket::Tcp(socket) = self {
@@ -44,6 +53,15 @@ impl From<TcpStream> for Socket {
 impl From<UnixStream> for Socket {
     fn from(socket: UnixStream) -> Self {
         Socket::Unix(socket)
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Socket::Tcp(socket) => socket.as_raw_fd(),
+            Socket::Unix(socket) => socket.as_raw_fd(),
+        }
     }
 }
 

@@ -34,6 +34,15 @@ impl Stream {
         }
     }
 
+    /// Pending while it is known that a read would be: a buffer need not be at hand before.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Plain(socket) => socket.poll_readable(cx),
+            // What they have decrypted, or were given, lies above their sockets.
+            Stream::Downstream(_) | Stream::Upstream(_) | Stream::Multiplexed(_) => Poll::Ready(Ok(())),
+        }
+    }
+
     /// Makes the close a reset, where there is such a thing: the peer must not take it for a clean end.
     pub(super) fn reset_at_close(&mut self) {
         match self {

@@ -41,6 +41,7 @@ impl AsyncRead for Transport {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.ahead.is_empty() {
+            ready!(this.stream.poll_readable(cx))?;
             this.ahead.reserve(READ_AHEAD);
             let read = poll_read_buf(Pin::new(&mut this.stream), cx, &mut this.ahead);
             if this.ahead.is_empty() {

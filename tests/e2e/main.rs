@@ -17,7 +17,7 @@ mod support;
 mod bodies;
 /// What the gateway shows of itself to origins that ask.
 mod client_certificates;
-/// curl, git, pip, npm, cargo, node, requests, httpx, urllib.
+/// Real clients against registries of the tests' own.
 mod clients;
 /// CONNECT, and the relay of what may not be opened.
 mod connect;
@@ -47,6 +47,8 @@ mod listeners;
 mod malformed;
 /// The tests' own reader is as strict as it must be.
 mod oracle;
+/// More than it takes.
+mod overload;
 /// Parent proxies.
 mod parents;
 /// What a session may reach.

@@ -60,6 +60,18 @@ fn a_command_that_a_signal_ended_is_told_as_shells_do() {
     }
 }
 
+/// apt fetches as a user of its own where root calls it.
+#[test]
+fn clients_that_give_root_up_can_still_read_the_ca() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: this needs root");
+        return;
+    }
+    let script = "cd / && exec setpriv --reuid=65534 --clear-groups cat \"$SSL_CERT_FILE\"";
+    let done = Place::new().shell(script);
+    assert!(done.status.success() && text(&done.stdout).contains("BEGIN CERTIFICATE"), "{done:?}");
+}
+
 #[test]
 fn a_command_that_is_not_there_is_127() {
     let place = Place::new();

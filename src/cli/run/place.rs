@@ -2,13 +2,14 @@
 //!
 //! `$XDG_STATE_HOME/exeat/runs/20261122T134500Z-1a2b3c4d/` (or under `~/.local/state`) holds `flows/`, the journal,
 //! which stays, and `client/`, what the command's clients read, which goes with the command: it holds the token.
-//! Names sort by time, so the newest run is the last one.
+//! Names sort by time, so the newest run is the last one. What root runs gets a copy of the CA file outside, for
+//! clients that give root up (apt does) and can't enter root's directories.
 
 use crate::sandbox::File;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Why a run has no place for its files.
@@ -34,10 +35,11 @@ pub(super) fn runs_directory(variable: impl Fn(&str) -> Option<OsString>) -> Res
     Ok(state.ok_or(PlaceError::NoHome)?.join("exeat/runs"))
 }
 
-/// One run's directory. Its `client/` part is removed when this is dropped.
+/// One run's directory. Its `client/` part, and what was shared, are removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     path: PathBuf,
+    shared: Option<PathBuf>,
 }
 
 impl Place {
@@ -48,7 +50,7 @@ impl Place {
         let name = format!("{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), &unique[24..]);
         let path = runs.join(name);
         make_directory(&path)?;
-        Ok(Self { path })
+        Ok(Self { path, shared: None })
     }
 
     /// Where the journal goes unless the user says otherwise.
@@ -76,8 +78,31 @@ impl Place {
     }
 }
 
+impl Place {
+    /// Puts the CA file where every user may read it, and tells where. It holds nothing secret.
+    pub(super) fn share(&mut self, bundle: &[u8], directory: &Path) -> Result<PathBuf, PlaceError> {
+        let directory = directory.join(format!("exeat-{}", uuid::Uuid::new_v4().simple()));
+        let path = directory.join("ca-bundle.pem");
+        let make = || {
+            // Fails where anything has that name already: nobody else's directory is ever written to.
+            fs::create_dir(&directory)?;
+            write_new(&path, bundle)?;
+            // Whatever the umask is.
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
+            fs::set_permissions(&directory, fs::Permissions::from_mode(0o755))
+        };
+        let made = make();
+        self.shared = Some(directory);
+        made.map_err(|source| PlaceError::Make { path: path.clone(), source })?;
+        Ok(path)
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            let _ = fs::remove_dir_all(shared);
+        }
         // What can't be removed holds a token that is dead by now
         let _ = fs::remove_dir_all(self.client());
     }
@@ -96,7 +121,6 @@ fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn runs_live_in_the_users_state_directory() {
@@ -121,14 +145,18 @@ mod tests {
     #[test]
     fn what_clients_read_is_their_owners_only_and_goes_with_the_run() {
         let runs = tempfile::tempdir().unwrap();
-        let place = Place::make(runs.path(), jiff::Timestamp::UNIX_EPOCH).unwrap();
+        let mut place = Place::make(runs.path(), jiff::Timestamp::UNIX_EPOCH).unwrap();
         place.write(&[File { path: "maven/settings.xml".into(), contents: b"token".to_vec() }]).unwrap();
         let (client, file) = (place.client(), place.client().join("maven/settings.xml"));
         for (path, mode) in [(&place.path, 0o700), (&client, 0o700), (&file, 0o600)] {
             assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode, "{}", path.display());
         }
         let run = place.path.clone();
+        let shared = place.share(b"pem", runs.path()).unwrap();
+        for (path, mode) in [(shared.parent().unwrap(), 0o755), (shared.as_path(), 0o644)] {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode, "{}", path.display());
+        }
         drop(place);
-        assert!(run.is_dir() && !client.exists());
+        assert!(run.is_dir() && !client.exists() && !shared.exists());
     }
 }

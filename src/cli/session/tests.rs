@@ -38,6 +38,7 @@ impl World {
             ca_bundle: Some("/state/bundle.pem".into()),
             metrics: Arc::new(Metrics::new()),
             ready: Arc::new(|| true),
+            queued: Arc::new(|| 0),
         };
         let address = format!("http://{}", control.listen);
         tokio::spawn(serve(listener, router(control), CancellationToken::new()));

@@ -52,7 +52,8 @@ impl Http2Origin {
         let target = &admitted.target;
         let authority = host_value(&target.authority, target.scheme);
         // An `OPTIONS *` has the path `*` (RFC 9113 §8.3.1), which a URI can't say with an authority.
-        let uri = Uri::builder().scheme(target.scheme.as_str()).authority(authority).path_and_query(target.path.sent());
+        let uri =
+            Uri::builder().scheme(target.scheme.as_str()).authority(&*authority).path_and_query(target.path.sent());
         // The library takes fewer characters than HTTP/1 carries.
         let uri =
             uri.build().map_err(|_| Denial::new(Reason::BadTarget).because("the origin's HTTP/2 can't carry it"))?;

@@ -18,6 +18,7 @@ use crate::websocket::Deflate;
 use crate::wire::Wire;
 use bytes::Bytes;
 use http::Method;
+use std::borrow::Cow;
 use std::io;
 use std::task::{Context, Poll};
 
@@ -133,10 +134,11 @@ fn takes_trailers(admitted: &Admitted) -> bool {
 }
 
 /// A `Host` without the scheme's own port, as every client writes it.
-fn host_value(authority: &Authority, scheme: Scheme) -> String {
+fn host_value(authority: &Authority, scheme: Scheme) -> Cow<'_, str> {
     match (&authority.host, authority.port == scheme.default_port()) {
-        (Host::V6(address), true) => format!("[{address}]"),
-        (host, true) => host.to_string(),
-        (_, false) => authority.to_string(),
+        (Host::Name(name), true) => Cow::Borrowed(name),
+        (Host::V4(address), true) => Cow::Owned(address.to_string()),
+        (Host::V6(address), true) => Cow::Owned(format!("[{address}]")),
+        (_, false) => Cow::Owned(authority.to_string()),
     }
 }

@@ -58,7 +58,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, leg: Leg) {
     let (place, recorder, _slot) = match inside {
         None => (Place::Gateway { remembered: Mutex::new(remembered), own }, None, None),
         Some(Inside { identity, authority, flow, recorder, _slot, .. }) => {
-            interrupt.watch_session(&identity.live.ended);
+            interrupt.watch_session(&identity.live);
             (Place::Tunnel { identity, authority, flow }, Some(recorder), _slot)
         }
     };

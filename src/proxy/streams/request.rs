@@ -78,7 +78,7 @@ pub(super) async fn serve(
                 unrecorded(&mut client);
             }
         }
-        Ok(Done::Tunnel(opened)) => return enter(&shared, &carrier, asked, client, *opened).await,
+        Ok(Done::Tunnel(opened)) => return Box::pin(enter(&shared, &carrier, asked, client, *opened)).await,
         Ok(Done::WebSocket(switched, admitted)) => {
             return Box::pin(serve_websocket(&shared, asked, client, *switched, &admitted)).await;
         }
@@ -123,7 +123,7 @@ async fn handle(
         }
     };
     asked.recorder.session(identity.info.clone());
-    asked.interrupt.watch_session(&identity.live.ended);
+    asked.interrupt.watch_session(&identity.live);
     asked.identity = Some(identity.clone());
     let protocol = asked.parts.extensions.get::<Protocol>();
     if asked.parts.method == Method::CONNECT && protocol.is_none() {
@@ -217,8 +217,8 @@ async fn connect(shared: &Shared, carrier: &Carrier, asked: &mut Asked, identity
     let permit = gate::admit_tunnel(&identity, &authority, &mut asked.recorder)?;
     asked.interrupt.arm(shared.limits.connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, &permit, &mut asked.recorder));
-    let upstream = asked.interrupt.during(dial).await.map_err(Error::Interrupted)??;
-    Ok(Opened { authority, permit, identity, upstream, recorder: None, answer: b"", plain: false })
+    let way = asked.interrupt.during(dial).await.map_err(Error::Interrupted)??;
+    Ok(Opened { authority, permit, identity, way, recorder: None, answer: b"", plain: false })
 }
 
 /// Serves what comes through a stream that became a tunnel.

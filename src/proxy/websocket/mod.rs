@@ -276,7 +276,7 @@ fn poll_half<F: Duplex, T: Duplex>(
             Poll::Ready(Err(error)) => return Ok(Poll::Ready(End::Gone(sender, Some(error)))),
             Poll::Pending => {
                 // A WebSocket that waits holds no buffers.
-                from.release_buffer();
+                from.release_buffers();
                 return Ok(Poll::Pending);
             }
         }

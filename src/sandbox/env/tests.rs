@@ -140,6 +140,12 @@ fn yarn_2_is_not_given_a_setting_that_it_does_not_know() {
 }
 
 #[test]
+fn a_configuration_of_apt_that_is_named_already_stays() {
+    assert_eq!(child(&[])["APT_CONFIG"], "/run/client/apt.conf");
+    assert_eq!(child(&[("APT_CONFIG", "/own.conf")])["APT_CONFIG"], "/own.conf");
+}
+
+#[test]
 fn the_table_of_clients_and_the_environment_agree() {
     let set: BTreeSet<_> = child(&[]).into_keys().collect();
     let told: BTreeSet<_> = CLIENTS.iter().flat_map(|client| client.variables).map(|&name| name.to_owned()).collect();
@@ -156,6 +162,7 @@ fn the_files_hold_the_credentials_that_variables_must_not() {
         String::from_utf8_lossy(&file.contents).into_owned()
     };
     assert_eq!(text("wgetrc"), "timeout = 5\nuse_proxy = on\nca_certificate = /run/ca-bundle.pem\n");
+    assert_eq!(text("apt.conf"), "Acquire::https::CaInfo \"/run/ca-bundle.pem\";\n");
     assert!(text("java.args").contains("-Dhttps.proxyPassword=s3cr3t_tok-en\n"));
     assert!(text("maven/settings.xml").contains("<username>run-1a2b</username><password>s3cr3t_tok-en</password>"));
     assert!(text("truststore.jks").contains("X.509"));

@@ -1,15 +1,22 @@
 //! Real clients against registries of the tests' own, each through interception and through a tunnel.
 
+mod apt;
 mod cargo;
 mod curl;
 mod git;
+mod go;
 mod http2;
+mod java;
 mod node;
 mod npm;
+mod pnpm;
 mod python;
 mod socks;
 mod ssh;
 mod tls_listener;
+mod uv;
+mod wget;
+mod yarn;
 
 use crate::support::clients::Way;
 use crate::support::*;

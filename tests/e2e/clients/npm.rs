@@ -7,10 +7,10 @@ use aws_lc_rs::digest::{SHA512, digest};
 use data_encoding::BASE64;
 use serde_json::json;
 
-const HOST: &str = "npm.exeat.test";
+pub(super) const HOST: &str = "npm.exeat.test";
 
 /// A registry with the package `fixture` 1.2.3.
-fn registry() -> Origin {
+pub(super) fn registry() -> Origin {
     let home = tempfile::tempdir().unwrap();
     let package = home.path().join("package");
     std::fs::create_dir(&package).unwrap();

@@ -4,7 +4,7 @@ use super::{assert_went, world};
 use crate::support::clients::{Client, Done, WAYS, Way, python};
 use crate::support::*;
 
-const HOST: &str = "python.exeat.test";
+pub(super) const HOST: &str = "python.exeat.test";
 
 const REQUESTS: &str = "
 import requests
@@ -76,7 +76,7 @@ fn requests_reads_its_refusal() {
 }
 
 /// An index with the wheel `fixture` 1.0.
-fn index() -> Origin {
+pub(super) fn index() -> Origin {
     let home = tempfile::tempdir().unwrap();
     let script = "
 import zipfile

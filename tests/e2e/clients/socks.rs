@@ -1,8 +1,7 @@
 //! Clients that speak SOCKS5 with a username and a password, and leave names to the proxy.
 
-use crate::support::clients::{Client, WAYS, Way, python};
+use crate::support::clients::{Client, WAYS, Way, from_npm, python};
 use crate::support::*;
-use std::path::Path;
 
 const HOST: &str = "socks.exeat.test";
 
@@ -102,7 +101,7 @@ fn git_goes_through() {
 
 #[test]
 fn node_goes_through_with_socks_proxy_agent() {
-    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-node/node_modules");
+    let modules = from_npm("");
     assert!(modules.join("socks-proxy-agent").exists(), "tests/run.sh installs what the tests need");
     let script = "
 import { createRequire } from 'node:module';

@@ -2,6 +2,7 @@
 
 use super::certs;
 use super::world::World;
+use exeat::sandbox;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -122,6 +123,28 @@ impl Client {
         client
     }
 
+    /// The same with the environment that `exeat run` gives, files included, and nothing else.
+    pub fn as_run(program: impl AsRef<OsStr>, world: &World, way: Way) -> Self {
+        let directory = world.path("run");
+        let authority = way.authority(world);
+        let run = sandbox::Way {
+            proxy: world.proxy,
+            session: "dev",
+            token: world.token("dev"),
+            ca_bundle: &authority,
+            ca_certificate: &authority,
+            directory: &directory,
+        };
+        for file in sandbox::files(&run, &std::fs::read(&authority).unwrap(), b"").unwrap() {
+            let path = directory.join(&file.path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, file.contents).unwrap();
+        }
+        let mut client = Self::new(program, world.directory.path());
+        client.command.envs(sandbox::environment(&run, []));
+        client
+    }
+
     pub fn args<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
         self.command.args(arguments);
         self
@@ -175,6 +198,11 @@ pub fn python() -> PathBuf {
     }
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-venv/bin/python");
     if own.exists() { own } else { "python3".into() }
+}
+
+/// A program that tests/run.sh installed from npm, by its file in there.
+pub fn from_npm(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-node/node_modules").join(file)
 }
 
 /// Runs a client that needs no network, to make a fixture.

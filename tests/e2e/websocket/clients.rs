@@ -1,12 +1,11 @@
 //! Real clients and servers: Python's websockets and aiohttp, node's ws and undici (node's own WebSocket), tungstenite.
 
 use super::world;
-use crate::support::clients::{Client, Done, Way, python};
+use crate::support::clients::{Client, Done, Way, from_npm, python};
 use crate::support::secrets::github_token;
 use crate::support::websocket::*;
 use crate::support::*;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{Error, Message};
@@ -83,10 +82,6 @@ const dispatcher = new ProxyAgent({ uri: proxy.origin, token });
 const socket = new WebSocket('wss://ws.exeat.test/chat', { dispatcher });
 "#;
 
-fn node_modules() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-node/node_modules")
-}
-
 fn run_python(world: &World, script: &str, first: &[&str]) -> Done {
     Client::behind(python(), world, Way::Intercepted).args(["-c", script]).args(first).run().ok()
 }
@@ -94,7 +89,7 @@ fn run_python(world: &World, script: &str, first: &[&str]) -> Done {
 fn run_node(world: &World, open: &str, first: &[&str]) -> Done {
     std::fs::write(world.path("client.js"), open.to_owned() + NODE).unwrap();
     let client = Client::behind("node", world, Way::Intercepted).args(["client.js"]).args(first);
-    client.env("NODE_PATH", node_modules()).run().ok()
+    client.env("NODE_PATH", from_npm("")).run().ok()
 }
 
 /// With compression and without; then a secret, which must end it with 1008.

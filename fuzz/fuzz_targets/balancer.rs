@@ -1,0 +1,5 @@
+#![no_main]
+#[path = "../protocols.rs"]
+#[allow(dead_code)]
+mod protocols;
+libfuzzer_sys::fuzz_target!(|data: &[u8]| protocols::balancer(data));
