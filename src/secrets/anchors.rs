@@ -4,13 +4,12 @@
 //! those three, of the others a Teddy tells where they may be; what stands there is then looked up by its bytes.
 
 use super::anchor::{Anchor, LONGEST_LITERAL, delimiter_of, is_delimiter};
-use super::loose::Spread;
+use super::keys::{Key, Keys};
 use super::rule::may_begin;
 use super::scanner::SEARCHED_RUN;
 use super::survey::Survey;
-use super::teddy::{Key, Teddy, weight};
-use std::collections::{BTreeMap, HashMap};
-use std::hash::BuildHasherDefault;
+use super::teddy::{Teddy, weight};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The bytes that many literals hold.
@@ -87,44 +86,6 @@ fn key_of(literal: &[u8]) -> usize {
     }
 }
 
-/// Entries by their keys.
-struct Keys {
-    /// One bit for each hash.
-    seen: Box<[u64; Self::SLOTS / 64]>,
-    entries: HashMap<u32, Vec<u32>, BuildHasherDefault<Spread>>,
-}
-
-impl Keys {
-    const SLOTS: usize = 1 << 16;
-
-    const fn slot(key: u32) -> (usize, u64) {
-        let slot = key.wrapping_mul(0x9e37_79b1) >> 16;
-        ((slot >> 6) as usize, 1 << (slot & 63))
-    }
-
-    fn new() -> Self {
-        Self { seen: Box::new([0; Self::SLOTS / 64]), entries: HashMap::default() }
-    }
-
-    fn add(&mut self, key: Key, entry: u32) {
-        // The last byte is the highest: a key of three bytes is a number of three.
-        let number = key.iter().flatten().rev().fold(0, |number, byte| number << 8 | u32::from(*byte));
-        let (word, bit) = Self::slot(number);
-        self.seen[word] |= bit;
-        self.entries.entry(number).or_default().push(entry);
-    }
-
-    #[inline]
-    fn may_have(&self, key: u32) -> bool {
-        let (word, bit) = Self::slot(key);
-        self.seen[word] & bit != 0
-    }
-
-    fn get(&self, key: u32) -> &[u32] {
-        self.entries.get(&key).map_or(&[], Vec::as_slice)
-    }
-}
-
 /// What is known of shapes when their literals are compiled, by their numbers.
 pub(super) struct Traits<'a> {
     /// Whether no word may stand before it.
@@ -175,7 +136,7 @@ impl Anchors {
                 targets.push(target);
             }
         }
-        let (mut entries, mut keys) = (Vec::with_capacity(by_literal.len()), Keys::new());
+        let (mut entries, mut keys) = (Vec::with_capacity(by_literal.len()), Keys::default());
         let (mut everywhere, mut in_runs) = (Vec::new(), Vec::new());
         for (literal, targets) in by_literal {
             let edge = targets.iter().all(|target| target.farthest == 0 && (traits.has_left_edge)(target.shape));

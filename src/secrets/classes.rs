@@ -366,7 +366,7 @@ mod tests {
         let bytes: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
         let mut masks = Vec::new();
         WORDS.masks(&bytes, &mut masks);
-        let one_by_one: Vec<u64> = bytes.as_chunks().0.iter().map(|block| WORDS.0.masks(block)).collect();
+        let one_by_one: Vec<[u64; 1]> = bytes.as_chunks().0.iter().map(|block| WORDS.0.masks(block)).collect();
         assert_eq!(masks, one_by_one);
     }
 

@@ -1,5 +1,6 @@
 //! Shapes without a literal of their own (32 hex digits): words before the value tell whose it is.
 
+use super::keys::Keys;
 use super::rule::Context;
 use super::runs::SHORTEST;
 use super::scanner::run_length;
@@ -16,8 +17,8 @@ pub(super) struct Loose {
     shapes: Vec<LooseShape>,
     words: Vec<Word>,
     by_word: HashMap<Box<[u8]>, usize>,
-    /// Words by their first three bytes.
-    heads: ByHead<u32>,
+    /// Words by their first bytes.
+    heads: Keys,
     /// What words begin with that is neither letter nor digit.
     signs: Vec<u8>,
     /// For each length of a run, what it must be made of for some shape; then the shapes that need no word near.
@@ -274,10 +275,15 @@ impl Loose {
         let Some(context) = context.filter(|_| !far) else { return };
         for text in &context.keywords {
             let word = *self.by_word.entry(text.clone()).or_insert_with(|| {
-                if let Some(head) = text.first_chunk::<3>() {
-                    self.heads.add(*head, self.words.len() as u32);
-                    if !head[0].is_ascii_alphanumeric() && !self.signs.contains(&head[0]) {
-                        self.signs.push(head[0]);
+                let head = match text[..] {
+                    [a, b, c] => Some([None, Some(a), Some(b), Some(c)]),
+                    [a, b, c, d, ..] => Some([Some(a), Some(b), Some(c), Some(d)]),
+                    _ => None,
+                };
+                if let (Some(head), Some(&first)) = (head, text.first()) {
+                    self.heads.add(head, self.words.len() as u32);
+                    if !first.is_ascii_alphanumeric() && !self.signs.contains(&first) {
+                        self.signs.push(first);
                     }
                 }
                 self.words.push(Word::new(text.clone()));
@@ -340,12 +346,18 @@ impl Loose {
         }
         let mut word_at = |at: usize| {
             let Some(window) = folded.get(at..) else { return };
-            let Some(&head) = window.first_chunk::<3>() else { return };
-            for word in self.heads.get(head).iter().filter_map(|&word| self.words.get(word as usize)) {
-                if word.begins(window) {
-                    let distance = NEAR - at;
-                    let shapes = word.shapes.iter().filter(|(_, within)| distance <= *within);
-                    shapes.filter_map(|(number, _)| self.shapes.get(*number)).for_each(&mut *each);
+            let Some(&head) = window.first_chunk() else { return };
+            let head = u32::from_le_bytes(head);
+            for key in [head, head & 0xff_ffff] {
+                if !self.heads.may_have(key) {
+                    continue;
+                }
+                for word in self.heads.get(key).iter().filter_map(|&word| self.words.get(word as usize)) {
+                    if word.begins(window) {
+                        let distance = NEAR - at;
+                        let shapes = word.shapes.iter().filter(|(_, within)| distance <= *within);
+                        shapes.filter_map(|(number, _)| self.shapes.get(*number)).for_each(&mut *each);
+                    }
                 }
             }
         };
@@ -354,9 +366,7 @@ impl Loose {
             let mut left = u64::from_le_bytes(*eight);
             while left != 0 {
                 let at = number * 8 + left.trailing_zeros() as usize / 8;
-                if self.heads.may_have([folded[at], folded[at + 1], folded[at + 2]]) {
-                    word_at(at);
-                }
+                word_at(at);
                 left &= left - 1;
             }
         }

@@ -26,6 +26,7 @@ mod guard;
 mod head;
 mod home;
 mod joins;
+mod keys;
 pub mod known;
 mod lists;
 mod loose;

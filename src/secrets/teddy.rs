@@ -2,10 +2,8 @@
 //! of sixteen buckets have it at a place, and four places in a row leave few buckets. What is left may be none of the
 //! texts, so the finder looks again.
 
+use super::keys::Key;
 use std::ops::Range;
-
-/// The last bytes of a text that it is found by: four, or three and whatever stands before them.
-pub(super) type Key = [Option<u8>; 4];
 
 /// Buckets of one look-up.
 const BUCKETS: usize = 8;
