@@ -270,8 +270,8 @@ pub(super) mod wide {
         #[inline(always)]
         pub(in crate::secrets) fn wide(&self) -> Tables<N> {
             let mut bits = [cast([0u8; 32]); N];
-            for class in 0..N {
-                bits[class] = cast([self.bits[class]; 32]);
+            for (wide, own) in bits.iter_mut().zip(self.bits) {
+                *wide = cast([own; 32]);
             }
             Tables { low: cast([self.low, self.low]), high: cast([self.high, self.high]), bits }
         }
@@ -294,10 +294,10 @@ pub(super) mod wide {
             let (low, high) = (avx2._mm256_shuffle_epi8(self.low, low), avx2._mm256_shuffle_epi8(self.high, high));
             let kinds = avx2._mm256_and_si256(low, high);
             let mut masks = [0; N];
-            for class in 0..N {
-                let own = if N == 1 { kinds } else { avx2._mm256_and_si256(kinds, self.bits[class]) };
+            for (mask, bits) in masks.iter_mut().zip(self.bits) {
+                let own = if N == 1 { kinds } else { avx2._mm256_and_si256(kinds, bits) };
                 let outside = avx2._mm256_cmpeq_epi8(own, cast([0u8; 32]));
-                masks[class] = !(avx2._mm256_movemask_epi8(outside) as u32);
+                *mask = !(avx2._mm256_movemask_epi8(outside) as u32);
             }
             masks
         }
