@@ -53,7 +53,7 @@ pub fn target(data: &[u8]) {
         let again = Target::absolute(Method::GET, again.as_bytes(), HostFields::One(name.as_bytes()));
         assert_eq!(again.map(|again| again.path.sent().to_owned()), Ok(target.path.sent().to_owned()));
     }
-    if let Ok(authority) = Target::connect(sent, host(), None) {
+    if let Ok(authority) = Target::connect(sent, host(), || None) {
         assert_canonical(&authority);
         if let Ok(target) = Target::inside(Method::GET, b"/", host(), &authority) {
             assert_eq!(target.authority, authority, "the tunnel's authority is the ceiling");

@@ -143,14 +143,18 @@ impl Target {
     /// The authority that a CONNECT asks a tunnel to. Clients differ in whether their `Host` has the
     /// port; its host must be the same. Some (node's `http.request` as its documentation shows it) send
     /// the proxy's own address instead, `own`: that is let pass, for the field goes nowhere.
-    pub fn connect(target: &[u8], host: HostFields<'_>, own: Option<&Authority>) -> Result<Authority, TargetError> {
+    pub fn connect(
+        target: &[u8],
+        host: HostFields<'_>,
+        own: impl FnOnce() -> Option<Authority>,
+    ) -> Result<Authority, TargetError> {
         let authority = Authority::parse(target).map_err(TargetError::Authority)?;
         match host {
             HostFields::None => Ok(authority),
             HostFields::Wrong => Err(TargetError::HostCount),
             HostFields::One(value) => {
                 let host = Authority::parse_or(value, authority.port).map_err(TargetError::Host)?;
-                let fits = host == authority || own == Some(&host);
+                let fits = host == authority || own() == Some(host);
                 if fits { Ok(authority) } else { Err(TargetError::HostMismatch) }
             }
         }
@@ -282,7 +286,8 @@ mod tests {
     #[test]
     fn connect_takes_authority_form_only() {
         let own = Authority::parse(b"127.0.0.1:3128").unwrap();
-        let connect = |target: &str, host| Target::connect(target.as_bytes(), host, Some(&own)).map(|a| a.to_string());
+        let connect =
+            |target: &str, host| Target::connect(target.as_bytes(), host, || Some(own.clone())).map(|a| a.to_string());
         assert_eq!(connect("h:443", HostFields::None), Ok("h:443".to_owned()));
         assert_eq!(connect("h:443", HostFields::One(b"h")), Ok("h:443".to_owned()));
         assert_eq!(connect("h:443", HostFields::One(b"h:443")), Ok("h:443".to_owned()));

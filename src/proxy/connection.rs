@@ -241,10 +241,10 @@ async fn connect(
     if framing != Framing::None {
         return Err(Denial::new(Reason::BadFraming).because("a CONNECT has no body").into());
     }
-    let own = leg.wire.stream().local_address();
-    let own = own.map(|own| Authority { host: own.ip().into(), port: own.port() });
+    let wire = &leg.wire;
+    let own = || wire.stream().local_address().map(|own| Authority { host: own.ip().into(), port: own.port() });
     let host = host_fields(&head.fields, head.version);
-    let authority = Target::connect(head.target(), host, own.as_ref()).map_err(Error::Target)?;
+    let authority = Target::connect(head.target(), host, own).map_err(Error::Target)?;
     request.authority = Some(authority.clone());
     let permit = gate::admit_tunnel(&identity, &authority, recorder)?;
     leg.interrupt.arm(shared.limits.connect_timeout * 3);

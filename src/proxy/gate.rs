@@ -10,6 +10,7 @@ use crate::policy::{Credentials, Permit, Resolve};
 use crate::reason::{Denial, Reason};
 use crate::secrets::{Disposition, Finding, Guard, HeadView, special};
 use crate::upstream::{Beyond, Route};
+use std::borrow::Cow;
 use std::time::Instant;
 
 /// Steps 5 and 6 for a request: budget, decision, scan of the head. No name has been looked up yet.
@@ -19,10 +20,33 @@ pub(super) fn admit(
     fields: &Fields,
     recorder: &mut Recorder,
 ) -> Result<Permit, Error> {
-    recorder.target(target, |text| identity.ruleset.guard.redact(text));
+    let mut is_clean = false;
+    let admitted = decide(identity, target, recorder).and_then(|permit| {
+        is_clean = scan(identity, target, fields, &permit, recorder)?;
+        Ok(permit)
+    });
+    recorder.target(target, |text| if is_clean { Cow::Borrowed(text) } else { identity.ruleset.guard.redact(text) });
+    if admitted.is_ok() {
+        recorder.mark(Phase::Decide);
+    }
+    admitted
+}
+
+fn decide(identity: &Identity, target: &Target, recorder: &mut Recorder) -> Result<Permit, Error> {
     spend_request(identity)?;
     let permit = identity.ruleset.policy.decide(target)?;
     note_permit(&permit, recorder);
+    Ok(permit)
+}
+
+/// Whether nothing in the head even looks like a secret.
+fn scan(
+    identity: &Identity,
+    target: &Target,
+    fields: &Fields,
+    permit: &Permit,
+    recorder: &mut Recorder,
+) -> Result<bool, Error> {
     let fields = scannable(fields);
     let view = HeadView {
         host: &target.authority.host,
@@ -32,12 +56,9 @@ pub(super) fn admit(
         fields: &fields,
         trailers: false,
     };
-    let guard = guard(identity, &permit);
-    let mut findings = guard.scan_head(&view);
-    findings.extend(guard.recall_head(&view, &identity.live.memory, Instant::now()));
-    judge(findings, recorder)?;
-    recorder.mark(Phase::Decide);
-    Ok(permit)
+    let screened = guard(identity, permit).screen_head(&view, &identity.live.memory, Instant::now());
+    judge(screened.findings, recorder)?;
+    Ok(screened.is_clean)
 }
 
 /// Steps 5 and 6 for a CONNECT, whose head has a host and nothing else to go out.

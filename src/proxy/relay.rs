@@ -99,18 +99,30 @@ impl Direction<'_> {
         passing.map_err(denied)
     }
 
+    fn spend(&self, length: usize) -> Result<(), Stop> {
+        let spent = self.spends.map_or(Ok(()), |identity| gate::spend_upload(identity, length as u64));
+        spent.map_err(Stop::Refused)
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>, from: &mut Wire, to: &mut Wire) -> Poll<Result<(), Stop>> {
         loop {
             let passing = self.passing(&from.input)?;
             if passing > 0 {
-                let length = passing as u64;
-                self.spends.map_or(Ok(()), |identity| gate::spend_upload(identity, length)).map_err(Stop::Refused)?;
-                self.bytes += length;
+                self.spend(passing)?;
+                self.bytes += passing as u64;
                 to.queue(from.input.split_to(passing).freeze());
                 continue;
             }
             ready!(to.poll_flush(cx))?;
             match self.state {
+                State::Open if matches!(self.opening, None | Some(SshOpening::Shown)) => {
+                    let passed = ready!(from.poll_pass(cx, to, |length| self.spend(length)))?;
+                    self.bytes += passed as u64;
+                    if passed == 0 {
+                        self.state = State::Closing;
+                    }
+                }
+                // What is shown first is judged as a whole.
                 State::Open => {
                     if ready!(from.poll_fill(cx))? == 0 {
                         self.state = State::Closing;

@@ -3,13 +3,15 @@
 use super::finding::{Disposition, Finding, Surface};
 use super::guard::{At, Guard};
 use super::home::Spot;
-use super::memory::is_own;
+use super::memory::{SessionMemory, is_own};
+use super::seen::{self, Clean};
 use super::settings::special;
 use super::stream::{Hit, SEPARATOR, Scan, Stream, Work};
 use crate::net::Host;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Longer values are no pieces of a secret.
 const LONGEST_PIECE: usize = 256;
@@ -38,15 +40,40 @@ pub(super) struct Part<'a> {
     pub(super) field: Option<&'a str>,
 }
 
+/// What is to be said of a session's request before it goes up.
+#[derive(Debug, Default)]
+pub struct Screened {
+    /// What was found, in it and over the edge to what the session sent before.
+    pub findings: Vec<Finding>,
+    /// Nothing in it even looks like a secret: none of its texts needs redaction.
+    pub is_clean: bool,
+}
+
 impl Guard {
     /// Scans a head. Any finding that is [`Blocked`](super::Disposition::Blocked) stops the request.
     #[must_use]
     pub fn scan_head(&self, head: &HeadView<'_>) -> Vec<Finding> {
-        let (text, parts) = compose(head);
+        self.scan_new(head, None).findings
+    }
+
+    /// Scans a head of a session and remembers its values; gives what it holds and what its values complete. What the
+    /// session sent before, and held nothing, is not scanned again.
+    #[must_use]
+    pub fn screen_head(&self, head: &HeadView<'_>, memory: &SessionMemory, now: Instant) -> Screened {
+        let seen = memory.seen.under(&self.inner);
+        let mut screened = self.scan_new(head, seen.as_deref());
+        screened.findings.extend(self.recall_head(head, memory, now));
+        screened
+    }
+
+    fn scan_new(&self, head: &HeadView<'_>, seen: Option<&Clean>) -> Screened {
+        let Composed { text, parts, fresh } = compose(head, seen);
         let (mut findings, mut registered): (Vec<Finding>, Vec<(u64, u64)>) = Default::default();
+        let mut is_clean = true;
         let mut work = Work::new();
         work.given = text.len() as u64;
         let mut report = |hit: &Hit<'_>| {
+            is_clean = false;
             let part = parts.partition_point(|part| part.start as u64 <= hit.start).saturating_sub(1);
             let Some(part) = parts.get(part) else { return };
             let (spot, place) = place(part, hit.candidate.before, hit.candidate.value);
@@ -65,8 +92,14 @@ impl Guard {
             work: &mut work,
             path: Vec::new(),
         };
-        Stream::new(0).feed(&mut scan, &|at| at, &text, true);
-        findings.extend(self.scan_pieces(head));
+        if !text.is_empty() {
+            Stream::new(0).feed(&mut scan, &|at| at, &text, true);
+        }
+        is_clean &= !work.is_exhausted();
+        if let Some(seen) = seen.filter(|_| is_clean) {
+            fresh.into_iter().for_each(|part| seen.remember(part));
+        }
+        findings.extend(self.scan_pieces(head, seen));
         if self.inner.own {
             findings.extend(self.not_own(head, &parts, &text, &registered));
         }
@@ -76,24 +109,53 @@ impl Guard {
             let surface = if head.trailers { Surface::Trailer } else { Surface::Header };
             findings.extend(self.inner.unscanned(special::BOMB, surface, head.host));
         }
-        findings
+        is_clean &= findings.is_empty();
+        Screened { findings, is_clean }
     }
 
     /// Secrets in pieces: over the segments of the path, the values of the query, the fields.
-    fn scan_pieces(&self, head: &HeadView<'_>) -> Vec<Finding> {
+    fn scan_pieces(&self, head: &HeadView<'_>, seen: Option<&Clean>) -> Vec<Finding> {
         let decode = |text| Cow::from(percent_encoding::percent_decode_str(text));
+        let segments = || head.path.split('/').map(decode).collect();
         let value = |parameter: &'_ str| parameter.find('=').map_or(0, |at| at + 1);
-        let parameters = head.query.unwrap_or_default().split('&');
-        let segments: Vec<_> = head.path.split('/').map(decode).collect();
-        let values: Vec<_> = parameters.map(|text| decode(text.get(value(text)..).unwrap_or_default())).collect();
-        let fields: Vec<_> = head.fields.iter().filter(|field| is_own(field.0)).map(|field| field.1.into()).collect();
+        let query = head.query.unwrap_or_default();
+        let values = || query.split('&').map(|text| decode(text.get(value(text)..).unwrap_or_default())).collect();
+        let own = || head.fields.iter().filter(|field| is_own(field.0)).map(|field| field.1);
+        let mut found = self.join_pieces(head, Surface::Path, seen, head.path.as_bytes(), segments);
+        found.extend(self.join_pieces(head, Surface::Query, seen, query.as_bytes(), values));
+        let mut sent = Vec::with_capacity(256);
+        own().for_each(|value| {
+            sent.extend_from_slice(value);
+            sent.push(SEPARATOR);
+        });
+        let fields = || own().map(Cow::from).collect();
+        found.extend(self.join_pieces(head, Surface::Header, seen, &sent, fields));
+        found
+    }
+
+    /// The same over one surface, of which `sent` tells all that its pieces are made of.
+    fn join_pieces<'a>(
+        &self,
+        head: &HeadView<'_>,
+        surface: Surface,
+        seen: Option<&Clean>,
+        sent: &[u8],
+        texts: impl FnOnce() -> Vec<Cow<'a, [u8]>>,
+    ) -> Vec<Finding> {
+        let known = seen.and_then(|seen| seen.part(surface, true, sent).map(|part| (seen, part)));
+        if known.is_some_and(|(seen, part)| seen.holds(part)) {
+            return Vec::new();
+        }
+        let texts = texts();
+        let piece = |text: &&[u8]| (2..=LONGEST_PIECE).contains(&text.len());
+        let pieces: Vec<&[u8]> = texts.iter().map(AsRef::as_ref).filter(piece).collect();
+        let mut is_clean = true;
         let mut found = Vec::new();
-        for (surface, texts) in [(Surface::Path, segments), (Surface::Query, values), (Surface::Header, fields)] {
-            let piece = |text: &&[u8]| (2..=LONGEST_PIECE).contains(&text.len());
-            let pieces: Vec<&[u8]> = texts.iter().map(AsRef::as_ref).filter(piece).collect();
-            if pieces.len() > 1 {
-                found.extend(self.across(head.host, surface, &pieces, None, "pieces"));
-            }
+        if pieces.len() > 1 {
+            found = self.across(head.host, surface, &pieces, None, "pieces", &mut is_clean);
+        }
+        if let Some((seen, part)) = known.filter(|_| is_clean) {
+            seen.remember(part);
         }
         found
     }
@@ -136,51 +198,65 @@ impl Guard {
     }
 }
 
-fn compose<'a>(head: &HeadView<'a>) -> (Vec<u8>, Vec<Part<'a>>) {
-    let mut text = Vec::with_capacity(2048);
-    let mut parts = Vec::with_capacity(head.fields.len() + 5);
-    let mut part = |text: &mut Vec<u8>, surface, field| {
-        text.push(SEPARATOR);
-        parts.push(Part { start: text.len(), surface, field });
-    };
+/// A head as one text: its parts, each behind a separator that nothing goes over.
+#[derive(Default)]
+struct Composed<'a> {
+    text: Vec<u8>,
+    parts: Vec<Part<'a>>,
+    /// Those that may be remembered if nothing is found.
+    fresh: Vec<seen::Part>,
+}
+
+impl<'a> Composed<'a> {
+    /// Adds a part, unless it was seen.
+    fn add(&mut self, seen: Option<&Clean>, surface: Surface, field: Option<&'a str>, pieces: &[&[u8]]) {
+        self.text.push(SEPARATOR);
+        let start = self.text.len();
+        pieces.iter().for_each(|piece| self.text.extend_from_slice(piece));
+        let bytes = self.text.get(start..).unwrap_or_default();
+        if let Some(seen) = seen
+            && let Some(part) = seen.part(surface, false, bytes)
+        {
+            if seen.holds(part) {
+                return self.text.truncate(start - 1);
+            }
+            self.fresh.push(part);
+        }
+        self.parts.push(Part { start, surface, field });
+    }
+}
+
+fn compose<'a>(head: &HeadView<'a>, seen: Option<&Clean>) -> Composed<'a> {
+    let mut all = Composed { text: Vec::with_capacity(2048), ..Composed::default() };
     if !head.trailers {
         if let Some(name) = head.host.as_name() {
-            part(&mut text, Surface::Host, None);
-            text.extend_from_slice(name.as_bytes());
+            all.add(seen, Surface::Host, None, &[name.as_bytes()]);
             // A label holds 63 bytes: what is longer comes in several (T07).
-            let labels: Vec<&str> = name.split('.').collect();
-            if let [first, second, .., _, _] = labels.as_slice() {
-                part(&mut text, Surface::Host, None);
-                let rest = labels.iter().skip(2).take(labels.len() - 4);
-                [first, second].into_iter().chain(rest).for_each(|label| text.extend_from_slice(label.as_bytes()));
+            let labels: Vec<&[u8]> = name.split('.').map(str::as_bytes).collect();
+            if let [labels @ .., _, _] = labels.as_slice()
+                && labels.len() > 1
+            {
+                all.add(seen, Surface::Host, None, labels);
             }
         }
-        part(&mut text, Surface::Method, None);
-        text.extend_from_slice(head.method.as_bytes());
-        part(&mut text, Surface::Path, None);
-        text.extend_from_slice(head.path.as_bytes());
+        all.add(seen, Surface::Method, None, &[head.method.as_bytes()]);
+        all.add(seen, Surface::Path, None, &[head.path.as_bytes()]);
         if let Some(query) = head.query {
-            part(&mut text, Surface::Query, None);
-            text.extend_from_slice(query.as_bytes());
+            all.add(seen, Surface::Query, None, &[query.as_bytes()]);
             // A plus is one, or a space as forms write it.
             if query.contains('+') {
-                part(&mut text, Surface::Query, None);
-                text.extend_from_slice(query.replace('+', "%20").as_bytes());
+                all.add(seen, Surface::Query, None, &[query.replace('+', "%20").as_bytes()]);
             }
         }
     }
     let surface = if head.trailers { Surface::Trailer } else { Surface::Header };
     for (name, value) in head.fields {
         // The session's own token: the gateway reads and strips it.
-        if name.eq_ignore_ascii_case(b"proxy-authorization") {
-            continue;
+        if !name.eq_ignore_ascii_case(b"proxy-authorization") {
+            all.add(seen, surface, std::str::from_utf8(name).ok(), &[name, b": ", value]);
         }
-        part(&mut text, surface, std::str::from_utf8(name).ok());
-        text.extend_from_slice(name);
-        text.extend_from_slice(b": ");
-        text.extend_from_slice(value);
     }
-    (text, parts)
+    all
 }
 
 /// Where in the head a hit stands, and its name for the record.

@@ -6,6 +6,7 @@ use super::guard::{At, Guard};
 use super::head::HeadView;
 use super::home::Spot;
 use super::joins::Joined;
+use super::seen::Seen;
 use super::stream::{Hit, Scan, Stream, Work};
 use crate::net::Host;
 use std::collections::VecDeque;
@@ -47,12 +48,22 @@ pub(super) fn is_own(name: &[u8]) -> bool {
 /// One session's memory. Never written anywhere; wiped when it is dropped.
 #[derive(Default)]
 pub struct SessionMemory {
+    /// The one that was sent last is the last.
     slots: Mutex<VecDeque<Slot>>,
+    pub(super) seen: Seen,
+}
+
+/// What a piece was sent under.
+#[derive(Clone, Copy)]
+struct Name<'a> {
+    kind: &'static str,
+    name: &'a [u8],
 }
 
 /// What went out under one name.
 struct Slot {
-    name: Vec<u8>,
+    kind: &'static str,
+    name: Box<[u8]>,
     text: Zeroizing<Vec<u8>>,
     /// Where pieces begin.
     edges: Vec<usize>,
@@ -74,32 +85,19 @@ impl SessionMemory {
     }
 
     /// Adds a piece under its name; gives the pieces there, or none if nothing is new.
-    fn add(&self, name: &[u8], piece: &[u8], now: Instant) -> Option<(Zeroizing<Vec<u8>>, Vec<usize>)> {
+    fn add(&self, name: Name<'_>, piece: &[u8], now: Instant) -> Option<(Zeroizing<Vec<u8>>, Vec<usize>)> {
         if !(SHORTEST..=LONGEST).contains(&piece.len()) {
             return None;
         }
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.retain(|slot| now.saturating_duration_since(slot.at) < AGE);
-        let known = slots.iter().position(|slot| slot.name == name);
-        let mut slot = known.and_then(|at| slots.remove(at)).unwrap_or_else(|| Slot {
-            name: name.to_vec(),
-            text: Zeroizing::new(Vec::new()),
-            edges: Vec::new(),
-            at: now,
-        });
+        while slots.front().is_some_and(|slot| now.saturating_duration_since(slot.at) >= AGE) {
+            slots.pop_front();
+        }
+        let known = slots.iter().rposition(|slot| slot.is(name)).and_then(|at| slots.remove(at));
+        let mut slot = known.unwrap_or_else(|| Slot::new(name, now));
         slot.at = now;
-        let again = slot.edges.last().is_some_and(|last| slot.text.get(*last..) == Some(piece));
-        if !again {
-            slot.edges.push(slot.text.len());
-            slot.text.extend_from_slice(piece);
-        }
-        while slot.text.len() > MOST_BYTES {
-            let gone = slot.edges.get(1).copied().unwrap_or(slot.text.len());
-            slot.text.drain(..gone);
-            slot.edges.remove(0);
-            slot.edges.iter_mut().for_each(|edge| *edge -= gone);
-        }
-        let joined = (!again && slot.edges.len() > 1).then(|| (slot.text.clone(), slot.edges.clone()));
+        let is_new = slot.add(piece);
+        let joined = (is_new && slot.edges.len() > 1).then(|| (slot.text.clone(), slot.edges.clone()));
         slots.push_back(slot);
         if slots.len() > MOST_SLOTS {
             slots.pop_front();
@@ -108,33 +106,60 @@ impl SessionMemory {
     }
 }
 
+impl Slot {
+    fn new(name: Name<'_>, at: Instant) -> Self {
+        let text = Zeroizing::new(Vec::new());
+        Self { kind: name.kind, name: name.name.to_ascii_lowercase().into(), text, edges: Vec::new(), at }
+    }
+
+    fn is(&self, name: Name<'_>) -> bool {
+        self.kind == name.kind && self.name.eq_ignore_ascii_case(name.name)
+    }
+
+    /// Whether the piece is another than the last.
+    fn add(&mut self, piece: &[u8]) -> bool {
+        if self.edges.last().is_some_and(|last| self.text.get(*last..) == Some(piece)) {
+            return false;
+        }
+        self.edges.push(self.text.len());
+        self.text.extend_from_slice(piece);
+        while self.text.len() > MOST_BYTES {
+            let gone = self.edges.get(1).copied().unwrap_or(self.text.len());
+            self.text.drain(..gone);
+            self.edges.remove(0);
+            self.edges.iter_mut().for_each(|edge| *edge -= gone);
+        }
+        true
+    }
+}
+
 impl Guard {
     /// Remembers a head's values; gives what they complete. Call it beside [`Guard::scan_head`].
     #[must_use]
     pub fn recall_head(&self, head: &HeadView<'_>, memory: &SessionMemory, now: Instant) -> Vec<Finding> {
         let mut found = Vec::new();
-        let mut piece = |surface, name: &[u8], value: &[u8]| {
-            if let Some((text, edges)) = memory.add(name, value, now) {
+        let mut piece = |surface, kind, name: &[u8], value: &[u8]| {
+            if let Some((text, edges)) = memory.add(Name { kind, name }, value, now) {
                 found.extend(self.complete(head.host, surface, &text, &edges));
             }
         };
-        for (number, segment) in head.path.split('/').rev().enumerate().take(4) {
-            piece(Surface::Path, format!("path {number}").as_bytes(), segment.as_bytes());
+        for (number, segment) in [b"0", b"1", b"2", b"3"].into_iter().zip(head.path.split('/').rev()) {
+            piece(Surface::Path, "path", number, segment.as_bytes());
         }
         for parameter in head.query.into_iter().flat_map(|query| query.split('&')).take(32) {
             let (name, value) = parameter.split_once('=').unwrap_or(("", parameter));
             let value: Vec<u8> = percent_encoding::percent_decode_str(value).collect();
-            piece(Surface::Query, format!("query {name}").as_bytes(), &value);
-            piece(Surface::Query, b"query", &value);
+            piece(Surface::Query, "query", name.as_bytes(), &value);
+            piece(Surface::Query, "queries", b"", &value);
         }
         for (name, value) in head.fields.iter().take(64) {
             if is_own(name) {
-                piece(Surface::Header, &[b"field ", name.to_ascii_lowercase().as_slice()].concat(), value);
+                piece(Surface::Header, "field", name, value);
             }
         }
         if let Some(name) = head.host.as_name() {
             let label = name.split('.').next().unwrap_or_default();
-            piece(Surface::Host, b"host", label.as_bytes());
+            piece(Surface::Host, "host", b"", label.as_bytes());
         }
         found
     }
@@ -142,19 +167,20 @@ impl Guard {
     /// Remembers a small body's values; gives what they complete.
     pub(super) fn recall_body(&self, host: &Host, body: &[u8], memory: &SessionMemory, now: Instant) -> Vec<Finding> {
         let mut found = Vec::new();
-        let mut piece = |name: &str, value: &[u8]| {
-            if let Some((text, edges)) = memory.add(name.as_bytes(), value, now) {
+        let mut piece = |kind, name: &str, value: &[u8]| {
+            let name = Name { kind, name: name.as_bytes() };
+            if let Some((text, edges)) = memory.add(name, value, now) {
                 found.extend(self.complete(host, Surface::Body, &text, &edges));
             }
         };
-        piece("body", body.trim_ascii());
+        piece("body", "", body.trim_ascii());
         if let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) {
             let mut open = vec![("", &value)];
             let mut left = 128;
             while let Some((name, value)) = open.pop().filter(|_| left > 0) {
                 left -= 1;
                 match value {
-                    serde_json::Value::String(text) => piece(&format!("json {name}"), text.as_bytes()),
+                    serde_json::Value::String(text) => piece("json", name, text.as_bytes()),
                     serde_json::Value::Array(values) => open.extend(values.iter().rev().map(|value| (name, value))),
                     serde_json::Value::Object(members) => {
                         open.extend(members.iter().map(|(n, value)| (n.as_str(), value)))
@@ -164,12 +190,12 @@ impl Guard {
             }
         } else if body.starts_with(b"--") {
             for (name, value) in parts(body).take(32) {
-                piece(&format!("part {name}"), value);
+                piece("part", name, value);
             }
         } else if let Ok(text) = std::str::from_utf8(body) {
             for (name, value) in text.split('&').take(32).filter_map(|parameter| parameter.split_once('=')) {
                 let value: Vec<u8> = percent_encoding::percent_decode_str(value).collect();
-                piece(&format!("form {name}"), &value);
+                piece("form", name, &value);
             }
         }
         found
@@ -181,15 +207,15 @@ impl Guard {
         let pieces = edges.iter().copied().zip(ends).filter_map(|(start, end)| text.get(start..end));
         let mut pieces: Vec<&[u8]> = pieces.collect();
         let last = edges.last().map_or(0, |edge| *edge as u64);
-        let mut findings = self.across(host, surface, &pieces, Some(last), "session");
+        let mut findings = self.across(host, surface, &pieces, Some(last), "session", &mut true);
         pieces.reverse();
         let first = pieces.first().map_or(0, |piece| piece.len() as u64);
-        findings.extend(self.across(host, surface, &pieces, Some(first), "session"));
+        findings.extend(self.across(host, surface, &pieces, Some(first), "session", &mut true));
         findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint);
         findings
     }
 
-    /// What goes over an edge between pieces: over this one, or over any.
+    /// What goes over an edge between pieces: over this one, or over any. Not `is_clean`: something was seen, told or not.
     pub(super) fn across(
         &self,
         host: &Host,
@@ -197,12 +223,14 @@ impl Guard {
         pieces: &[&[u8]],
         edge: Option<u64>,
         step: &'static str,
+        is_clean: &mut bool,
     ) -> Vec<Finding> {
         let mut findings: Vec<Finding> = Vec::new();
         let text = Zeroizing::new(pieces.concat());
         let mut work = Work::new();
         work.given = text.len() as u64;
         let mut report = |hit: &Hit<'_>| {
+            *is_clean = false;
             // What is not encoded is left to the pass that knows where pieces end.
             let whole = hit.path == [step];
             if whole || !hit.joins || edge.is_some_and(|edge| hit.start >= edge || hit.end <= edge) {
@@ -224,6 +252,7 @@ impl Guard {
         if edge.is_some() {
             Stream::new(0).feed(&mut scan, &|at| at, &text, true);
         }
+        *is_clean &= !work.is_exhausted();
         findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint);
         findings
     }

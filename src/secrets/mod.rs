@@ -35,6 +35,7 @@ mod own;
 mod rule;
 mod runs;
 mod scanner;
+mod seen;
 mod settings;
 mod shape;
 mod stream;
@@ -49,7 +50,7 @@ pub use catalogue::{BoundarySpec, Catalogue, CatalogueError, ChecksumSpec, Conte
 pub use finding::{Disposition, Finding, Fingerprint, Severity, Surface};
 pub use grpc::Messages;
 pub use guard::{FingerprintKey, Guard, GuardError};
-pub use head::HeadView;
+pub use head::{HeadView, Screened};
 pub use known::{KnownSecret, Source as KnownSource, UnknownSource, parse as parse_known};
 pub use memory::SessionMemory;
 pub use rule::RuleError;

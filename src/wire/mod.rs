@@ -20,11 +20,12 @@ pub use transport::Transport;
 
 use bytes::{Bytes, BytesMut};
 use output::Output;
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop::has_budget_remaining;
 use tokio_util::io::poll_read_buf;
 
@@ -32,6 +33,10 @@ use tokio_util::io::poll_read_buf;
 /// shrinks with every one that leaves most of it empty.
 const READ_SMALL: usize = 8 * 1024;
 const READ_LARGE: usize = 256 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_LARGE].into());
+}
 
 /// One connection: its stream, what was read of it and not yet used, what is to be written.
 #[derive(Debug)]
@@ -87,6 +92,31 @@ impl Wire {
     /// Reads once into [`input`](Wire::input); 0 bytes: the peer has closed its side.
     pub async fn fill(&mut self) -> io::Result<usize> {
         poll_fn(|cx| self.poll_fill(cx)).await
+    }
+
+    /// Reads once and hands it straight on, through a buffer that every connection of this thread uses; what `to` does
+    /// not take at once is queued there. Nothing may be in [`input`](Wire::input), nor queued at `to`. `allows` is
+    /// asked before anything goes on. 0 bytes: the peer has closed its side.
+    pub fn poll_pass<E: From<io::Error>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut Wire,
+        allows: impl FnOnce(usize) -> Result<(), E>,
+    ) -> Poll<Result<usize, E>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut room = ReadBuf::new(scratch);
+            let Poll::Ready(outcome) = Pin::new(&mut self.stream).poll_read(cx, &mut room) else {
+                self.release_buffers();
+                return Poll::Pending;
+            };
+            outcome?;
+            let read = room.filled();
+            if !read.is_empty() {
+                allows(read.len())?;
+                to.output.pass(&mut to.stream, cx, read)?;
+            }
+            Poll::Ready(Ok(read.len()))
+        })
     }
 
     /// Gives back the buffers of a connection that waits, where nothing is in them.

@@ -40,6 +40,22 @@ impl Output {
         self.parts.push_back(bytes);
     }
 
+    /// Writes `bytes` at once as far as the stream takes them, and queues a copy of the rest. Nothing may be queued.
+    pub(super) fn pass(&mut self, stream: &mut Stream, cx: &mut Context<'_>, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(cx, bytes)? else {
+                self.queue(Bytes::copy_from_slice(bytes));
+                break;
+            };
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            (self.unflushed, self.written) = (true, self.written + written as u64);
+            bytes = &bytes[written..];
+        }
+        Ok(())
+    }
+
     pub(super) fn poll_write(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.len() > 0 {
             let written = if self.parts.is_empty() {

@@ -421,61 +421,16 @@ fn a_stream_becomes_one_http1_request_with_one_framing() {
     old.assert_one_reading();
 }
 
-/// Frames by hand, for what no library would send.
-mod frames {
-    pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    pub const DATA: u8 = 0;
-    pub const HEADERS: u8 = 1;
-    pub const RST_STREAM: u8 = 3;
-    pub const SETTINGS: u8 = 4;
-    pub const PING: u8 = 6;
-    pub const GOAWAY: u8 = 7;
-    pub const CONTINUATION: u8 = 9;
-    pub const END_STREAM: u8 = 1;
-    pub const END_HEADERS: u8 = 4;
-
-    pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let mut out = vec![length[1], length[2], length[3], kind, flags];
-        out.extend_from_slice(&stream.to_be_bytes());
-        out.extend_from_slice(payload);
-        out
-    }
-
-    /// Literal fields without indexing (RFC 7541 §6.2.2), names and values as they are.
-    pub fn block(fields: &[(&str, &[u8])]) -> Vec<u8> {
-        let mut out = Vec::new();
-        for (name, value) in fields {
-            out.push(0);
-            for text in [name.as_bytes(), value] {
-                assert!(text.len() < 127);
-                out.push(u8::try_from(text.len()).unwrap());
-                out.extend_from_slice(text);
-            }
-        }
-        out
-    }
-
-    pub fn request(method: &str, more: &[(&str, &[u8])]) -> Vec<u8> {
-        let mut fields: Vec<(&str, &[u8])> = vec![
-            (":method", method.as_bytes()),
-            (":scheme", b"https"),
-            (":authority", super::HOST.as_bytes()),
-            (":path", b"/"),
-        ];
-        fields.extend_from_slice(more);
-        block(&fields)
-    }
-}
-
 /// TLS with HTTP/2 agreed on, and the preface sent.
 fn raw(world: &World) -> Wire<Tls> {
-    let mut hello = Hello::to(world, HOST);
-    hello.alpn = vec![b"h2".to_vec()];
-    let mut tls = world.agent().https_with(&format!("{HOST}:443"), &hello);
-    let hello = [frames::PREFACE, &frames::frame(frames::SETTINGS, 0, 0, b"")].concat();
-    agent::push(&mut tls, &hello);
+    let mut tls = frames::agree(world, HOST);
+    agent::push(&mut tls, &[frames::PREFACE, &frames::frame(frames::SETTINGS, 0, 0, b"")].concat());
     tls
+}
+
+/// The head of a request for the host.
+fn request(method: &str, more: &[(&str, &[u8])]) -> Vec<u8> {
+    frames::request_block(HOST, method, more)
 }
 
 /// Reads frames until one is wanted or the connection ends.

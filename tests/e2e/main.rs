@@ -29,6 +29,8 @@ mod dns;
 mod evasion;
 /// Plain HTTP in absolute form.
 mod forward;
+/// The cases of h2spec, against the side that agents speak to.
+mod h2spec;
 /// Streams inside an opened tunnel, and origins that speak HTTP/2.
 mod http2;
 /// The same on the TLS listener.

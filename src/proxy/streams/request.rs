@@ -212,7 +212,7 @@ async fn connect(shared: &Shared, carrier: &Carrier, asked: &mut Asked, identity
         return Err(Denial::new(Reason::MethodNotSupported).because("a CONNECT inside a tunnel").into());
     };
     let target = asked.parts.uri.authority().map_or("", |authority| authority.as_str());
-    let authority = Target::connect(target.as_bytes(), HostFields::None, own.as_ref()).map_err(Error::Target)?;
+    let authority = Target::connect(target.as_bytes(), HostFields::None, || own.clone()).map_err(Error::Target)?;
     asked.authority = Some(authority.clone());
     let permit = gate::admit_tunnel(&identity, &authority, &mut asked.recorder)?;
     asked.interrupt.arm(shared.limits.connect_timeout * 3);

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod certs;
 pub mod check;
 pub mod clients;
+pub mod frames;
 pub mod hello;
 pub mod http2;
 pub mod journal;
