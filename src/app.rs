@@ -1,23 +1,26 @@
 //! The composition root: a configuration becomes a running gateway, and a running gateway ends.
 
 mod entrances;
+mod reload;
+mod rulesets;
 
-use crate::ca::{self, CertificateAuthority, ClientCertificates, Leaves, Trust};
+pub use reload::{ReloadError, Reloaded, Reloader};
+
+use crate::ca::{self, CertificateAuthority, Leaves, Trust};
 use crate::config::{self, Config, SecretSource};
 use crate::control::{self, Control, OperatorKey};
 use crate::dns::{OwnListeners, Resolver};
 use crate::flow::{Feed, Journal};
-use crate::policy::Mode;
-use crate::proxy::{self, Admission, Rulesets, Shared};
-use crate::secrets::{self, FingerprintKey, Guard, Scanner};
-use crate::session::Ruleset;
+use crate::proxy::{self, Admission, Floods, InForce, Shared};
+use crate::secrets::{self, FingerprintKey};
 use crate::store::{Embedded, Memory, Sessions, Store};
 use crate::telemetry::Metrics;
 use crate::upstream::{Dialler, Pool};
 use crate::wire::Descriptors;
 use arc_swap::ArcSwap;
 use entrances::Entrances;
-use std::collections::HashMap;
+use reload::Fixed;
+use rulesets::{client_certificates, rulesets};
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -41,6 +44,7 @@ const KILL_GRACE: Duration = Duration::from_secs(2);
 /// A running gateway. Everything that it started ends with [`Gateway::drain`].
 pub struct Gateway {
     shared: Arc<Shared>,
+    reloader: Reloader,
     proxy_address: SocketAddr,
     control_address: Option<SocketAddr>,
     /// The listeners that agents come in by, by name.
@@ -133,7 +137,9 @@ pub enum StartError {
 impl Gateway {
     /// Builds every part in order (journal, CA, sessions, listeners, resolver), then begins to accept.
     pub async fn start(config: Config, role: Role) -> Result<Self, StartError> {
-        let rulesets = rulesets(&config.rulesets, &fingerprint_key(&config.state, role)?)?;
+        let fixed = Fixed::of(&config);
+        let key = fingerprint_key(&config.state, role)?;
+        let rulesets = rulesets(&config.rulesets, &key)?;
         let metrics = Arc::new(Metrics::new());
         let journal = Journal::open_counting(config.flows, metrics.clone()).map_err(StartError::Journal)?;
         let authority = Arc::new(CertificateAuthority::open_or_create(&config.ca).map_err(StartError::Ca)?);
@@ -160,21 +166,24 @@ impl Gateway {
         let shared = Arc::new(Shared {
             sessions,
             recognition: config.recognition,
-            rulesets: ArcSwap::from_pointee(rulesets),
+            in_force: Arc::new(InForce::new(rulesets)),
             resolver,
             dialler: Dialler::new(config.parent, &trust, random().map_err(StartError::Random)?, descriptors),
             pool: Pool::new(trust, clients),
             leaves,
             journal,
             journal_broken: ArcSwap::from_pointee(CancellationToken::new()),
-            limits: config.limits,
+            limits: ArcSwap::from_pointee(config.limits),
             admission: Admission::new(descriptors),
             metrics,
+            floods: Floods::default(),
             draining: CancellationToken::new(),
             killed: CancellationToken::new(),
         });
+        let reloader = Reloader::new(shared.clone(), fixed, key);
         let gateway = Self {
             shared,
+            reloader,
             proxy_address,
             control_address,
             entrances: entrances.named,
@@ -219,6 +228,12 @@ impl Gateway {
         &self.shared.sessions
     }
 
+    /// Reads the configuration again.
+    #[must_use]
+    pub fn reloader(&self) -> &Reloader {
+        &self.reloader
+    }
+
     /// The journal.
     #[must_use]
     pub fn journal(&self) -> &Journal {
@@ -260,22 +275,28 @@ impl Gateway {
         self.stop_services.cancel();
         self.services.close();
         self.services.wait().await;
+        self.shared.record_floods(true);
         self.shared.journal.close().await.is_ok()
     }
 
     fn serve_control(&self, listener: TcpListener, key: &SecretSource) -> Result<(), StartError> {
         let Some(listen) = self.control_address else { return Ok(()) };
         let (shared, ready, journal) = (self.shared.clone(), self.shared.clone(), self.shared.journal.clone());
+        let reloader = self.reloader.clone();
         let control = Control {
             listen,
             key: operator_key(key)?,
             sessions: self.shared.sessions.clone(),
-            policies: Arc::new(move || shared.rulesets.load().keys().cloned().collect()),
+            policies: Arc::new(move || shared.in_force.names()),
             proxy: self.proxy_address,
             ca_bundle: Some(self.ca_bundle.clone()),
             metrics: self.shared.metrics.clone(),
             queued: Arc::new(move || journal.queued()),
             ready: Arc::new(move || !ready.draining.is_cancelled() && ready.journal.healthy()),
+            reload: Arc::new(move || {
+                let reloader = reloader.clone();
+                Box::pin(async move { reloader.reload().await.map(Into::into).map_err(|error| told(&error)) })
+            }),
         };
         self.services.spawn(control::serve(listener, control::router(control), self.stop_services.clone()));
         Ok(())
@@ -290,6 +311,12 @@ impl Gateway {
     }
 }
 
+/// An error with its causes.
+fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// The key of the configuration, made where it is a file that is not there yet.
 fn operator_key(source: &SecretSource) -> Result<OperatorKey, StartError> {
     match source {
@@ -298,40 +325,6 @@ fn operator_key(source: &SecretSource) -> Result<OperatorKey, StartError> {
             let value = source.read().map_err(StartError::KeySource)?;
             OperatorKey::new(value.as_str().into()).map_err(StartError::Key)
         }
-    }
-}
-
-/// The policies with the scanner that they share.
-fn rulesets<'c>(
-    configured: &'c HashMap<Arc<str>, Arc<config::Ruleset>>,
-    key: &FingerprintKey,
-) -> Result<Rulesets, StartError> {
-    let mut scanners: HashMap<&config::OwnRules, Arc<Scanner>> = HashMap::new();
-    let mut compile = |ruleset: &'c config::Ruleset| {
-        let scanner = match scanners.get(&ruleset.own_rules) {
-            Some(scanner) => scanner.clone(),
-            None => {
-                let scanner = scanner(&ruleset.own_rules).map_err(StartError::Catalogue)?;
-                scanners.insert(&ruleset.own_rules, scanner.clone());
-                scanner
-            }
-        };
-        let guard = Guard::new(scanner, secret_settings(ruleset), key.clone()).map_err(StartError::Secrets)?;
-        Ok(Ruleset { policy: ruleset.policy.clone(), guard: Arc::new(guard), limits: ruleset.limits })
-    };
-    configured.iter().map(|(name, ruleset)| Ok((name.clone(), Arc::new(compile(ruleset)?)))).collect()
-}
-
-/// The built-in rules, and a user's own where there are some.
-fn scanner(own: &config::OwnRules) -> Result<Arc<Scanner>, secrets::BuiltinError> {
-    if own.is_empty() { Scanner::builtin() } else { Ok(Arc::new(Scanner::new(own.with_builtin()?)?)) }
-}
-
-fn secret_settings(ruleset: &config::Ruleset) -> secrets::Settings {
-    match ruleset.policy.mode() {
-        // A policy that observes stops nothing but addresses inside the network.
-        Mode::Observe => ruleset.secrets.clone().observed(),
-        Mode::Enforce => ruleset.secrets.clone(),
     }
 }
 
@@ -358,13 +351,6 @@ fn fingerprint_key(state: &Path, role: Role) -> Result<FingerprintKey, StartErro
     Ok(FingerprintKey::new(&bytes))
 }
 
-/// What the rules of all policies show to destinations.
-fn client_certificates(rulesets: &HashMap<Arc<str>, Arc<config::Ruleset>>) -> Result<ClientCertificates, StartError> {
-    let rules = rulesets.values().flat_map(|ruleset| &ruleset.policy.rules().allow);
-    let named = rules.filter_map(|rule| rule.client_certificate.as_deref());
-    ClientCertificates::load(named).map_err(StartError::Clients)
-}
-
 fn random() -> io::Result<[u8; 16]> {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| io::Error::other("no random bits"))?;
@@ -380,9 +366,10 @@ fn local_address(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(asked)
 }
 
-/// Looks after idle connections, and forgets those of sessions that have ended.
+/// Records floods, looks after idle connections, and forgets those of sessions that have ended.
 async fn reap(shared: Arc<Shared>, stop: CancellationToken) {
     while stop.run_until_cancelled(sleep(REAP_EVERY)).await.is_some() {
+        shared.record_floods(false);
         shared.pool.reap(|session| shared.sessions.show(session.as_str()).is_some());
     }
 }

@@ -96,6 +96,7 @@ reasons! {
     DestinationNotListed "dest_not_listed" 403 "http_request_denied" Denied "The session's policy does not list this destination." "A retry will not help. The operator can allow it: exeat run --allow HOST, or a rule in the policy.";
     RequestNotListed "request_not_listed" 403 "http_request_denied" Denied "The policy lists this host, but not this method or path." "A retry will not help. The operator can widen the rule's methods or paths.";
     DestinationDenied "dest_denied" 403 "http_request_denied" Denied "A deny rule of the session's policy names this request." "A retry will not help: deny wins over every allow.";
+    PolicyChanged "policy_changed" 403 "connection_terminated" Denied "The session's policy was changed and no longer allows what was under way." "A retry is judged by the new policy.";
     AddressForbidden "dest_address_forbidden" 403 "destination_ip_prohibited" Denied "The name leads to an address inside the network." "A retry will not help. The operator can name the range under the rule's addresses.";
     SelfConnection "self_connection" 403 "destination_ip_prohibited" Denied "The destination is the gateway itself." "The gateway is no destination.";
     LoopDetected "loop_detected" 508 "proxy_loop_detected" Denied "The request went through this gateway before." "A retry will not help. The operator must keep the gateway's own traffic out of it.";
@@ -167,13 +168,15 @@ pub struct Denial {
     pub detail: Option<String>,
     /// Seconds after which the same request may pass, where that is known.
     pub retry_after: Option<u64>,
+    /// What `exeat run --allow` takes to permit it, where that is more than the host.
+    pub permitted_by: Option<String>,
 }
 
 impl Denial {
     /// A refusal that no rule stands behind.
     #[must_use]
     pub const fn new(reason: Reason) -> Self {
-        Self { reason, rule: None, detail: None, retry_after: None }
+        Self { reason, rule: None, detail: None, retry_after: None, permitted_by: None }
     }
 
     /// The same with the rule that decided.
@@ -187,6 +190,13 @@ impl Denial {
     #[must_use]
     pub const fn after(mut self, seconds: Option<u64>) -> Self {
         self.retry_after = seconds;
+        self
+    }
+
+    /// The same with what `exeat run --allow` takes to permit it.
+    #[must_use]
+    pub fn permitted_by(mut self, argument: Option<String>) -> Self {
+        self.permitted_by = argument;
         self
     }
 

@@ -129,8 +129,7 @@ fn a_ca_is_made_where_it_is_asked_for_and_shown() {
 #[test]
 fn presets_and_schema_are_printed() {
     let presets = text(&exeat(&["policy", "presets"]).stdout);
-    let names =
-        "anthropic openai github-read github-write npm pypi crates go debian rubygems maven docker-hub huggingface";
+    let names = "anthropic openai github npm pypi crates go debian rubygems maven docker-hub huggingface";
     for name in names.split(' ') {
         assert!(presets.contains(name), "no {name}: {presets}");
     }

@@ -53,10 +53,11 @@ fn a_client_that_the_table_calls_tested_has_its_module_of_tests() {
 
 #[test]
 fn the_table_of_presets_is_the_code_s() {
-    let mut table = String::from("| preset | what it allows |\n| --- | --- |\n");
+    let mut table = String::from("| preset | access | what it allows |\n| --- | --- | --- |\n");
     for name in exeat::config::preset::names() {
         let preset = exeat::config::preset::load(name).expect("a listed preset is there").expect("it loads");
-        writeln!(table, "| `{name}` | {} |", preset.description.trim()).unwrap();
+        let access = if preset.tells_access() { "read, write, admin" } else { "read" };
+        writeln!(table, "| `{name}` | {access} | {} |", preset.description.trim()).unwrap();
     }
     check("presets", &table);
 }

@@ -22,6 +22,7 @@ for pair in git:git curl:curl node:nodejs npm:npm python3:python3 prlimit:util-l
     has "${pair%%:*}" || missing+=("${pair##*:}")
 done
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+[ -e /usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1 ] || missing+=(libfaketime)
 # Outside the PATH of most users.
 [ -x /usr/sbin/sshd ] || missing+=(openssh-server)
 { has iptables || [ -x /usr/sbin/iptables ]; } || missing+=(iptables)
@@ -41,7 +42,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 venv=$PWD/target/test-venv
-python_works() { "$venv/bin/python" -c 'import requests, httpx, h2, grpc, pip, socks, socksio, websockets, aiohttp, uv' 2>/dev/null; }
+python_works() { "$venv/bin/python" -c 'import requests, httpx, h2, grpc, pip, socks, socksio, websockets, aiohttp, uv, twine' 2>/dev/null; }
 if ! python_works; then
     if ! python3 -m venv --clear "$venv" >/dev/null 2>&1; then
         as_root=()
@@ -51,7 +52,7 @@ if ! python_works; then
         python3 -m venv --clear "$venv"
     fi
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        'requests[socks]' 'httpx[http2,socks]' grpcio websockets aiohttp uv
+        'requests[socks]' 'httpx[http2,socks]' grpcio websockets aiohttp uv twine
     python_works
 fi
 export EXEAT_TEST_PYTHON=$venv/bin/python

@@ -27,7 +27,7 @@ enum Verb {
 
 /// Where the journal is; with neither, where the defaults put it.
 #[derive(Debug, clap::Args)]
-struct Place {
+pub(super) struct Place {
     /// The gateway's configuration: tells where the journal is.
     #[arg(long, value_name = "FILE", conflicts_with = "journal")]
     config: Option<PathBuf>,
@@ -37,7 +37,7 @@ struct Place {
 }
 
 impl Place {
-    fn locate(&self) -> anyhow::Result<PathBuf> {
+    pub(super) fn locate(&self) -> anyhow::Result<PathBuf> {
         let directory = match &self.journal {
             Some(directory) => directory.clone(),
             None => config::load_places(self.config.as_deref())?.flows.journal,

@@ -9,7 +9,9 @@ mod doctor;
 mod dumps;
 mod flows;
 mod known;
+mod panics;
 mod policy;
+mod reload;
 mod run;
 mod secrets;
 mod serve;
@@ -54,6 +56,7 @@ Examples:
 enum Verb {
     Run(run::Args),
     Serve(serve::Args),
+    Reload(reload::Args),
     Check(check::Args),
     Secrets(secrets::Args),
     Session(session::Args),
@@ -85,7 +88,6 @@ pub fn main() -> ExitCode {
         return ExitCode::from(USAGE);
     }
     dumps::forbid();
-    let _ = nix::sys::prctl::set_thp_disable(true);
     // For libraries that ask for the process's default; ours name theirs.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -115,6 +117,7 @@ async fn dispatch(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Run(arguments) => run::run(arguments).await,
         Verb::Serve(arguments) => serve::run(arguments).await,
+        Verb::Reload(arguments) => reload::run(arguments).await,
         Verb::Check(arguments) => check::run(arguments).await,
         Verb::Policy(arguments) => policy::run(arguments).await,
         Verb::Secrets(arguments) => secrets::run(arguments).await,

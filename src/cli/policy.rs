@@ -1,4 +1,7 @@
-//! `exeat policy`: asks a policy, explains it, lists presets, prints the schemas.
+//! `exeat policy`: asks a policy, explains it, makes one of a journal, compares two, lists presets, prints the schemas.
+
+mod diff;
+mod suggest;
 
 use crate::config::{self, Config, Diagnostics, RUN_POLICY, Ruleset, RunOptions, preset};
 use crate::net::{Authority, Path, Scheme, Target};
@@ -26,6 +29,8 @@ enum Verb {
     Test(Question),
     /// Which rules decide a request, and which are near.
     Explain(Question),
+    Suggest(suggest::Args),
+    Diff(diff::Args),
     /// List the presets, or show one.
     Presets(Presets),
     /// Print the JSON schema of a policy file.
@@ -45,8 +50,8 @@ struct Question {
     /// The configuration; left out: the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A host pattern to allow as well, with or without a port.
-    #[arg(long, value_name = "HOST[:PORT]")]
+    /// A host to allow as well, with or without a port, or a preset, with or without a repository.
+    #[arg(long, value_name = "HOST[:PORT]|PRESET[:REPO]")]
     allow: Vec<String>,
     /// Print JSON.
     #[arg(long)]
@@ -81,6 +86,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let code = match args.verb {
         Verb::Test(question) => ask(&mut out, &question, false)?,
         Verb::Explain(question) => ask(&mut out, &question, true)?,
+        Verb::Suggest(args) => suggest::run(&mut out, &args).map(|()| ExitCode::SUCCESS)?,
+        Verb::Diff(args) => diff::run(&mut out, &args)?,
         Verb::Presets(presets) => show_presets(&mut out, &presets)?,
         Verb::Schema(schema) => {
             let schema = match schema.of {
@@ -117,6 +124,9 @@ fn ask(out: &mut impl Write, question: &Question, explain: bool) -> anyhow::Resu
     } else {
         write_answer(out, &target, &verdict)?;
         if explain {
+            if let Some(action) = &explanation.action {
+                writeln!(out, "does      {action} ({})", action.access.as_str())?;
+            }
             write_rules(out, &explanation)?;
         }
     }
@@ -155,7 +165,13 @@ fn write_answer(out: &mut impl Write, target: &Target, verdict: &Result<Permit, 
     let asked = format!("{} {}://{}{}", target.method, target.scheme.as_str(), target.authority, target.path);
     match verdict {
         Ok(permit) => match permit.observed() {
-            None => writeln!(out, "allowed   {asked}\nby        {} ({})", permit.rule(), tls(permit)),
+            None => {
+                writeln!(out, "allowed   {asked}\nby        {} ({})", permit.rule(), tls(permit))?;
+                match permit.provided() {
+                    Some(_) => writeln!(out, "provided  its body only reads"),
+                    None => Ok(()),
+                }
+            }
             Some(denial) => {
                 writeln!(out, "observed  {asked}\nwould be  {}: {}", denial.reason, denial.reason.sentence())
             }
@@ -167,6 +183,9 @@ fn write_answer(out: &mut impl Write, target: &Target, verdict: &Result<Permit, 
             }
             if let Some(detail) = &denial.detail {
                 writeln!(out, "detail    {detail}")?;
+            }
+            if let Some(argument) = &denial.permitted_by {
+                writeln!(out, "permit    exeat run --allow {argument}")?;
             }
             Ok(())
         }
@@ -183,7 +202,8 @@ fn write_rules(out: &mut impl Write, explanation: &Explanation) -> std::io::Resu
             None => "matches".to_owned(),
             Some(miss) => format!("another {}", miss.as_str()),
         };
-        writeln!(out, "{kind:<9} {} {} ({outcome})", rule.rule, rule.host)?;
+        let bound = rule.bound.as_ref().map(|bound| format!(", {bound}")).unwrap_or_default();
+        writeln!(out, "{kind:<9} {} {}{bound} ({outcome})", rule.rule, rule.host)?;
     }
     Ok(())
 }
@@ -203,24 +223,29 @@ fn as_json(target: &Target, explanation: &Explanation, verdict: &Result<Permit, 
         "method": target.method.as_str(),
         "path": target.path.path(),
     });
-    let denial =
-        |denial: &Denial| json!({ "reason": denial.reason.code(), "rule": denial.rule, "detail": denial.detail });
+    let denial = |denial: &Denial| json!({ "reason": denial.reason.code(), "rule": denial.rule, "detail": denial.detail, "permitted_by": denial.permitted_by });
     let mut answer = match verdict {
         Ok(permit) => json!({
             "verdict": if permit.observed().is_some() { "observed" } else { "allowed" },
             "rule": permit.rule(),
             "tls": tls(permit),
+            "provided_body_reads": permit.provided().is_some(),
             "denial": permit.observed().map(denial),
         }),
         Err(refused) => json!({ "verdict": "denied", "denial": denial(refused) }),
     };
     answer["target"] = asked;
     if explain {
+        answer["action"] = explanation
+            .action
+            .as_ref()
+            .map_or(Value::Null, |action| json!({ "text": action.to_string(), "access": action.access.as_str() }));
         let rules = explanation.considered.iter().map(|rule| {
             json!({
                 "rule": rule.rule,
                 "kind": if rule.denies { "deny" } else { "allow" },
                 "host": rule.host,
+                "bound": rule.bound,
                 "matches": rule.miss.is_none(),
                 "miss": rule.miss.map(|miss| miss.as_str()),
             })
@@ -232,7 +257,7 @@ fn as_json(target: &Target, explanation: &Explanation, verdict: &Result<Permit, 
 
 fn show_presets(out: &mut impl Write, args: &Presets) -> anyhow::Result<ExitCode> {
     if let Some(name) = &args.name {
-        let Some(text) = preset::text(name) else {
+        let Some((name, text)) = preset::named(name).and_then(|(name, _)| Some((name, preset::text(name)?))) else {
             eprintln!("exeat: there is no preset {name}; exeat policy presets lists them");
             return Ok(ExitCode::from(2));
         };
@@ -249,8 +274,13 @@ fn show_presets(out: &mut impl Write, args: &Presets) -> anyhow::Result<ExitCode
     } else {
         for name in preset::names() {
             let preset = preset::load(name).context("the preset is gone")??;
-            writeln!(out, "{name:<16} {}", preset.description)?;
+            let mark = if preset.tells_access() { "*" } else { "" };
+            writeln!(out, "{:<16} {}", format!("{name}{mark}"), preset.description)?;
         }
+        writeln!(
+            out,
+            "\n*: tells reading from writing: NAME-write, or {{preset: NAME, access: write, repos: [acme/*]}}"
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -263,6 +293,7 @@ fn preset_json(name: &str) -> anyhow::Result<Value> {
         "name": preset.name,
         "description": preset.description,
         "documentation": preset.documentation,
+        "tells_access": preset.tells_access(),
         "hosts": hosts,
     }))
 }

@@ -1,12 +1,12 @@
 //! `exeat serve`: the gateway, until it is told to stop.
 
-use super::FAILED;
-use crate::app::{Gateway, Role};
+use super::{FAILED, panics};
+use crate::app::{Gateway, Reloader, Role};
 use crate::config;
+use crate::flow::Journal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 /// Run the gateway
 ///
@@ -27,9 +27,13 @@ Examples:
   exeat serve --config exeat.yaml
   exeat check --config exeat.yaml          every mistake in it, before it runs
 
-Signals: TERM or INT drains (a second one ends at once); HUP opens the journal's file anew.";
+Signals: TERM or INT drains (a second one ends at once); HUP reads the configuration
+again (exeat reload) and opens the journal's file anew.";
 
 pub(super) async fn run(arguments: Args) -> anyhow::Result<ExitCode> {
+    // The allocator would have its memory in pages of 2 MiB, most of them idle. Not for `run`: its command inherits this.
+    // A kernel that does not know it costs memory and no more.
+    let _ = nix::sys::prctl::set_thp_disable(true);
     let config = config::load(arguments.config.as_deref())?;
     if !config.warnings.is_empty() {
         eprintln!("{}", config.warnings);
@@ -46,14 +50,16 @@ pub(super) async fn run(arguments: Args) -> anyhow::Result<ExitCode> {
         eprintln!("exeat: control listening on {address}");
     }
     eprintln!("exeat: ready");
-    let journal = gateway.journal().clone();
-    let reopener = tokio::spawn(reopen_at(hup, journal));
+    let reopener = tokio::spawn(hang_up(hup, gateway.journal().clone(), gateway.reloader().clone()));
+    let broken = panics::watch();
     tokio::select! {
         _ = term.recv() => {}
         _ = int.recv() => {}
+        () = broken.cancelled() => eprintln!("exeat: too many panics; whoever supervises this is to start it anew"),
     }
     eprintln!("exeat: draining");
-    let hurry = CancellationToken::new();
+    // What can't be trusted to go on is not waited for.
+    let hurry = broken.child_token();
     let hurried = hurry.clone();
     let second = tokio::spawn(async move {
         tokio::select! {
@@ -70,12 +76,25 @@ pub(super) async fn run(arguments: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(FAILED));
     }
     eprintln!("exeat: stopped");
-    Ok(ExitCode::SUCCESS)
+    Ok(if broken.is_cancelled() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
-async fn reopen_at(mut hup: Signal, journal: crate::flow::Journal) {
+/// What a hangup asks for: the journal's file opened anew, the configuration read again.
+async fn hang_up(mut hup: Signal, journal: Journal, reloader: Reloader) {
     while hup.recv().await.is_some() {
         journal.reopen();
+        match reloader.reload().await {
+            Ok(reloaded) => {
+                eprintln!("exeat: reloaded");
+                if !reloaded.warnings.is_empty() {
+                    eprintln!("{}", reloaded.warnings);
+                }
+                if !reloaded.waiting.is_empty() {
+                    eprintln!("exeat: changed, but only a restart takes it in: {}", reloaded.waiting.join(", "));
+                }
+            }
+            Err(error) => eprintln!("{error}\nexeat: not reloaded: the old configuration stays in force"),
+        }
     }
 }
 

@@ -86,11 +86,12 @@ struct New {
     common: Common,
 }
 
+/// How a running gateway is found and spoken to.
 #[derive(Debug, clap::Args)]
-struct Common {
+pub(super) struct Common {
     /// Prints JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     /// The gateway's configuration file: tells where its control API and its key are.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -197,7 +198,8 @@ async fn revoke(ids: &[String], common: &Common, out: &mut impl Write) -> Result
     if failures.is_empty() { Ok(ExitCode::SUCCESS) } else { bail!("{}", failures.join("\n")) }
 }
 
-async fn ask(common: &Common, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+/// One request to the gateway's control API.
+pub(super) async fn ask(common: &Common, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
     let (endpoint, key) = locate(common)?;
     match Client::new(&endpoint, &key).send(method, path, body).await {
         Ok(answer) => Ok(answer),

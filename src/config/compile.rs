@@ -62,6 +62,7 @@ pub(super) fn compile(
         return Err(Failed::Noted);
     }
     Ok(Config {
+        file: None,
         listen,
         ca: paths.ca,
         control_key: paths.control_key,

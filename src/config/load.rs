@@ -81,7 +81,8 @@ pub(super) fn load_with(
 ) -> Result<Config, Diagnostics> {
     let Some(file) = file else { return defaults(environment) };
     let (name, text, base) = read_text(file)?;
-    from_text(name, &text, &Surroundings { base: &base, environment }, wanted)
+    let config = from_text(name, &text, &Surroundings { base: &base, environment }, wanted)?;
+    Ok(Config { file: Some(file.to_owned()), ..config })
 }
 
 pub(super) fn from_text(

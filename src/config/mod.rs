@@ -53,6 +53,8 @@ use std::time::Duration;
 /// A whole configuration, compiled.
 #[derive(Debug)]
 pub struct Config {
+    /// The file that it was read from; none where the defaults hold.
+    pub file: Option<PathBuf>,
     /// Where the gateway listens.
     pub listen: Listen,
     /// The certificate authority's files.

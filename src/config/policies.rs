@@ -9,7 +9,8 @@ use super::secrets;
 use super::shapes::{AllowShape, DenyShape, ModeWord, PolicyShape, SessionLimitsShape};
 use super::similar::did_you_mean;
 use super::wire::Ruleset;
-use crate::policy::{Conflict, Mode, Policy, Rule, Rules, conflicts};
+use super::words::PresetWord;
+use crate::policy::{Access, Conflict, Mode, Policy, Rule, Rules, conflicts};
 use crate::session;
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -60,12 +61,15 @@ impl<'s> Origins<'s> {
         let deny = denies.iter().map(|rule| rules::deny(name, rule, notes)).collect();
         let mut presets = Vec::new();
         let words = shape.presets.as_deref().unwrap_or_default();
-        for (position, word) in words.iter().enumerate() {
-            if words[..position].iter().any(|earlier| earlier.value == word.value) {
-                notes.error(&word.at, format!("the preset {} is listed twice", word.value), "keep one of the two");
+        let mut earlier: Vec<Chosen> = Vec::new();
+        for word in words {
+            let Some(chosen) = Chosen::of(word, notes) else { continue };
+            if earlier.contains(&chosen) {
+                notes.error(&word.at, format!("the preset {} is listed twice", chosen.name), "keep one of the two");
                 continue;
             }
-            let rules = preset_rules(word, notes);
+            let rules = chosen.rules(word, notes);
+            earlier.push(chosen);
             presets.extend(std::iter::repeat_n(&word.at, rules.len()));
             allow.extend(rules);
         }
@@ -160,22 +164,74 @@ impl<'s> Origins<'s> {
     }
 }
 
-fn preset_rules(word: &Placed<String>, notes: &mut Notes) -> Vec<Rule> {
-    match preset::load(&word.value) {
-        Some(Ok(preset)) => preset.rules,
-        Some(Err(_)) => {
-            notes.error(&word.at, format!("the preset {} of this build is broken", word.value), "report it");
-            Vec::new()
-        }
-        None => {
+/// A preset as a policy lists it.
+#[derive(PartialEq)]
+struct Chosen {
+    name: &'static str,
+    access: Access,
+    repos: Option<Vec<String>>,
+}
+
+impl Chosen {
+    /// Nothing where there is no such preset, which is noted.
+    fn of(word: &Placed<PresetWord>, notes: &mut Notes) -> Option<Self> {
+        let (text, at) = match &word.value {
+            PresetWord::Name(name) => (name.as_str(), &word.at),
+            PresetWord::Entry(entry) => (entry.preset.value.as_str(), &entry.preset.at),
+        };
+        let Some((name, mut access)) = preset::named(text) else {
             let names: Vec<_> = preset::names().collect();
-            let help = match did_you_mean(&word.value, &names) {
+            let help = match did_you_mean(text, &names) {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => "exeat policy presets lists them".to_owned(),
             };
-            notes.error(&word.at, "there is no such preset", &help);
-            Vec::new()
+            notes.error(at, "there is no such preset", &help);
+            return None;
+        };
+        let mut repos = None;
+        if let PresetWord::Entry(entry) = &word.value {
+            if let Some(written) = &entry.access {
+                if text != name {
+                    notes.error(&written.at, format!("{text} names its access already"), &format!("write {name}"));
+                }
+                access = rules::access_of(Some(written));
+            }
+            let patterns = entry.repos.as_ref().map(|repos| &repos.value);
+            repos = patterns.map(|patterns| patterns.iter().map(|pattern| pattern.value.clone()).collect());
         }
+        Some(Self { name, access, repos })
+    }
+
+    fn rules(&self, word: &Placed<PresetWord>, notes: &mut Notes) -> Vec<Rule> {
+        let Some(Ok(preset)) = preset::load(self.name) else {
+            notes.error(&word.at, format!("the preset {} of this build is broken", self.name), "report it");
+            return Vec::new();
+        };
+        if !preset.tells_access() && (self.access != Access::Read || self.repos.is_some()) {
+            let help = "leave `access` and `repos` out, or write rules under `allow`";
+            notes.error(&word.at, format!("the preset {} is for reading only, of everything", self.name), help);
+            return Vec::new();
+        }
+        let patterns = match &word.value {
+            PresetWord::Entry(entry) => entry.repos.as_ref(),
+            PresetWord::Name(_) => None,
+        };
+        if let Some(patterns) = patterns.filter(|patterns| patterns.value.is_empty()) {
+            notes.warn(&patterns.at, "the preset is for nothing: its list is empty", "fill the list, or leave it out");
+        }
+        // One mistake is told once, however many services read the pattern.
+        let mut told = Vec::new();
+        preset.bounded(self.access, |service| {
+            let mut found = Notes::default();
+            let repos = rules::compile_repos(service, patterns, &mut found);
+            for mistake in found.errors {
+                if !told.contains(&mistake.at.id) {
+                    told.push(mistake.at.id);
+                    notes.errors.push(mistake);
+                }
+            }
+            repos
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::file::parse;
 use super::rules::{self, Notes};
 use super::shapes::PresetShape;
-use crate::policy::Rule;
+use crate::policy::{Access, Repos, Rule, Scope, Service};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ presets![
     "apt-docker",
     "apt-nodesource",
     "arch",
-    "bitbucket-read",
+    "bitbucket",
     "bun",
     "composer",
     "conda",
@@ -48,9 +48,8 @@ presets![
     "dotnet",
     "fedora",
     "ghcr",
-    "github-read",
-    "github-write",
-    "gitlab-read",
+    "github",
+    "gitlab",
     "go",
     "google-ai",
     "gradle",
@@ -99,6 +98,47 @@ pub fn text(name: &str) -> Option<&'static str> {
 /// None for the presets of this build, which a test holds to that.
 pub fn load(name: &str) -> Option<Result<Preset, Diagnostics>> {
     text(name).map(|text| compile(name, text))
+}
+
+/// The preset and the access that a word means: `npm` is `npm-read`, and there may be `npm-write` and
+/// `npm-admin`.
+#[must_use]
+pub fn named(word: &str) -> Option<(&'static str, Access)> {
+    let exact = |word: &str| names().find(|name| *name == word);
+    exact(word).map(|name| (name, Access::Read)).or_else(|| {
+        let (name, access) = word.rsplit_once('-')?;
+        exact(name).zip(Access::from_word(access))
+    })
+}
+
+impl Preset {
+    /// Whether it tells reading from writing.
+    #[must_use]
+    pub fn tells_access(&self) -> bool {
+        self.rules.iter().any(|rule| rule.scope.is_some())
+    }
+
+    /// Its rules as far as `access` goes, for what `repos` makes of a service.
+    pub fn bounded(self, access: Access, mut repos: impl FnMut(Service) -> Repos) -> Vec<Rule> {
+        if !self.tells_access() {
+            return self.rules;
+        }
+        let name = &self.name;
+        let bound = |rule: Rule| {
+            let place = rule.name.strip_prefix(&**name).unwrap_or(&rule.name);
+            Rule {
+                name: format!("{name}-{}{place}", access.as_str()).into(),
+                scope: rule.scope.map(|scope| Scope {
+                    access,
+                    repos: repos(scope.service),
+                    preset: Some(Arc::clone(name)),
+                    ..scope
+                }),
+                ..rule
+            }
+        };
+        self.rules.into_iter().map(bound).collect()
+    }
 }
 
 fn compile(name: &str, text: &str) -> Result<Preset, Diagnostics> {

@@ -132,6 +132,14 @@ impl de::Error for ReadError {
         Self { help, ..Self::new(format!("expected one of: {}", expected.join(", "))) }
     }
 
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        let help = match did_you_mean(field, expected) {
+            Some(known) => format!("did you mean `{known}`?"),
+            None => format!("keys here: {}", expected.join(", ")),
+        };
+        Self { help: Some(help), ..Self::new("unknown key".to_owned()) }
+    }
+
     fn missing_field(field: &'static str) -> Self {
         Self { missing: Some(field), ..Self::new(format!("the key `{field}` is missing")) }
     }

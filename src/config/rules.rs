@@ -3,13 +3,15 @@
 use super::diagnostic::{Diagnostic, Mistake};
 use super::node::At;
 use super::placed::Placed;
-use super::shapes::{AllowShape, CredentialsWord, DenyShape, HiddenWord, ProtocolWord, ResolveWord, TlsWord};
+use super::shapes::{
+    AccessWord, AllowShape, CredentialsWord, DenyShape, HiddenWord, ProtocolWord, ResolveWord, TlsWord,
+};
 use super::units::Written;
-use super::words::{MethodWords, PortWord};
+use super::words::{MethodWords, PortWord, ServiceWord};
 use crate::net::{AddressClass, Host, HostPattern, PatternError};
 use crate::policy::{
-    ClientCertificate, Credentials, Hidden, MethodError, Methods, Paths, Ports, Protocol, Protocols, Resolve, Rule,
-    TlsMode,
+    Access, ClientCertificate, Credentials, Hidden, MethodError, Methods, Paths, Ports, Protocol, Protocols, Repos,
+    Resolve, Rule, Scope, Service, TlsMode,
 };
 use http::Method;
 use ipnet::IpNet;
@@ -86,6 +88,7 @@ pub(super) fn allow(owner: &str, placed: &Placed<AllowShape>, base: &Path, notes
             Some(CredentialsWord::Own) => Credentials::Own,
             Some(CredentialsWord::Any) | None => Credentials::Any,
         },
+        scope: compile_scope(&placed.value, notes),
         ..Rule::new(name_of(owner, &placed.at), pattern.clone().unwrap_or(NO_HOST))
     };
     if rule.host.is_wide() {
@@ -190,6 +193,43 @@ fn compile_client(placed: &Placed<AllowShape>, base: &Path, notes: &mut Notes) -
     }
     let [certificate, key] = [&shape.certificate, &shape.key].map(|file| super::listen::file_of(file, base, notes));
     Some(Arc::new(ClientCertificate { certificate, key }))
+}
+
+fn compile_scope(shape: &AllowShape, notes: &mut Notes) -> Option<Scope> {
+    let Some(ServiceWord(service)) = shape.service.as_ref().map(|word| word.value) else {
+        let access = shape.access.as_ref().map(|word| &word.at);
+        if let Some(at) = access.or(shape.repos.as_ref().map(|repos| &repos.at)) {
+            notes.error(at, "only with `service` is reading told from writing", "add `service`, or write `methods`");
+        }
+        return None;
+    };
+    let access = access_of(shape.access.as_ref());
+    Some(Scope { service, access, repos: compile_repos(service, shape.repos.as_ref(), notes), preset: None })
+}
+
+pub(super) fn access_of(word: Option<&Placed<AccessWord>>) -> Access {
+    match word.map(|word| word.value) {
+        Some(AccessWord::Admin) => Access::Admin,
+        Some(AccessWord::Write) => Access::Write,
+        Some(AccessWord::Read) | None => Access::Read,
+    }
+}
+
+/// Patterns of names; mistaken ones mean nothing.
+pub(super) fn compile_repos(
+    service: Service,
+    patterns: Option<&Placed<Vec<Placed<String>>>>,
+    notes: &mut Notes,
+) -> Repos {
+    let Some(Placed { value: patterns, .. }) = patterns else { return Repos::ALL };
+    let mut good = Vec::new();
+    for pattern in patterns {
+        match Repos::only(service, std::slice::from_ref(&pattern.value)) {
+            Ok(_) => good.push(pattern.value.as_str()),
+            Err((_, error)) => notes.error(&pattern.at, error.to_string(), "write `acme/site` or `acme/*`"),
+        }
+    }
+    Repos::only(service, &good).unwrap_or_else(|_| Repos::none())
 }
 
 fn compile_hidden(placed: &Placed<AllowShape>, notes: &mut Notes) -> Hidden {

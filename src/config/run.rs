@@ -7,7 +7,7 @@ use super::load::{DEFAULT_NAME, Wanted, load_with, policy_from_text, read_text};
 use super::wire::Ruleset;
 use super::{Config, preset};
 use crate::net::{HostPattern, parse_port};
-use crate::policy::{Conflict, Policy, Ports, Rule, Rules, conflicts};
+use crate::policy::{Access, Conflict, Policy, Ports, Repos, Rule, Rules, conflicts};
 use ipnet::IpNet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -66,7 +66,7 @@ fn chosen(config: &Config, options: RunOptions<'_>) -> Result<Arc<Ruleset>, Diag
     if let (None, [only]) = (options.policy, &names[..]) {
         return Ok(Arc::clone(&config.rulesets[*only]));
     }
-    let help = match (preset::text(name), super::similar::did_you_mean(name, &names)) {
+    let help = match (preset::named(name), super::similar::did_you_mean(name, &names)) {
         (Some(_), _) => format!("{name} is a preset: list it under `presets` of a policy"),
         (None, Some(similar)) => format!("did you mean `{similar}`?"),
         (None, None) if names.is_empty() => "the configuration has no policies".to_owned(),
@@ -80,17 +80,18 @@ fn widened(base: &Ruleset, allow: &[String]) -> Result<Ruleset, Diagnostics> {
     let mut rules = base.policy.rules().clone();
     let written = rules.allow.len();
     for text in allow {
-        match argument(text) {
-            Ok(rule) => rules.allow.push(like_its_kin(rule, &rules)),
+        match arguments(text) {
+            Ok(more) => more.into_iter().for_each(|rule| rules.allow.push(like_its_kin(rule, &rules))),
             Err(message) => errors.push(
                 Diagnostic::bare("command line", "--allow", message)
-                    .with_help("write HOST or HOST:PORT: api.example.com, \"*.example.com\", localhost:8080"),
+                    .with_help("write HOST or HOST:PORT (api.example.com, \"*.example.com\", localhost:8080), or PRESET or PRESET:REPO (npm, github-write:acme/site)"),
             ),
         }
     }
     for conflict in conflicts(&rules.allow, &rules.deny) {
         if let Conflict::Unreachable { allow: position, deny } = conflict
-            && let Some(text) = position.checked_sub(written).and_then(|position| allow.get(position))
+            && let Some(rule) = rules.allow.get(position).filter(|_| position >= written)
+            && let Some(text) = rule.name.strip_prefix("--allow ")
         {
             let message = format!("{text} is denied by {}", rules.deny[deny].name);
             errors.push(Diagnostic::bare("command line", "--allow", message).with_help("deny wins over every allow"));
@@ -114,7 +115,29 @@ fn widened(base: &Ruleset, allow: &[String]) -> Result<Ruleset, Diagnostics> {
     }
 }
 
-/// The rule of one `--allow`. Who names an address on the command line means to reach it, so that its own
+/// The rules of one `--allow`: a host's, or a preset's (`npm`, `github-write`, `github-write:acme/site`).
+fn arguments(text: &str) -> Result<Vec<Rule>, String> {
+    let (word, repo) = text.split_once(':').map_or((text, None), |(word, rest)| (word, Some(rest)));
+    let is_port = repo.is_some_and(|repo| repo.bytes().all(|byte| byte.is_ascii_digit()));
+    let Some((name, access)) = preset::named(word).filter(|_| !is_port) else {
+        return argument(text).map(|rule| vec![rule]);
+    };
+    let Some(Ok(preset)) = preset::load(name) else { return Err(format!("the preset {name} is broken: report it")) };
+    if !preset.tells_access() && (access != Access::Read || repo.is_some()) {
+        return Err(format!("`{text}`: the preset {name} is for reading only, of everything"));
+    }
+    let mut mistake = None;
+    let rules = preset.bounded(access, |service| {
+        let compiled = repo.map_or(Ok(Repos::ALL), |repo| Repos::only(service, &[repo]));
+        compiled.unwrap_or_else(|(_, error)| {
+            mistake = Some(format!("`{text}`: {error}"));
+            Repos::none()
+        })
+    });
+    mistake.map_or(Ok(rules), Err)
+}
+
+/// The rule of one `--allow` of a host. Who names an address on the command line means to reach it, so that its own
 /// range is named with it.
 fn argument(text: &str) -> Result<Rule, String> {
     let (host, port) = split_port(text);

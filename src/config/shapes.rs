@@ -6,7 +6,7 @@ use super::entrances::ListenShape;
 use super::placed::Placed;
 use super::secret::SecretSource;
 use super::units::{Size, Span, Written};
-use super::words::{MethodWords, Named, NameserverWords, PortWord};
+use super::words::{MethodWords, Named, NameserverWords, PortWord, PresetWord, ServiceWord};
 use crate::net::HostPattern;
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -128,8 +128,8 @@ pub(super) enum DurabilityWord {
 pub(super) struct PolicyShape {
     /// Whether denials stop requests or are only logged.
     pub(super) mode: Option<ModeWord>,
-    /// Ready-made lists of rules (exeat policy presets).
-    pub(super) presets: Option<Vec<Placed<String>>>,
+    /// Ready-made lists of rules (exeat policy presets): a name, or a name with access and repositories.
+    pub(super) presets: Option<Vec<Placed<PresetWord>>>,
     /// What may be reached.
     pub(super) allow: Option<Vec<Placed<AllowShape>>>,
     /// What may not; wins over allow and presets.
@@ -176,6 +176,36 @@ pub(super) struct AllowShape {
     pub(super) addresses: Option<Vec<Placed<Written<Range>>>>,
     /// Whose credentials may go to their home by this rule; left out: any.
     pub(super) credentials: Option<Placed<CredentialsWord>>,
+    /// What the hosts serve, so that reading is told from writing by the request. Needs tls: intercept.
+    pub(super) service: Option<Placed<ServiceWord>>,
+    /// With `service`: how far requests may go; left out: read.
+    pub(super) access: Option<Placed<AccessWord>>,
+    /// With `service`: of which repositories, packages or images: `acme/*`; left out: all.
+    pub(super) repos: Option<Placed<Vec<Placed<String>>>>,
+}
+
+/// How far requests to a service may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum AccessWord {
+    /// Nothing is changed there.
+    Read,
+    /// Contents are: pushes, releases, packages, issues.
+    Write,
+    /// Settings, owners and what is not recognised, too.
+    Admin,
+}
+
+/// A preset with a bound of its own.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PresetEntryShape {
+    /// Its name (exeat policy presets).
+    pub(super) preset: Placed<String>,
+    /// How far requests may go; left out: read.
+    pub(super) access: Option<Placed<AccessWord>>,
+    /// Of which repositories, packages or images: `acme/*`; left out: all.
+    pub(super) repos: Option<Placed<Vec<Placed<String>>>>,
 }
 
 /// A certificate for destinations.

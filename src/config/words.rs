@@ -2,7 +2,9 @@
 
 use super::entrances::Listener;
 use super::placed::Placed;
-use super::shapes::Range;
+use super::shapes::{PresetEntryShape, Range};
+use super::similar::did_you_mean;
+use crate::policy::Service;
 use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -27,6 +29,17 @@ pub(super) struct MethodWords(pub(super) Vec<Placed<String>>);
 /// A port, or a range of ports.
 #[derive(Clone, Debug)]
 pub(super) struct PortWord(pub(super) RangeInclusive<u16>);
+
+/// What a host serves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServiceWord(pub(super) Service);
+
+/// A preset: its name, or a mapping with more.
+#[derive(Clone, Debug)]
+pub(super) enum PresetWord {
+    Name(String),
+    Entry(Box<PresetEntryShape>),
+}
 
 /// A mapping from names to things, in the order of the file.
 #[derive(Clone, Debug)]
@@ -92,6 +105,71 @@ impl<'de> Deserialize<'de> for MethodWords {
             }
         }
         deserializer.deserialize_any(Words)
+    }
+}
+
+impl<'de> Deserialize<'de> for ServiceWord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        let found = Service::ALL.iter().find(|service| service.as_str() == word);
+        found.map(|service| Self(*service)).ok_or_else(|| {
+            let words: Vec<&str> = Service::ALL.iter().map(|service| service.as_str()).collect();
+            let help = did_you_mean(&word, &words).map_or(String::new(), |word| format!("\ndid you mean `{word}`?"));
+            de::Error::custom(format!("expected one of: {}{help}", words.join(", ")))
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for PresetWord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Word;
+        impl<'de> Visitor<'de> for Word {
+            type Value = PresetWord;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a preset, or a mapping with `preset`")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<PresetWord, E> {
+                Ok(PresetWord::Name(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<PresetWord, A::Error> {
+                let entry = PresetEntryShape::deserialize(de::value::MapAccessDeserializer::new(entries))?;
+                Ok(PresetWord::Entry(Box::new(entry)))
+            }
+        }
+        deserializer.deserialize_any(Word)
+    }
+}
+
+impl JsonSchema for PresetWord {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "PresetWord".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let entry = generator.subschema_for::<PresetEntryShape>();
+        json_schema!({ "anyOf": [{ "type": "string" }, entry] })
+    }
+}
+
+impl JsonSchema for ServiceWord {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ServiceWord".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let words: Vec<&str> = Service::ALL.iter().map(|service| service.as_str()).collect();
+        json_schema!({ "enum": words })
     }
 }
 

@@ -10,10 +10,12 @@ mod health;
 mod key;
 mod known;
 mod problem;
+mod reload;
 mod serve;
 mod sessions;
 
 pub use key::{KeyError, OperatorKey};
+pub use reload::{Reload, Reloading};
 pub use serve::serve;
 
 use crate::store::Sessions;
@@ -21,7 +23,7 @@ use crate::telemetry::Metrics;
 use access::Access;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +48,8 @@ pub struct Control {
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
     /// How many records wait to be written.
     pub queued: Arc<dyn Fn() -> usize + Send + Sync>,
+    /// Reads the configuration again.
+    pub reload: Reload,
 }
 
 /// What the handlers share.
@@ -58,6 +62,7 @@ struct State {
     metrics: Arc<Metrics>,
     ready: Arc<dyn Fn() -> bool + Send + Sync>,
     queued: Arc<dyn Fn() -> usize + Send + Sync>,
+    reload: Reload,
 }
 
 /// The routes. They expect [`serve`] to say where a connection comes from.
@@ -76,6 +81,7 @@ pub fn router(control: Control) -> Router {
         metrics: control.metrics,
         ready: control.ready,
         queued: control.queued,
+        reload: control.reload,
     });
     let keyed = from_fn_with_state(Arc::clone(&state), access::require_key);
     let metrics = Router::new().route("/metrics", get(health::metrics));
@@ -89,6 +95,7 @@ pub fn router(control: Control) -> Router {
                 .route("/sessions", get(sessions::list).post(sessions::create))
                 .route("/sessions/{id}", get(sessions::show).delete(sessions::revoke))
                 .route("/sessions/{id}/known", put(known::register))
+                .route("/reload", post(reload::reload))
                 .fallback(problem::not_found)
                 .method_not_allowed_fallback(problem::method_not_allowed)
                 .layer(keyed),

@@ -74,6 +74,7 @@ impl World {
                 let ready = Arc::clone(&ready);
                 Arc::new(move || ready.load(Ordering::Acquire))
             },
+            reload: Arc::new(|| Box::pin(async { Err("exeat.yaml:1:1: unknown key".to_owned()) })),
         };
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(serve(listener, router(control), shutdown.clone()));
@@ -399,4 +400,14 @@ async fn shutting_down_ends_idle_connections_and_the_listener() {
     world.shutdown.cancel();
     tokio::time::timeout(Duration::from_secs(4), world.serving).await.unwrap().unwrap();
     assert!(TcpStream::connect(world.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_configuration_that_does_not_check_is_told_to_operators_alone() {
+    let world = World::start().await;
+    let answer = world.as_operator("POST /v1/reload", "").await;
+    assert_eq!((answer.status, answer.reason().as_str()), (422, "bad_configuration"));
+    assert!(answer.body.contains("exeat.yaml:1:1"), "{}", answer.body);
+    assert_eq!(world.send("POST /v1/reload", "Host: localhost\r\n", "").await.status, 401);
+    assert_eq!(world.as_operator("GET /v1/reload", "").await.status, 405);
 }

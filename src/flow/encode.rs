@@ -25,6 +25,8 @@ impl Record {
             outcome.inspect(|outcome| line.text("reason", outcome.reason.code()));
             let rule = outcome.and_then(|outcome| outcome.rule.as_deref()).or(self.rule.as_deref());
             rule.inspect(|rule| line.text("rule", rule));
+            let permitted_by = outcome.and_then(|outcome| outcome.permitted_by.as_deref());
+            permitted_by.inspect(|argument| line.text("permitted_by", argument));
             if !self.findings.is_empty() {
                 line.value("findings", &self.findings);
             }
@@ -34,6 +36,7 @@ impl Record {
                 .inspect(|messages| line.object("messages", |out| write_both(out, messages.up, messages.down)));
             line.object("timing", |out| self.write_timing(out));
             self.error.as_deref().inspect(|error| line.text("error", error));
+            self.repeats.inspect(|count| line.number("repeats", *count));
             if self.truncated {
                 line.value("truncated", &true);
             }

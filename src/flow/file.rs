@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Held by the process that writes the journal.
-pub(super) const LOCK_FILE: &str = "flows.lock";
+pub const LOCK_FILE: &str = "flows.lock";
 
 /// Where the bytes of cut lines are kept.
 const CUT_FILE: &str = "flows.cut";

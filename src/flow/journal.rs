@@ -4,7 +4,7 @@ use super::feed::{BACKLOG, Feed};
 use super::file::{Error, LiveFile};
 use super::health::{Fault, Health, PATIENCE, Unavailable, problem};
 use super::queue::Queue;
-use super::settings::{Bounds, Durability, Settings};
+use super::settings::{Bounds, Settings};
 use super::syncer::Unsynced;
 use super::writer::Writer;
 use crate::telemetry::Metrics;
@@ -179,12 +179,6 @@ impl Journal {
         &self.inner.settings.journal
     }
 
-    /// When a record counts as written.
-    #[must_use]
-    pub fn durability(&self) -> Durability {
-        self.inner.settings.durability
-    }
-
     pub(super) fn shared(&self) -> &Shared {
         &self.inner.shared
     }
@@ -198,6 +192,9 @@ impl Journal {
     /// Resolves once the record with this ticket is written. The record stays in the queue after an error.
     pub(super) async fn written(&self, ticket: u64) -> Result<(), Unavailable> {
         let mut written = self.shared().written.subscribe();
+        if *written.borrow_and_update() >= ticket {
+            return Ok(());
+        }
         let mut faults = self.shared().health.watch();
         let outcome = async {
             tokio::select! {

@@ -33,7 +33,7 @@ mod tests;
 pub use chain::{GENESIS, Link};
 pub use downstream::{ClientTls, Downstream, Process, Way};
 pub use feed::{Feed, News};
-pub use file::Error;
+pub use file::{Error, LOCK_FILE};
 pub use health::Unavailable;
 pub use id::FlowId;
 pub use journal::Journal;

@@ -70,6 +70,15 @@ enum Waits {
     Urgent,
 }
 
+/// Whether a record wakes the writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wake {
+    /// If it waits for any.
+    Writer,
+    /// Not yet: [`Queue::urge`] follows.
+    Nobody,
+}
+
 /// How long records gather behind a batch unless one of them is waited for.
 const LINGER: Duration = Duration::from_millis(1);
 
@@ -110,9 +119,9 @@ impl Queue {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds one record; its ticket, or nothing once the journal closes. `urgent`: someone waits until it is
-    /// written. Never refuses for fullness: who got a recorder also gets its record in.
-    pub(super) fn append(&self, body: &[u8], urgent: bool) -> Option<u64> {
+    /// Adds one record; its ticket, or nothing once the journal closes. Never refuses for fullness: who got a recorder
+    /// also gets its record in.
+    pub(super) fn append(&self, body: &[u8], wake: Wake) -> Option<u64> {
         let mut pending = self.lock();
         if pending.closing {
             return None;
@@ -121,8 +130,24 @@ impl Queue {
         pending.appended += 1;
         self.records.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(body.len(), Ordering::Relaxed);
-        pending.is_urgent |= urgent;
         let ticket = pending.appended;
+        if wake == Wake::Writer {
+            self.rouse(pending);
+        }
+        Some(ticket)
+    }
+
+    /// Someone waits for this record.
+    pub(super) fn urge(&self, ticket: u64) {
+        let mut pending = self.lock();
+        // What is no more in the batch is being written.
+        if ticket + pending.batch.len() as u64 > pending.appended {
+            pending.is_urgent = true;
+            self.rouse(pending);
+        }
+    }
+
+    fn rouse(&self, mut pending: MutexGuard<'_, Pending>) {
         let wakes = match pending.writer {
             Waits::No => false,
             Waits::Any => true,
@@ -135,7 +160,6 @@ impl Queue {
         if wakes {
             self.wake.notify_one();
         }
-        Some(ticket)
     }
 
     /// Records that are not written yet.
@@ -211,7 +235,7 @@ mod tests {
     #[test]
     fn a_batch_keeps_the_order_and_the_bounds_count_until_it_is_done() {
         let (queue, bounds) = (Queue::new(), Bounds { records: 2, ..Bounds::default() });
-        assert_eq!((queue.append(b"one", false), queue.append(b"two", false)), (Some(1), Some(2)));
+        assert_eq!((queue.append(b"one", Wake::Writer), queue.append(b"two", Wake::Writer)), (Some(1), Some(2)));
         let mut batch = Batch::default();
         let orders = queue.take(&mut batch);
         assert_eq!(orders.ticket, 2);
@@ -226,22 +250,26 @@ mod tests {
     fn a_record_that_is_waited_for_does_not_gather() {
         let queue = Queue::new();
         let mut batch = Batch::default();
-        queue.append(b"first", false);
+        queue.append(b"first", Wake::Writer);
         queue.take(&mut batch);
-        queue.append(b"second", false);
+        queue.append(b"second", Wake::Writer);
         let began = Instant::now();
         assert_eq!((queue.take(&mut batch).ticket, began.elapsed() >= LINGER), (2, true));
-        queue.append(b"third", true);
+        let ticket = queue.append(b"third", Wake::Nobody).unwrap();
+        assert!(!queue.lock().is_due());
+        queue.urge(ticket);
         assert!(queue.lock().is_due());
         assert_eq!(queue.take(&mut batch).ticket, 3);
         assert!(!queue.lock().is_due());
+        queue.urge(ticket);
+        assert!(!queue.lock().is_due(), "it is the writer's already");
     }
 
     #[test]
     fn a_closing_queue_takes_no_more() {
         let queue = Queue::new();
         queue.order_close();
-        assert_eq!(queue.append(b"late", false), None);
+        assert_eq!(queue.append(b"late", Wake::Writer), None);
         assert!(queue.pause(Duration::from_secs(3_600)));
         assert!(queue.take(&mut Batch::default()).closing);
     }

@@ -135,6 +135,8 @@ pub(super) struct Outcome {
     pub(super) verdict: Verdict,
     pub(super) reason: Reason,
     pub(super) rule: Option<Arc<str>>,
+    /// What `exeat run --allow` takes to permit it.
+    pub(super) permitted_by: Option<String>,
 }
 
 /// Everything that is known about one flow.
@@ -166,6 +168,8 @@ pub(super) struct Record {
     pub(super) down: u64,
     pub(super) messages: Option<Messages>,
     pub(super) error: Option<String>,
+    /// How many flows it stands for.
+    pub(super) repeats: Option<u64>,
     pub(super) truncated: bool,
 }
 
@@ -219,6 +223,7 @@ impl Record {
             down: 0,
             messages: None,
             error: None,
+            repeats: None,
             truncated: false,
         }
     }

@@ -1,5 +1,6 @@
 //! The recorder of one flow: opened with the request, ends in exactly one record.
 
+use super::queue::Wake;
 use super::record::{Messages, Mode, Outcome, Phase, Record, SessionInfo, ShownTarget, UpstreamTls, Verdict, micros};
 use super::redact::{FIELD, cut, strike_values};
 use super::{ClientTls, Downstream, FlowId, Journal, Unavailable};
@@ -13,6 +14,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::yield_now;
 
 /// Records one flow. It can't be forgotten: dropped without [`finish`](Recorder::finish) it writes its record
 /// all the same, as `internal_error` if a panic drops it and as `client_closed` if a cancelled task does.
@@ -37,6 +39,23 @@ impl Recorder {
     #[must_use]
     pub fn id(&self) -> FlowId {
         self.record.id
+    }
+
+    /// Where it came from.
+    #[must_use]
+    pub fn downstream(&self) -> Downstream {
+        self.record.downstream
+    }
+
+    /// How many flows this record stands for, none of which has another.
+    pub fn repeats(&mut self, count: u64) {
+        self.record.repeats = Some(count);
+    }
+
+    /// Writes nothing of this flow: a later record counts it.
+    pub fn swallow(mut self) {
+        self.is_handed_over = true;
+        self.record.count(&self.journal.shared().metrics);
     }
 
     /// The tunnel that this flow came through.
@@ -183,24 +202,27 @@ impl Recorder {
 
     /// Hands the record to the writer. Waits for nothing.
     pub fn finish(mut self) {
-        self.hand_over(false);
+        self.hand_over(Wake::Writer);
     }
 
     /// Hands the record to the writer and waits until it is written: in the file, or on the disk where
-    /// durability is `each`. Before every refusal, and before an answer's last byte where durability is `each`.
+    /// durability is `each`. Before every refusal, and before an answer's last byte.
     ///
     /// Fails after two seconds at the latest; the record stays in the queue and is written if it can be.
     /// Cancel safe: the record is handed over before the first wait.
     pub async fn finish_durable(mut self) -> Result<(), Unavailable> {
-        match self.hand_over(true) {
-            Some(ticket) => self.journal.written(ticket).await,
-            None => Err(Unavailable::Closed),
-        }
+        let ticket = self.hand_over(Wake::Nobody).ok_or(Unavailable::Closed)?;
+        let urging = Urging { journal: self.journal.clone(), ticket };
+        // Flows that end at this moment add their records first: one write serves all of them.
+        yield_now().await;
+        drop(urging);
+        self.journal.written(ticket).await
     }
 
     fn conclude(&mut self, verdict: Verdict, denial: &Denial) {
         let rule = denial.rule.clone().map(|rule| self.record.fit_shared(rule, FIELD));
-        self.record.outcome = Some(Outcome { verdict, reason: denial.reason, rule });
+        let permitted_by = denial.permitted_by.as_ref().map(|argument| self.record.fit(argument, FIELD).to_owned());
+        self.record.outcome = Some(Outcome { verdict, reason: denial.reason, rule, permitted_by });
         if let Some(detail) = &denial.detail {
             self.record.error = Some(self.record.fit(detail, FIELD).to_owned());
         }
@@ -225,28 +247,40 @@ impl Recorder {
     }
 
     /// Serialises into this thread's buffer and appends to the batch; the record's ticket.
-    fn hand_over(&mut self, urgent: bool) -> Option<u64> {
+    fn hand_over(&mut self, wake: Wake) -> Option<u64> {
         self.is_handed_over = true;
         let ticket = BUFFER.try_with(|buffer| match buffer.try_borrow_mut() {
-            Ok(mut buffer) => self.append(&mut buffer, urgent),
-            Err(_) => self.append(&mut Vec::new(), urgent),
+            Ok(mut buffer) => self.append(&mut buffer, wake),
+            Err(_) => self.append(&mut Vec::new(), wake),
         });
         // The thread is ending and its buffer is gone.
-        let ticket = ticket.unwrap_or_else(|_| self.append(&mut Vec::new(), urgent));
+        let ticket = ticket.unwrap_or_else(|_| self.append(&mut Vec::new(), wake));
         if ticket.is_none() {
             tracing::error!(flow.id = %self.record.id, "a flow ended after the journal was closed; its record is lost");
         }
         ticket
     }
 
-    fn append(&self, buffer: &mut Vec<u8>, urgent: bool) -> Option<u64> {
+    fn append(&self, buffer: &mut Vec<u8>, wake: Wake) -> Option<u64> {
         buffer.clear();
         self.record.write(buffer);
         let shared = self.journal.shared();
         self.record.count(&shared.metrics);
-        let ticket = shared.queue.append(buffer, urgent);
+        let ticket = shared.queue.append(buffer, wake);
         buffer.shrink_to(KEPT);
         ticket
+    }
+}
+
+/// Sees to it that the record is written now, even if who waits for it goes away.
+struct Urging {
+    journal: Journal,
+    ticket: u64,
+}
+
+impl Drop for Urging {
+    fn drop(&mut self) {
+        self.journal.shared().queue.urge(self.ticket);
     }
 }
 
@@ -260,7 +294,7 @@ impl Drop for Recorder {
         } else if !self.record.outcome.as_ref().is_some_and(|outcome| outcome.verdict != Verdict::Observed) {
             self.failed(Reason::ClientClosed, None);
         }
-        self.hand_over(false);
+        self.hand_over(Wake::Writer);
     }
 }
 

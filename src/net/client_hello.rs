@@ -41,49 +41,76 @@ impl ClientHello {
     /// Reads a ClientHello off the front of `bytes`, over as many records as it spans; nothing while
     /// it is not whole.
     pub fn parse(bytes: &[u8]) -> Result<Option<Self>, HelloError> {
-        let Some(message) = reassemble(bytes)? else { return Ok(None) };
-        read_message(&message).map(Some)
+        HelloReader::default().read(bytes)
     }
 }
 
-/// The handshake message out of its records (RFC 8446 §5.1), without its four bytes of header.
-fn reassemble(bytes: &[u8]) -> Result<Option<Vec<u8>>, HelloError> {
-    let mut message = Vec::new();
-    let mut rest = bytes;
-    loop {
-        // Judged byte by byte, so that what is not TLS is refused at its first byte.
-        for (byte, allowed) in rest.iter().zip([&[22][..], &[3], &[0, 1, 2, 3, 4]]) {
-            if !allowed.contains(byte) {
-                return Err(HelloError::NotTls);
+/// Reads a ClientHello that comes bit by bit, and no byte of it twice: byte by byte is how floods send it.
+#[derive(Debug, Default)]
+pub struct HelloReader {
+    /// How much of the bytes was read.
+    read: usize,
+    /// What is still to come of the record that was begun.
+    left: usize,
+    /// The handshake message so far, its four bytes of header too.
+    message: Vec<u8>,
+}
+
+impl HelloReader {
+    /// As [`ClientHello::parse`]. `bytes` begin with those of the call before.
+    ///
+    /// # Errors
+    /// What is no ClientHello, at its first wrong byte.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<Option<ClientHello>, HelloError> {
+        loop {
+            let rest = bytes.get(self.read..).unwrap_or_default();
+            if self.left == 0 {
+                let Some(length) = record_length(rest)? else { return within_bounds(bytes) };
+                self.read += 5;
+                self.left = length;
+                continue;
+            }
+            let part = &rest[..self.left.min(rest.len())];
+            self.message.extend_from_slice(part);
+            self.read += part.len();
+            self.left -= part.len();
+            if let Some(body) = self.whole()? {
+                return read_message(body).map(Some);
+            }
+            if part.is_empty() || self.left > 0 {
+                return within_bounds(bytes);
             }
         }
-        let [_, _, _, high, low, tail @ ..] = rest else { return within_bounds(bytes) };
-        let length = usize::from(u16::from_be_bytes([*high, *low]));
-        if length == 0 || length > 16 * 1024 + 256 {
+    }
+
+    /// The handshake message without its header, once it is all there.
+    fn whole(&self) -> Result<Option<&[u8]>, HelloError> {
+        if self.message.first().is_some_and(|&kind| kind != 1) {
             return Err(HelloError::NotTls);
         }
-        let part = &tail[..length.min(tail.len())];
-        message.extend_from_slice(part);
-        if message.first().is_some_and(|&kind| kind != 1) {
-            return Err(HelloError::NotTls);
+        let [_, a, b, c, body @ ..] = self.message.as_slice() else { return Ok(None) };
+        let wanted = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        if wanted > HELLO_MAX {
+            return Err(HelloError::TooLarge);
         }
-        if let [_, a, b, c, body @ ..] = message.as_slice() {
-            let wanted = u32::from_be_bytes([0, *a, *b, *c]) as usize;
-            if wanted > HELLO_MAX {
-                return Err(HelloError::TooLarge);
-            }
-            if body.len() >= wanted {
-                return Ok(Some(body[..wanted].to_vec()));
-            }
-        }
-        if part.len() < length {
-            return within_bounds(bytes);
-        }
-        rest = &tail[length..];
+        Ok(body.get(..wanted))
     }
 }
 
-fn within_bounds(bytes: &[u8]) -> Result<Option<Vec<u8>>, HelloError> {
+/// The length of the record that begins here (RFC 8446 §5.1), once its header is all there.
+fn record_length(bytes: &[u8]) -> Result<Option<usize>, HelloError> {
+    // Judged byte by byte, so that what is not TLS is refused at its first byte.
+    for (byte, allowed) in bytes.iter().zip([&[22][..], &[3], &[0, 1, 2, 3, 4]]) {
+        if !allowed.contains(byte) {
+            return Err(HelloError::NotTls);
+        }
+    }
+    let [_, _, _, high, low, ..] = bytes else { return Ok(None) };
+    let length = usize::from(u16::from_be_bytes([*high, *low]));
+    if length == 0 || length > 16 * 1024 + 256 { Err(HelloError::NotTls) } else { Ok(Some(length)) }
+}
+
+fn within_bounds(bytes: &[u8]) -> Result<Option<ClientHello>, HelloError> {
     if bytes.len() > HELLO_MAX { Err(HelloError::TooLarge) } else { Ok(None) }
 }
 
@@ -225,9 +252,12 @@ mod tests {
             assert_eq!(read.sni, Some(Host::parse(b"allowed.test").unwrap()));
             assert_eq!(read.alpn, [Box::from(&b"h2"[..]), Box::from(&b"http/1.1"[..])]);
             assert!(read.ech);
+            let mut slow = HelloReader::default();
             for cut in 0..bytes.len() {
                 assert_eq!(ClientHello::parse(&bytes[..cut]), Ok(None), "cut at {cut} of records of {record}");
+                assert_eq!(slow.read(&bytes[..cut]), Ok(None), "cut at {cut} of records of {record}");
             }
+            assert_eq!(slow.read(&bytes), Ok(Some(read)));
         }
     }
 
@@ -265,6 +295,15 @@ mod tests {
         fn no_bytes_upset_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = ClientHello::parse(&bytes);
             let _ = ClientHello::parse(&hello(&bytes, 64));
+            let mut slow = HelloReader::default();
+            let mut last = Ok(None);
+            for end in 0..=bytes.len() {
+                last = slow.read(&bytes[..end]);
+                if last != Ok(None) {
+                    break;
+                }
+            }
+            prop_assert_eq!(last, ClientHello::parse(&bytes));
         }
     }
 }

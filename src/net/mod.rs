@@ -18,7 +18,7 @@ mod target;
 
 pub use address::AddressClass;
 pub use authority::{Authority, AuthorityError, parse_port};
-pub use client_hello::{ClientHello, HelloError};
+pub use client_hello::{ClientHello, HelloError, HelloReader};
 pub use host::{Host, HostError};
 pub use path::{Path, PathError};
 pub use pattern::{HostPattern, PatternError};

@@ -104,7 +104,7 @@ fn grants(rule: &Rule) -> (TlsMode, Protocols) {
 }
 
 fn matches_the_same(a: &Rule, b: &Rule) -> bool {
-    a.host == b.host && a.ports == b.ports && a.methods == b.methods && a.paths == b.paths
+    a.host == b.host && a.ports == b.ports && a.methods == b.methods && a.paths == b.paths && a.scope == b.scope
 }
 
 /// Whether a deny leaves nothing of an allow. Globs are compared as written: one that covers another

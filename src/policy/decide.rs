@@ -2,7 +2,9 @@
 
 use super::conflict::{Conflict, conflicts};
 use super::index::Index;
-use super::{Credentials, Hidden, Permit, Protocol, Protocols, Resolve, Rule, TlsMode};
+use super::permit::Proviso;
+use super::service::Allowed;
+use super::{Action, Credentials, Document, Hidden, Permit, Protocol, Protocols, Resolve, Rule, Scope, TlsMode};
 use crate::net::{Authority, Scheme, Target};
 use crate::reason::{Denial, Reason};
 use ipnet::IpNet;
@@ -48,8 +50,10 @@ pub struct PolicyError(pub Vec<Conflict>);
 
 /// What the allow rules say to one question.
 struct Weighed<'p> {
-    /// The most specific rule that allows.
+    /// The most specific rule that allows, before all that allow under a proviso.
     allowed_by: Option<&'p Rule>,
+    /// What the body must be read as, where no rule allows without that.
+    provided: Option<Document>,
     /// The most specific rule for the host and port, whatever it says of method and path.
     listed_by: Option<&'p Rule>,
     addresses: Arc<[IpNet]>,
@@ -105,13 +109,13 @@ impl Policy {
     /// Judges one request. In observe mode a denial comes back as a permit that tells it.
     ///
     /// # Errors
-    /// `dest_denied`, `dest_not_listed` or `request_not_listed`. What is told of the target is host and
-    /// port: path, query and fields have not been scanned for secrets yet.
+    /// `dest_denied`, `dest_not_listed` or `request_not_listed`. What is told of the target is host, port and
+    /// the name of a repository: path, query and fields have not been scanned for secrets yet.
     pub fn decide(&self, target: &Target) -> Result<Permit, Denial> {
         let authority = &target.authority;
         let weighed = self.weigh(target.scheme, authority, |rule| rule.allows_inside(target));
         match (self.denied_by(authority, |rule| rule.denies_inside(target)), weighed.allowed_by) {
-            (None, Some(rule)) => Ok(permit(target.scheme, authority, rule, &weighed)),
+            (None, Some(rule)) => Ok(self.permit_provided(target, rule, &weighed)),
             (Some(deny), _) => self.refuse(target.scheme, authority, &weighed, denied(deny, authority)),
             (None, None) => self.refuse(target.scheme, authority, &weighed, self.not_listed(&weighed, target)),
         }
@@ -123,7 +127,7 @@ impl Policy {
     /// # Errors
     /// `dest_denied` or `dest_not_listed`.
     pub fn decide_tunnel(&self, authority: &Authority) -> Result<Permit, Denial> {
-        let weighed = self.weigh(Scheme::Https, authority, |_| true);
+        let weighed = self.weigh(Scheme::Https, authority, |_| Allowed::Yes);
         // A deny that looks inside waits for the requests. Where none will be seen it denies the tunnel;
         // `conflicts` refuses such policies, so this is the second lock.
         let relayed = weighed.allowed_by.is_some_and(|rule| rule.tls == TlsMode::Tunnel);
@@ -136,9 +140,9 @@ impl Policy {
         }
     }
 
-    /// Judges a tunnel that may carry TLS or plain HTTP, as its first bytes will tell: one that SOCKS or the
-    /// network opens. A permit for `http` is for a place that is listed for plain HTTP only; whatever its
-    /// rule says of TLS, the requests inside are judged one by one.
+    /// Judges a tunnel that may carry TLS or plain HTTP, as its first bytes will tell. A permit for `http` is for a
+    /// place that is listed for plain HTTP only; whatever its rule says of TLS, the requests inside are judged one by
+    /// one.
     ///
     /// # Errors
     /// As [`decide_tunnel`](Self::decide_tunnel).
@@ -147,7 +151,7 @@ impl Policy {
         if matches!(&tls, Ok(permit) if permit.observed.is_none()) {
             return tls;
         }
-        let weighed = self.weigh(Scheme::Http, authority, |_| true);
+        let weighed = self.weigh(Scheme::Http, authority, |_| Allowed::Yes);
         match (self.denied_by(authority, |rule| !rule.looks_inside()), weighed.allowed_by) {
             (None, Some(rule)) => {
                 let permit = permit(Scheme::Http, authority, rule, &weighed);
@@ -157,6 +161,13 @@ impl Policy {
         }
     }
 
+    /// Whether any rule allows plain HTTP there: what comes in a tunnel may be a request of it, which is judged
+    /// by [`decide`](Self::decide) then.
+    #[must_use]
+    pub fn lists_plain(&self, authority: &Authority) -> bool {
+        self.weigh(Scheme::Http, authority, |_| Allowed::Yes).allowed_by.is_some()
+    }
+
     fn denied_by(&self, authority: &Authority, inside: impl Fn(&Rule) -> bool) -> Option<&Rule> {
         self.deny_index
             .matching(&authority.host)
@@ -164,17 +175,26 @@ impl Policy {
             .find(|rule| rule.denies_port(authority) && inside(rule))
     }
 
-    fn weigh(&self, scheme: Scheme, authority: &Authority, inside: impl Fn(&Rule) -> bool) -> Weighed<'_> {
+    fn weigh(&self, scheme: Scheme, authority: &Authority, inside: impl Fn(&Rule) -> Allowed) -> Weighed<'_> {
         let addresses = Arc::clone(&self.nothing);
-        let mut weighed = Weighed { allowed_by: None, listed_by: None, addresses, credentials: Credentials::Any };
+        let mut weighed =
+            Weighed { allowed_by: None, provided: None, listed_by: None, addresses, credentials: Credentials::Any };
         for position in self.allow_index.matching(&authority.host) {
             let rule = &self.rules.allow[position];
             if !rule.allows_port(scheme, authority) {
                 continue;
             }
             weighed.listed_by.get_or_insert(rule);
-            if inside(rule) {
-                weighed.allowed_by.get_or_insert(rule);
+            let allowed = inside(rule);
+            match allowed {
+                Allowed::Yes if weighed.provided.take().is_some() => weighed.allowed_by = Some(rule),
+                Allowed::Yes => _ = weighed.allowed_by.get_or_insert(rule),
+                Allowed::IfBodyReads(document) if weighed.allowed_by.is_none() => {
+                    (weighed.allowed_by, weighed.provided) = (Some(rule), Some(document));
+                }
+                Allowed::IfBodyReads(_) | Allowed::No => {}
+            }
+            if allowed != Allowed::No {
                 unite(&mut weighed.addresses, &rule.addresses);
                 if rule.credentials == Credentials::Own {
                     weighed.credentials = Credentials::Own;
@@ -182,6 +202,16 @@ impl Policy {
             }
         }
         weighed
+    }
+
+    /// The permit of a rule, and what its body must be if that is what it depends on.
+    fn permit_provided(&self, target: &Target, rule: &Rule, weighed: &Weighed<'_>) -> Permit {
+        let permit = permit(target.scheme, &target.authority, rule, weighed);
+        let (Some(document), Some(scope)) = (weighed.provided, &rule.scope) else { return permit };
+        let action = Action { on: scope.action(target).on, ..document.writing() };
+        let denial = beyond(rule, scope, &action);
+        let proviso = Proviso { document, denial };
+        Permit { provided: Some(proviso), ..permit }
     }
 
     fn refuse(
@@ -208,6 +238,9 @@ impl Policy {
                 hidden: Hidden::default(),
                 addresses: Arc::clone(&self.nothing),
                 credentials: Credentials::Any,
+                minds_methods: false,
+                is_by_service: false,
+                provided: None,
                 observed: None,
             },
         };
@@ -218,9 +251,12 @@ impl Policy {
     fn not_listed(&self, weighed: &Weighed<'_>, target: &Target) -> Denial {
         let authority = &target.authority;
         let Some(rule) = weighed.listed_by else { return self.host_not_listed(target.scheme, authority) };
-        let mut listed = self.allow_index.matching(&authority.host).map(|position| &self.rules.allow[position]);
-        let method_is_listed =
-            listed.any(|rule| rule.allows_port(target.scheme, authority) && rule.methods.contain(&target.method));
+        let listed = self.allow_index.matching(&authority.host).map(|position| &self.rules.allow[position]);
+        let listed: Vec<&Rule> = listed.filter(|rule| rule.allows_port(target.scheme, authority)).collect();
+        if let Some((rule, scope)) = widest(&listed, target) {
+            return beyond(rule, scope, &scope.action(target));
+        }
+        let method_is_listed = listed.iter().any(|rule| rule.methods.contain(&target.method));
         let what = if method_is_listed { "this path for this method" } else { "this method" };
         Denial::new(Reason::RequestNotListed)
             .by_rule(Arc::clone(&rule.name))
@@ -241,6 +277,20 @@ impl Policy {
     }
 }
 
+/// Of the rules that judge this place by what it serves, the one that goes furthest: it is nearest to what
+/// was asked for.
+fn widest<'r>(listed: &[&'r Rule], target: &Target) -> Option<(&'r Rule, &'r Scope)> {
+    let seen = |rule: &&&Rule| rule.methods.contain(&target.method) && rule.paths.match_all_readings(&target.path);
+    let scoped = listed.iter().filter(seen).filter_map(|rule| rule.scope.as_ref().map(|scope| (*rule, scope)));
+    scoped.reduce(|best, other| if other.1.access > best.1.access { other } else { best })
+}
+
+/// An action that the rule for its place does not let through.
+fn beyond(rule: &Rule, scope: &Scope, action: &Action) -> Denial {
+    let denial = Denial::new(Reason::RequestNotListed).by_rule(Arc::clone(&rule.name));
+    denial.because(scope.refusal(&rule.name, action)).permitted_by(scope.allow_argument(action))
+}
+
 fn denied(rule: &Rule, authority: &Authority) -> Denial {
     Denial::new(Reason::DestinationDenied)
         .by_rule(Arc::clone(&rule.name))
@@ -259,6 +309,9 @@ fn permit(scheme: Scheme, authority: &Authority, rule: &Rule, weighed: &Weighed<
         hidden: rule.hidden,
         addresses: Arc::clone(&weighed.addresses),
         credentials: weighed.credentials,
+        minds_methods: rule.minds_methods(),
+        is_by_service: rule.scope.is_some(),
+        provided: None,
         observed: None,
     }
 }
@@ -278,7 +331,7 @@ fn hash(mode: Mode, rules: &Rules) -> Arc<str> {
     for (kind, rules) in [("allow", &rules.allow), ("deny", &rules.deny)] {
         for rule in rules {
             let Rule { name: _, host, ports, methods, paths, tls, protocols, addresses, .. } = rule;
-            let Rule { resolve, client_certificate, hidden, credentials, .. } = rule;
+            let Rule { resolve, client_certificate, hidden, credentials, scope, .. } = rule;
             let paths = paths.written();
             // Writing to a String can't fail.
             let _ = write!(text, "{kind} {host} {ports:?} {methods:?} {paths:?} {tls:?} {protocols:?} {addresses:?}");
@@ -287,6 +340,10 @@ fn hash(mode: Mode, rules: &Rules) -> Arc<str> {
             }
             if let Some(client) = client_certificate {
                 let _ = write!(text, " {client:?}");
+            }
+            if let Some(scope) = scope {
+                let (service, access) = (scope.service.as_str(), scope.access.as_str());
+                let _ = write!(text, " {service} {access} {:?}", scope.repos.written());
             }
             let _ = writeln!(text, "{}", if *credentials == Credentials::Own { " own" } else { "" });
         }

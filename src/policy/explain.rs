@@ -1,6 +1,7 @@
 //! Why a target is allowed or not: for a person who asks, not for the data path.
 
-use super::{Permit, Policy, Rule};
+use super::service::{Allowed, Scope};
+use super::{Action, Permit, Policy, Rule};
 use crate::net::{Host, Scheme, Target};
 use crate::reason::Denial;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub struct Explanation {
     /// The rules that name the host, denies first, then the most specific; where there is none, those
     /// for similar hosts.
     pub considered: Vec<Considered>,
+    /// What the request does, where a rule knows what its host serves.
+    pub action: Option<Action>,
 }
 
 /// One rule and how far it was from matching.
@@ -31,6 +34,8 @@ pub struct Considered {
     pub host: String,
     /// What does not match; nothing where all does.
     pub miss: Option<Miss>,
+    /// Of a rule with a service, what it lets through of what.
+    pub bound: Option<String>,
 }
 
 /// The first part of a rule that does not match.
@@ -44,6 +49,8 @@ pub enum Miss {
     Method,
     /// All but the path.
     Path,
+    /// All but what the request does at the service, or to what.
+    Service,
 }
 
 impl Miss {
@@ -55,6 +62,7 @@ impl Miss {
             Miss::Port => "port",
             Miss::Method => "method",
             Miss::Path => "path",
+            Miss::Service => "access",
         }
     }
 }
@@ -74,7 +82,15 @@ impl Policy {
             tunnel: (target.scheme == Scheme::Https).then(|| self.decide_tunnel(&target.authority)),
             request: self.decide(target),
             considered,
+            action: self.action(target),
         }
+    }
+
+    fn action(&self, target: &Target) -> Option<Action> {
+        let mut rules = self.allow_index.matching(&target.authority.host).map(|position| &self.rules.allow[position]);
+        let scope =
+            rules.find_map(|rule| rule.scope.as_ref().filter(|_| rule.allows_port(target.scheme, &target.authority)));
+        scope.map(|scope| scope.action(target))
     }
 
     fn similar(&self, host: &Host) -> Vec<Considered> {
@@ -96,7 +112,9 @@ impl Policy {
 
 fn allow(rule: &Rule, target: &Target) -> Considered {
     let port = rule.allows_port(target.scheme, &target.authority);
-    consider(rule, false, miss(rule, target, port, rule.paths.match_all_readings(&target.path)))
+    let miss = miss(rule, target, port, rule.paths.match_all_readings(&target.path));
+    let beyond = || (rule.allows_inside(target) == Allowed::No).then_some(Miss::Service);
+    consider(rule, false, miss.or_else(beyond))
 }
 
 fn deny(rule: &Rule, target: &Target) -> Considered {
@@ -114,7 +132,13 @@ fn miss(rule: &Rule, target: &Target, port: bool, path: bool) -> Option<Miss> {
 }
 
 fn consider(rule: &Rule, denies: bool, miss: Option<Miss>) -> Considered {
-    Considered { rule: Arc::clone(&rule.name), denies, host: rule.host.to_string(), miss }
+    Considered {
+        rule: Arc::clone(&rule.name),
+        denies,
+        host: rule.host.to_string(),
+        miss,
+        bound: rule.scope.as_ref().map(Scope::bound),
+    }
 }
 
 #[cfg(test)]

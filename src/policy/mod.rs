@@ -12,6 +12,7 @@ mod index;
 mod paths;
 mod permit;
 mod rule;
+mod service;
 
 pub use conflict::{Conflict, conflicts};
 pub use decide::{Mode, Policy, PolicyError, Rules};
@@ -19,3 +20,4 @@ pub use explain::{Considered, Explanation, Miss};
 pub use paths::{GlobError, Paths};
 pub use permit::{Permit, Protocol, Protocols, TlsMode};
 pub use rule::{ClientCertificate, Credentials, Hidden, MethodError, Methods, Ports, Resolve, Rule};
+pub use service::{Access, Action, Document, On, Repos, ReposError, Scope, Service, Unreadable, Verb};

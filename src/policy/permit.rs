@@ -1,8 +1,8 @@
 //! Proof that policy allowed a target.
 
-use super::{ClientCertificate, Credentials, Hidden, Resolve};
+use super::{Access, ClientCertificate, Credentials, Document, Hidden, Resolve, Unreadable};
 use crate::net::{Authority, Scheme};
-use crate::reason::Denial;
+use crate::reason::{Denial, Reason};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,7 +22,18 @@ pub struct Permit {
     pub(super) client_certificate: Option<Arc<ClientCertificate>>,
     pub(super) hidden: Hidden,
     pub(super) credentials: Credentials,
+    pub(super) minds_methods: bool,
+    pub(super) is_by_service: bool,
+    pub(super) provided: Option<Proviso>,
     pub(super) observed: Option<Denial>,
+}
+
+/// What a body must not do for a permit to hold.
+#[derive(Clone, Debug)]
+pub(super) struct Proviso {
+    pub(super) document: Document,
+    /// What a body that writes is answered.
+    pub(super) denial: Denial,
 }
 
 /// What happens to TLS inside a tunnel.
@@ -144,6 +155,42 @@ impl Permit {
         self.observed.as_ref()
     }
 
+    /// Whether the permit is for this method only, so that no field may make another of it on the way.
+    #[must_use]
+    pub fn minds_methods(&self) -> bool {
+        self.minds_methods
+    }
+
+    /// Whether it was given for what the request does at a known service, none of which is a WebSocket.
+    #[must_use]
+    pub fn is_by_service(&self) -> bool {
+        self.is_by_service
+    }
+
+    /// What the body must be read as before any of the request goes up: the permit holds if it only reads.
+    #[must_use]
+    pub fn provided(&self) -> Option<Document> {
+        self.provided.as_ref().map(|proviso| proviso.document)
+    }
+
+    /// Judges the body that the permit depends on.
+    ///
+    /// # Errors
+    /// `request_not_listed`: it writes, or it can't be told not to.
+    pub fn judge_body(&self, body: Result<(Option<&[u8]>, &[u8]), Unreadable>) -> Result<(), Denial> {
+        let Some(Proviso { document, denial }) = &self.provided else { return Ok(()) };
+        match body.and_then(|(content_type, body)| document.access(content_type, body)) {
+            Ok(Access::Read) => Ok(()),
+            Ok(Access::Write | Access::Admin) => Err(denial.clone()),
+            Err(unreadable) => {
+                let denial = Denial::new(Reason::RequestNotListed)
+                    .by_rule(self.rule.clone())
+                    .because(format_args!("{unreadable}, and the rule {} lets reads through only", self.rule));
+                Err(denial)
+            }
+        }
+    }
+
     /// A permit for the tests of the rooms above, which have no policy at hand.
     #[cfg(test)]
     pub(crate) fn for_tests(scheme: Scheme, authority: Authority, addresses: &[&str]) -> Self {
@@ -158,6 +205,9 @@ impl Permit {
             client_certificate: None,
             hidden: Hidden::default(),
             credentials: Credentials::Any,
+            minds_methods: false,
+            is_by_service: false,
+            provided: None,
             observed: None,
         }
     }

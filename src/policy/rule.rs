@@ -1,5 +1,6 @@
 //! One rule, compiled.
 
+use super::service::{Allowed, Scope};
 use super::{Paths, Protocols, TlsMode};
 use crate::net::{Authority, HostPattern, Scheme, Target};
 use http::Method;
@@ -35,6 +36,8 @@ pub struct Rule {
     pub hidden: Hidden,
     /// Whose credentials may go there. Means nothing in a deny.
     pub credentials: Credentials,
+    /// What the hosts serve, and how far requests may go there. Means nothing in a deny.
+    pub scope: Option<Scope>,
 }
 
 /// Who looks up the names of a rule.
@@ -126,13 +129,14 @@ impl Rule {
             hidden: Hidden::default(),
             addresses: Arc::new([]),
             credentials: Credentials::Any,
+            scope: None,
         }
     }
 
-    /// Whether method or path must be known to judge by this rule.
+    /// Whether more than host and port must be known to judge by this rule.
     #[must_use]
     pub fn looks_inside(&self) -> bool {
-        self.methods != Methods::All || !self.paths.is_all()
+        self.methods != Methods::All || !self.paths.is_all() || self.scope.is_some()
     }
 
     /// Whether nothing can ever match: an empty list somewhere.
@@ -140,7 +144,8 @@ impl Rule {
     pub fn is_void(&self) -> bool {
         let no_port = matches!(&self.ports, Ports::Only(ports) if ports.is_empty());
         let no_method = matches!(&self.methods, Methods::Only(methods) if methods.is_empty());
-        no_port || no_method || self.paths.is_void()
+        let no_name = self.scope.as_ref().is_some_and(|scope| scope.repos.is_void());
+        no_port || no_method || no_name || self.paths.is_void()
     }
 
     pub(super) fn allows_port(&self, scheme: Scheme, authority: &Authority) -> bool {
@@ -157,9 +162,18 @@ impl Rule {
         }
     }
 
-    /// Of a rule whose host and port match: whether it allows this method and every reading of the path.
-    pub(super) fn allows_inside(&self, target: &Target) -> bool {
-        self.methods.contain(&target.method) && self.paths.match_all_readings(&target.path)
+    /// Of a rule whose host and port match: whether it allows this method, every reading of the path, and
+    /// what they amount to at its service.
+    pub(super) fn allows_inside(&self, target: &Target) -> Allowed {
+        if !self.methods.contain(&target.method) || !self.paths.match_all_readings(&target.path) {
+            return Allowed::No;
+        }
+        self.scope.as_ref().map_or(Allowed::Yes, |scope| scope.allows(target))
+    }
+
+    /// Whether its word on a request holds for one method only.
+    pub(super) fn minds_methods(&self) -> bool {
+        self.methods != Methods::All || self.scope.is_some()
     }
 
     /// Of a rule whose host and port match: whether it denies this method and any reading of the path.

@@ -68,6 +68,7 @@ async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
             let _ = leg.interrupt.during(leg.wire.flush()).await;
             return Next::Linger;
         };
+        leg.interrupt.flow_begins(&shared.journal_broken.load());
         leg.answer_from = None;
         let mut request = Request::default();
         let outcome = handle(shared, leg, &mut recorder, &mut request).await;
@@ -83,7 +84,7 @@ async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
             },
             Err(error) => refuse(shared, leg, recorder, &request, &error).await,
         };
-        leg.interrupt.arm(shared.limits.idle_timeout);
+        leg.interrupt.arm(shared.limits().idle_timeout);
         match leg.interrupt.during(leg.wire.flush()).await {
             Ok(Ok(())) if matches!(next, Next::Request) => {}
             Ok(Ok(())) => return next,
@@ -98,7 +99,15 @@ async fn wait_for_request(shared: &Shared, leg: &mut Leg) -> Option<Next> {
         return Some(Next::Close);
     }
     leg.wire.release_buffers();
-    let patience = shared.limits.keep_alive_timeout;
+    // Between requests it is the tunnel that must go on to be allowed, and whose flow is under way.
+    match &leg.inside {
+        None => {
+            leg.interrupt.forget_policy();
+            leg.interrupt.flow_ended();
+        }
+        Some(inside) => leg.interrupt.watch_policy(inside.watch()),
+    }
+    let patience = shared.limits().keep_alive_timeout;
     leg.interrupt.arm(if leg.remembered.is_stranger() { patience.min(Limits::SILENCE) } else { patience });
     match leg.interrupt.while_idle(leg.wire.fill()).await {
         Ok(Ok(read)) if read > 0 => None,
@@ -156,7 +165,7 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
             parse(head.method.clone(), head.target(), host, &inside.authority)
         }
     };
-    let target = target.map_err(Error::Target)?;
+    let target = Arc::new(target.map_err(Error::Target)?);
     request.authority = Some(target.authority.clone());
     match &leg.inside {
         None => recorder.mode(Mode::Forward),
@@ -165,7 +174,7 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
             recorder.parent(inside.flow);
         }
     }
-    let permit = gate::admit(&identity, &target, &head.fields, recorder)?;
+    let permit = gate::admit(&identity, &target, &head.fields, &mut leg.interrupt, recorder)?;
     if handshake.is_some() && !leg.wire.input.is_empty() {
         return Err(Denial::new(Reason::BadWebSocket).because(websocket::EARLY).into());
     }
@@ -193,8 +202,8 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
 
 /// Step 2: a whole head, within its time and size.
 async fn read_head(shared: &Shared, leg: &mut Leg) -> Result<RequestHead, Error> {
-    leg.interrupt.arm(shared.limits.head_timeout);
-    let limits = &shared.limits.head;
+    leg.interrupt.arm(shared.limits().head_timeout);
+    let limits = &shared.limits().head;
     let mut scan = HeadScan::default();
     loop {
         // SOCKS, TLS and the PROXY protocol have no line whose end could be waited for (T48).
@@ -246,12 +255,13 @@ async fn connect(
     let host = host_fields(&head.fields, head.version);
     let authority = Target::connect(head.target(), host, own).map_err(Error::Target)?;
     request.authority = Some(authority.clone());
-    let permit = gate::admit_tunnel(&identity, &authority, recorder)?;
-    leg.interrupt.arm(shared.limits.connect_timeout * 3);
+    let permit = gate::admit_tunnel(&identity, &authority, &mut leg.interrupt, recorder)?;
+    leg.interrupt.arm(shared.limits().connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
     let way = leg.interrupt.during(dial).await.map_err(Error::Interrupted)??;
     let answer = b"HTTP/1.1 200 OK\r\n\r\n";
-    Ok(Next::Tunnel(Box::new(Opened { authority, permit, identity, way, recorder: None, answer, plain: false })))
+    let plain = identity.ruleset.policy.lists_plain(&authority);
+    Ok(Next::Tunnel(Box::new(Opened { authority, permit, identity, way, recorder: None, answer, plain })))
 }
 
 /// Records and answers a request that ends short of its answer.
@@ -260,7 +270,7 @@ async fn refuse(shared: &Shared, leg: &mut Leg, recorder: Recorder, request: &Re
     // Half an answer is on its way, or nobody is there to read one.
     let is_silent = leg.goodbye.is_some() || !leg.take_back_answer() || matches!(error, Error::ClientGone(_));
     let flow = recorder.id();
-    let recorded = refusal::record(recorder, error, is_silent).await;
+    let recorded = refusal::record(shared, recorder, error, is_silent).await;
     if leg.goodbye.is_some() {
         return Next::Linger;
     }

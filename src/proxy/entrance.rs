@@ -104,7 +104,7 @@ pub(super) async fn enter(shared: Arc<Shared>, arrival: Arrival, _active: Active
         return;
     }
     let from = leg.peer.address.map(|address| address.ip());
-    let stranger = shared.admission.stranger(from, shared.limits.connections_per_source);
+    let stranger = shared.admission.stranger(from, shared.limits().connections_per_source);
     leg.interrupt.watch_crowd(&stranger.crowded_out);
     leg.remembered.meet(stranger);
     match speaks {
@@ -167,7 +167,7 @@ fn redirected(socket: &TcpStream, here: SocketAddr) -> Option<SocketAddr> {
 
 /// Reads for whom a load balancer speaks, which it must say first. Nothing: the connection is over.
 async fn hear_balancer(shared: &Shared, leg: &mut Leg) -> Option<()> {
-    leg.interrupt.arm(shared.limits.head_timeout);
+    leg.interrupt.arm(shared.limits().head_timeout);
     loop {
         let error = match ProxyHeader::parse(&leg.wire.input) {
             Ok(Some((header, length))) => {
@@ -198,11 +198,11 @@ async fn hear_balancer(shared: &Shared, leg: &mut Leg) -> Option<()> {
 /// The leg inside TLS with the gateway itself. A certificate that names a session is remembered for its
 /// requests.
 async fn shake_hands(shared: &Shared, mut leg: Leg, config: Arc<ServerConfig>) -> Option<Leg> {
-    if !leg.begins(shared.limits.keep_alive_timeout).await {
+    if !leg.begins(shared.limits().keep_alive_timeout).await {
         return None;
     }
-    leg.interrupt.arm(shared.limits.handshake_timeout);
-    let under_way = shared.admission.handshake(shared.limits.handshakes);
+    leg.interrupt.arm(shared.limits().handshake_timeout);
+    let under_way = shared.admission.handshake(shared.limits().handshakes);
     let Leg { wire, peer, mut interrupt, remembered, .. } = leg;
     let (stream, ahead) = wire.into_parts();
     let handshake = TlsAcceptor::from(config).accept(Transport::new(stream, ahead));

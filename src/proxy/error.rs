@@ -105,6 +105,7 @@ impl Error {
             Error::Frames(Violation::Bomb) => Reason::InflateLimit,
             Error::Handshake(_) | Error::Frames(_) => Reason::BadWebSocket,
             Error::Interrupted(Cause::SessionEnded) => Reason::SessionEnded,
+            Error::Interrupted(Cause::PolicyChanged) => Reason::PolicyChanged,
             Error::Interrupted(Cause::CrowdedOut) => Reason::TooManyConnections,
             Error::Interrupted(Cause::JournalBroken) => Reason::LogUnavailable,
             Error::Interrupted(Cause::Draining | Cause::Killed) => Reason::ShuttingDown,

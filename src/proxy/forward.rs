@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::download::Download;
 use super::error::Error;
-use super::headers::Asks;
+use super::headers::{Asks, overrides_method};
 use super::identify::Identity;
 use super::interrupt::{Cause, Interrupt};
 use super::origin::Origin;
@@ -12,13 +12,14 @@ use super::{Limits, Shared, gate, websocket};
 use crate::flow::{Phase, Recorder};
 use crate::http1::{Framing, RequestHead, Version};
 use crate::net::{Scheme, Target};
-use crate::policy::Permit;
+use crate::policy::{Mode as PolicyMode, Permit, Unreadable};
 use crate::reason::{Denial, Reason};
 use crate::session::SessionId;
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, ByName, Link, Streams, Upstream};
 use crate::websocket::{Deflate, Handshake};
 use crate::wire::Wire;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -34,7 +35,7 @@ const HALF_CLOSED: Duration = Duration::from_millis(750);
 /// One request, admitted.
 pub(super) struct Admitted {
     pub(super) head: RequestHead,
-    pub(super) target: Target,
+    pub(super) target: Arc<Target>,
     pub(super) permit: Permit,
     pub(super) framing: Framing,
     pub(super) asks: Asks,
@@ -47,6 +48,8 @@ pub(super) struct Admitted {
 pub(super) struct Switched {
     pub(super) origin: Wire,
     pub(super) deflate: Option<Deflate>,
+    /// The place on an HTTP/2 connection that it takes, for as long as it lives.
+    pub(super) _streams: Option<Streams>,
 }
 
 /// Sends the request up and its answer down, all but the last flush of the answer.
@@ -57,6 +60,7 @@ pub(super) async fn forward(
     recorder: &mut Recorder,
     admitted: &Admitted,
 ) -> Result<Option<Switched>, Error> {
+    check_form(admitted, recorder)?;
     let mut exchange = Exchange {
         upload: Upload::new(admitted),
         download: Download::default(),
@@ -79,36 +83,117 @@ async fn send(
     admitted: &Admitted,
     exchange: &mut Exchange,
 ) -> Result<Option<Switched>, Error> {
-    if !exchange.awaits_continue {
+    if admitted.permit.provided().is_some() {
+        judge_body(client, interrupt, recorder, admitted, exchange).await?;
+    } else if !exchange.awaits_continue {
         look_ahead(client, interrupt, &mut exchange.upload).await?;
     }
+    let mut again = None;
     loop {
         // A WebSocket takes a connection for itself, whatever it came in.
         let version = if admitted.handshake.is_some() { Version::Http11 } else { client.version() };
-        let Reached { upstream, is_reused } = reach(shared, version, interrupt, recorder, admitted).await?;
-        let Upstream { link, address, tls } = upstream;
-        let mut origin = Origin::new(link, admitted.target.method.clone());
+        let Reached { upstream, is_reused } = reach(shared, version, again, interrupt, recorder, admitted).await?;
+        let Upstream { link, address, tls, by_name } = upstream;
+        let streams = match &link {
+            Link::Http2(streams) if admitted.handshake.is_some() => {
+                ask_for_websockets(shared, interrupt, streams).await?;
+                Some(streams.clone())
+            }
+            _ => None,
+        };
+        let this = if matches!(link, Link::Http1(_)) { Again::Dialled } else { Again::Pooled };
+        let mut origin = Origin::new(link, by_name.clone(), admitted.target.method.clone());
         let up = origin.request(admitted)?;
         gate::spend_upload(&admitted.identity, up as u64)?;
-        match exchange.run(&shared.limits, client, interrupt, &mut origin, recorder).await {
-            Err(Error::UpstreamGone(_)) if is_reused && exchange.may_be_sent_again(&origin, admitted) => {
+        match exchange.run(&shared.limits(), client, interrupt, &mut origin, recorder).await {
+            // Once: an origin that resets every stream it is sent would be asked for ever.
+            Err(Error::UpstreamGone(_))
+                if is_reused && again.is_none() && exchange.may_be_sent_again(&origin, admitted) =>
+            {
+                again = Some(this);
                 tracing::debug!("a pooled connection was stale; the request goes out on another one");
             }
             Err(error) => return Err(error),
             Ok(()) => {
                 if let Some(deflate) = exchange.download.switched {
                     refuse_early_frames(client).await?;
-                    return Ok(origin.into_switched().map(|origin| Switched { origin, deflate }));
+                    return Ok(origin.into_switched().map(|origin| Switched { origin, deflate, _streams: streams }));
                 }
                 let idle = origin.into_idle().filter(|_| exchange.upload.is_written());
                 if let Some(link) = idle {
-                    let upstream = Upstream { link, address, tls };
+                    let upstream = Upstream { link, address, tls, by_name };
                     shared.pool.put(&admitted.identity.live.session.id, &admitted.permit, upstream);
                 }
                 return Ok(None);
             }
         }
     }
+}
+
+/// An origin that speaks HTTP/2 only may take a WebSocket in a stream (RFC 8441), or none.
+async fn ask_for_websockets(shared: &Shared, interrupt: &mut Interrupt, streams: &Streams) -> Result<(), Error> {
+    interrupt.arm(shared.limits().connect_timeout);
+    if interrupt.during(streams.takes_websockets()).await.map_err(Error::Interrupted)? {
+        return Ok(());
+    }
+    let what = "the origin speaks HTTP/2 only, and takes no WebSocket over it";
+    Err(Denial::new(Reason::BadUpstreamResponse).because(what).into())
+}
+
+/// What a permit for a method or for what a service does can't cover: another method by a field, a WebSocket,
+/// a body where a read has none.
+fn check_form(admitted: &Admitted, recorder: &mut Recorder) -> Result<(), Error> {
+    let Admitted { head, target, permit, framing, handshake, .. } = admitted;
+    let what = if permit.minds_methods() && overrides_method(&head.fields, &target.method) {
+        "a field asks for another method than the one that was judged"
+    } else if permit.is_by_service() && handshake.is_some() {
+        "a WebSocket is no read, and nothing else that the rule knows"
+    } else if permit.is_by_service() && *framing != Framing::None && target.method.is_safe() {
+        "a read has no body"
+    } else {
+        return Ok(());
+    };
+    observe_or(Denial::new(Reason::RequestNotListed).by_rule(permit.rule().clone()).because(what), admitted, recorder)
+}
+
+/// In observe mode a denial is written down, and the request goes on.
+fn observe_or(denial: Denial, admitted: &Admitted, recorder: &mut Recorder) -> Result<(), Error> {
+    if admitted.identity.ruleset.policy.mode() == PolicyMode::Observe {
+        recorder.observed(&denial);
+        return Ok(());
+    }
+    Err(denial.into())
+}
+
+/// Reads the whole body before any of the request goes up, where the permit hangs on what it says.
+async fn judge_body(
+    client: &mut Client<'_>,
+    interrupt: &mut Interrupt,
+    recorder: &mut Recorder,
+    admitted: &Admitted,
+    exchange: &mut Exchange,
+) -> Result<(), Error> {
+    let upload = &mut exchange.upload;
+    let body = if exchange.awaits_continue {
+        Err(Unreadable::HeldBack)
+    } else {
+        interrupt.arm(Limits::BODY_GRACE);
+        while upload.advance(client)? && !upload.is_beyond_copy() {
+            match interrupt.during(client.read()).await {
+                Ok(read) => read?,
+                Err(Cause::Deadline) if upload.is_too_slow(Instant::now()) => return Err(Error::ClientSlow),
+                Err(Cause::Deadline) => interrupt.arm(Limits::BODY_GRACE),
+                Err(cause) => return Err(Error::Interrupted(cause)),
+            }
+        }
+        upload.take_copy()
+    };
+    let fields = &admitted.head.fields;
+    let mut types = fields.values("content-type");
+    let content_type = types.next().filter(|_| types.next().is_none() && fields.first("content-encoding").is_none());
+    let judged =
+        admitted.permit.judge_body(body.as_ref().map(|body| (content_type, &body[..])).map_err(|error| *error));
+    judged.or_else(|denial| observe_or(gate::redacted(&admitted.identity, denial), admitted, recorder))
 }
 
 /// Frames may not be sent before the 101 is seen (RFC 6455 §4.1), and it has not been sent.
@@ -137,6 +222,15 @@ async fn look_ahead(client: &mut Client<'_>, interrupt: &mut Interrupt, upload: 
     Ok(())
 }
 
+/// Which connection a request goes out on that is sent again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// A new one: the others of the pool may be as stale as the first.
+    Dialled,
+    /// Any whose streams are alive.
+    Pooled,
+}
+
 /// A connection to the permitted destination.
 struct Reached {
     upstream: Upstream,
@@ -148,19 +242,25 @@ struct Reached {
 async fn reach(
     shared: &Shared,
     version: Version,
+    again: Option<Again>,
     interrupt: &mut Interrupt,
     recorder: &mut Recorder,
     admitted: &Admitted,
 ) -> Result<Reached, Error> {
     let session = &admitted.identity.live.session.id;
     let permit = &admitted.permit;
-    if let Some(upstream) = shared.pool.take(session, permit, version) {
+    let upgrades = admitted.handshake.is_some();
+    // A parent that takes requests one by one upgrades none of them.
+    let serves = |upstream: &Upstream| !upgrades || !matches!(upstream.by_name, Some(ByName::Requests(_)));
+    if again != Some(Again::Dialled)
+        && let Some(upstream) = shared.pool.take(session, permit, version).filter(serves)
+    {
         note_upstream(&upstream, recorder);
         return Ok(Reached { upstream, is_reused: true });
     }
-    interrupt.arm(shared.limits.connect_timeout * 3);
+    interrupt.arm(shared.limits().connect_timeout * 3);
     // On the heap, and only while it runs: a connection's task would carry its size all its life.
-    let connect = Box::pin(dial(shared, session, permit, version, recorder));
+    let connect = Box::pin(dial(shared, session, permit, version, upgrades, recorder));
     let upstream = interrupt.during(connect).await.map_err(Error::Interrupted)??;
     note_upstream(&upstream, recorder);
     Ok(Reached { upstream, is_reused: false })
@@ -173,11 +273,12 @@ pub(super) async fn dial(
     session: &SessionId,
     permit: &Permit,
     version: Version,
+    upgrades: bool,
     recorder: &mut Recorder,
 ) -> Result<Upstream, Error> {
-    match dial_once(shared, session, permit, version, recorder).await {
+    match dial_once(shared, session, permit, version, upgrades, recorder).await {
         Err(Error::Connect(upstream::Error::NoCommonProtocol)) if version != Version::Http2 => {
-            dial_once(shared, session, permit, version, recorder).await
+            dial_once(shared, session, permit, version, upgrades, recorder).await
         }
         ended => ended,
     }
@@ -188,14 +289,16 @@ async fn dial_once(
     session: &SessionId,
     permit: &Permit,
     version: Version,
+    upgrades: bool,
     recorder: &mut Recorder,
 ) -> Result<Upstream, Error> {
     let route = gate::resolve(shared, permit, recorder).await?;
-    let patience = shared.limits.connect_timeout;
-    let (socket, address) = shared.dialler.connect(&route, patience).await.map_err(Error::Connect)?;
-    recorder.upstream(address);
+    let patience = shared.limits().connect_timeout;
+    let requests = permit.scheme() == Scheme::Http && !upgrades;
+    let dialled = shared.dialler.connect(&route, requests, patience).await.map_err(Error::Connect)?;
+    recorder.upstream(dialled.address);
     recorder.mark(Phase::Connect);
-    let secured = shared.pool.secure(session, permit, version, socket, address, patience).await;
+    let secured = shared.pool.secure(session, permit, version, dialled, patience).await;
     let upstream = secured.map_err(Error::Connect)?;
     if permit.scheme() == Scheme::Https {
         recorder.mark(Phase::Tls);

@@ -3,6 +3,8 @@
 use super::Shared;
 use super::error::Error;
 use super::identify::Identity;
+use super::in_force::Asked;
+use super::interrupt::Interrupt;
 use crate::flow::{Phase, Recorder};
 use crate::http1::Fields;
 use crate::net::{Authority, Host, Target};
@@ -11,13 +13,15 @@ use crate::reason::{Denial, Reason};
 use crate::secrets::{Disposition, Finding, Guard, HeadView, special};
 use crate::upstream::{Beyond, Route};
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Steps 5 and 6 for a request: budget, decision, scan of the head. No name has been looked up yet.
 pub(super) fn admit(
     identity: &Identity,
-    target: &Target,
+    target: &Arc<Target>,
     fields: &Fields,
+    interrupt: &mut Interrupt,
     recorder: &mut Recorder,
 ) -> Result<Permit, Error> {
     let mut is_clean = false;
@@ -28,14 +32,15 @@ pub(super) fn admit(
     recorder.target(target, |text| if is_clean { Cow::Borrowed(text) } else { identity.ruleset.guard.redact(text) });
     if admitted.is_ok() {
         recorder.mark(Phase::Decide);
+        interrupt.watch_policy(identity.watch(Asked::Request(Arc::clone(target))));
     }
     admitted
 }
 
 fn decide(identity: &Identity, target: &Target, recorder: &mut Recorder) -> Result<Permit, Error> {
     spend_request(identity)?;
-    let permit = identity.ruleset.policy.decide(target)?;
-    note_permit(&permit, recorder);
+    let permit = identity.ruleset.policy.decide(target).map_err(|denial| redacted(identity, denial))?;
+    note_permit(identity, &permit, recorder);
     Ok(permit)
 }
 
@@ -61,27 +66,17 @@ fn scan(
     Ok(screened.is_clean)
 }
 
-/// Steps 5 and 6 for a CONNECT, whose head has a host and nothing else to go out.
+/// Steps 5 and 6 for a tunnel, which has a host and nothing else to go out, and may carry TLS or plain HTTP.
 pub(super) fn admit_tunnel(
     identity: &Identity,
     authority: &Authority,
-    recorder: &mut Recorder,
-) -> Result<Permit, Error> {
-    recorder.tunnel(authority, |text| identity.ruleset.guard.redact(text));
-    spend_request(identity)?;
-    let permit = identity.ruleset.policy.decide_tunnel(authority)?;
-    admit_host(identity, authority, permit, recorder)
-}
-
-/// The same for a tunnel that SOCKS or the network opens, and that may carry TLS or plain HTTP.
-pub(super) fn admit_either(
-    identity: &Identity,
-    authority: &Authority,
+    interrupt: &mut Interrupt,
     recorder: &mut Recorder,
 ) -> Result<Permit, Error> {
     recorder.tunnel(authority, |text| identity.ruleset.guard.redact(text));
     spend_request(identity)?;
     let permit = identity.ruleset.policy.decide_either(authority)?;
+    interrupt.watch_policy(identity.watch(Asked::Tunnel(authority.clone(), permit.tls())));
     admit_host(identity, authority, permit, recorder)
 }
 
@@ -92,7 +87,7 @@ fn admit_host(
     permit: Permit,
     recorder: &mut Recorder,
 ) -> Result<Permit, Error> {
-    note_permit(&permit, recorder);
+    note_permit(identity, &permit, recorder);
     // An address has no letters to hide in.
     if authority.host.as_name().is_some() {
         let view =
@@ -170,10 +165,16 @@ pub(super) fn spend_upload(identity: &Identity, bytes: u64) -> Result<(), Denial
     identity.live.budget.upload(&identity.ruleset.limits, bytes).map_err(Denial::from)
 }
 
-fn note_permit(permit: &Permit, recorder: &mut Recorder) {
+/// A denial may name a repository, which stands in a path that was not scanned yet.
+pub(super) fn redacted(identity: &Identity, denial: Denial) -> Denial {
+    let redact = |text: String| identity.ruleset.guard.redact(&text).into_owned();
+    Denial { detail: denial.detail.map(redact), permitted_by: denial.permitted_by.map(redact), ..denial }
+}
+
+fn note_permit(identity: &Identity, permit: &Permit, recorder: &mut Recorder) {
     recorder.rule(permit.rule().clone());
     if let Some(denial) = permit.observed() {
-        recorder.observed(denial);
+        recorder.observed(&redacted(identity, denial.clone()));
     }
 }
 

@@ -4,6 +4,7 @@ use super::error::Error;
 use crate::http1::{Field, Fields, Version, list_tokens};
 use crate::net::HostFields;
 use crate::reason::{Denial, Reason};
+use http::Method;
 
 /// Fields for the next hop only (RFC 9110 §7.6.1), and the proxy's own.
 const HOP_BY_HOP: [&str; 9] = [
@@ -80,6 +81,16 @@ fn check_upgrade(value: &[u8]) -> Result<bool, Error> {
         }
     }
     Ok(websocket)
+}
+
+/// Whether a field says that the method is another one, as Rack, Laravel, Spring and Google's APIs hear it.
+pub(super) fn overrides_method(fields: &Fields, method: &Method) -> bool {
+    let overriding = |name: &[u8]| {
+        let name: Vec<u8> =
+            name.iter().map(|byte| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }).collect();
+        matches!(&name[..], b"x-http-method-override" | b"x-http-method" | b"x-method-override")
+    };
+    fields.iter().any(|field| overriding(field.name) && field.value != method.as_str().as_bytes())
 }
 
 /// Whether a response's fields say that its connection closes.

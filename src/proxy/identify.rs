@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::admission::Stranger;
+use super::in_force::{Asked, Generation, InForce, Watch};
 use crate::flow::SessionInfo;
 use crate::http1::Fields;
 use crate::reason::{Denial, Reason};
@@ -15,14 +16,18 @@ pub(super) struct Identity {
     pub(super) live: Arc<Live>,
     pub(super) ruleset: Arc<Ruleset>,
     pub(super) info: Arc<SessionInfo>,
+    in_force: Arc<InForce>,
+    generation: Arc<Generation>,
 }
 
 impl Identity {
     /// The session with the policy that is in force now. A session whose policy is gone has no
     /// permission left.
     fn new(shared: &Shared, live: Arc<Live>) -> Result<Self, Denial> {
-        let ruleset = shared
+        let generation = shared.in_force.now();
+        let ruleset = generation
             .ruleset(&live.session.policy)
+            .cloned()
             .ok_or_else(|| Denial::new(Reason::SessionEnded).because("the session's policy is no longer configured"))?;
         let ruleset = live.ruleset(ruleset).map_err(|KnownLost| Reason::KnownSecretsLost)?;
         let session = &live.session;
@@ -33,7 +38,12 @@ impl Identity {
             task: session.task.clone(),
             labels: session.labels.clone(),
         });
-        Ok(Self { live, ruleset, info })
+        Ok(Self { live, ruleset, info, in_force: shared.in_force.clone(), generation })
+    }
+
+    /// What asks again about a flow of the session when the policies change.
+    pub(super) fn watch(&self, asked: Asked) -> Watch {
+        Watch::new(self.in_force.clone(), self.generation.clone(), self.live.session.policy.clone(), asked)
     }
 
     /// The same session under the policy in force now: tunnels outlive reloads, decisions don't.
@@ -41,7 +51,8 @@ impl Identity {
         if !self.live.is_live() {
             return Err(Reason::SessionEnded.into());
         }
-        let in_force = shared.ruleset(&self.live.session.policy).map(|base| self.live.ruleset(base));
+        let now = shared.in_force.now();
+        let in_force = now.ruleset(&self.live.session.policy).map(|base| self.live.ruleset(base.clone()));
         if !in_force.is_some_and(|ruleset| ruleset.is_ok_and(|ruleset| Arc::ptr_eq(&ruleset, &self.ruleset))) {
             *self = Self::new(shared, self.live.clone())?;
         }

@@ -1,5 +1,6 @@
 //! What ends a wait from outside: a deadline, the session's end, the gateway's end.
 
+use super::in_force::Watch;
 use crate::store::Live;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -20,6 +21,8 @@ pub(super) enum Cause {
     Deadline,
     /// The session expired or was revoked.
     SessionEnded,
+    /// The policies were changed and no longer allow the flow.
+    PolicyChanged,
     /// Others of its source took the place of a connection that had not shown who it is.
     CrowdedOut,
     /// The journal can't be written any more.
@@ -40,10 +43,19 @@ pub(super) struct Interrupt {
     draining: Token,
     killed: Token,
     journal: Token,
+    /// Whether a flow is under way that the journal's failure ends.
+    has_flow: bool,
     /// What ends this connection alone, and why.
     own: Option<(Token, Cause)>,
     /// The session that `own` is of, if it is of one.
     session: Option<Arc<Live>>,
+    policy: Option<Box<Watched>>,
+}
+
+/// The flow that the policies of now allow, until they are others.
+struct Watched {
+    watch: Watch,
+    replaced: Token,
 }
 
 impl Interrupt {
@@ -55,8 +67,10 @@ impl Interrupt {
             draining: Token::new(draining),
             killed: Token::new(killed),
             journal: Token::new(journal),
+            has_flow: true,
             own: None,
             session: None,
+            policy: None,
         }
     }
 
@@ -76,6 +90,37 @@ impl Interrupt {
 
     fn watch(&mut self, token: &CancellationToken, cause: Cause) {
         self.own = Some((Token::new(token.clone()), cause));
+    }
+
+    /// The flow that policies must go on to allow, from now on.
+    pub(super) fn watch_policy(&mut self, watch: Watch) {
+        match &mut self.policy {
+            Some(watched) if Arc::ptr_eq(watched.watch.generation(), watch.generation()) => watched.watch = watch,
+            policy => {
+                let replaced = Token::new(watch.generation().replaced().clone());
+                *policy = Some(Box::new(Watched { watch, replaced }));
+            }
+        }
+    }
+
+    /// No flow is under way.
+    pub(super) fn forget_policy(&mut self) {
+        if let Some(watched) = &mut self.policy {
+            watched.watch.rest();
+        }
+    }
+
+    /// No flow is under way: a journal that fails ends nothing, and the next request is told.
+    pub(super) fn flow_ended(&mut self) {
+        self.has_flow = false;
+    }
+
+    /// A flow is under way: a journal that fails from now on ends it. `broken` is the token of now.
+    pub(super) fn flow_begins(&mut self, broken: &CancellationToken) {
+        if self.journal.token.is_cancelled() {
+            self.journal = Token::new(broken.clone());
+        }
+        self.has_flow = true;
     }
 
     /// Sets the deadline `after` from now, in place of the one before.
@@ -107,8 +152,11 @@ impl Interrupt {
         {
             return Poll::Ready(*cause);
         }
-        if self.journal.poll(cx) {
+        if self.has_flow && self.journal.poll(cx) {
             return Poll::Ready(Cause::JournalBroken);
+        }
+        if self.policy.as_mut().is_some_and(|watched| watched.poll(cx)) {
+            return Poll::Ready(Cause::PolicyChanged);
         }
         while self.timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= self.deadline {
@@ -142,6 +190,19 @@ impl Interrupt {
             Poll::Pending => self.poll_idle(cx).map(Err),
         })
         .await
+    }
+}
+
+impl Watched {
+    /// Whether the flow must end.
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        while self.replaced.poll(cx) {
+            if !self.watch.is_still_allowed() {
+                return true;
+            }
+            self.replaced = Token::new(self.watch.generation().replaced().clone());
+        }
+        false
     }
 }
 
@@ -203,6 +264,23 @@ mod tests {
         assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::Deadline));
         ended.cancel();
         assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::SessionEnded));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_journal_that_fails_ends_the_flow_under_way_and_not_the_wait_for_the_next() {
+        let broken = CancellationToken::new();
+        let mut interrupt = Interrupt::new(CancellationToken::new(), CancellationToken::new(), broken.clone());
+        broken.cancel();
+        assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::JournalBroken));
+        interrupt.flow_ended();
+        interrupt.arm(Duration::from_secs(1));
+        assert_eq!(interrupt.while_idle(pending::<()>()).await, Err(Cause::Deadline));
+        let mended = CancellationToken::new();
+        interrupt.flow_begins(&mended);
+        interrupt.arm(Duration::from_secs(1));
+        assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::Deadline));
+        mended.cancel();
+        assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::JournalBroken));
     }
 
     #[tokio::test]

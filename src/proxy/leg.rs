@@ -1,9 +1,11 @@
 //! One end of a flow towards the agent.
 
 use super::identify::{Identity, Remembered};
+use super::in_force::{Asked, Watch};
 use super::interrupt::Interrupt;
 use crate::flow::{Downstream, FlowId, Recorder};
 use crate::net::{Authority, Scheme};
+use crate::policy::TlsMode;
 use crate::session::ConnectionSlot;
 use crate::wire::Wire;
 use std::time::Duration;
@@ -32,6 +34,13 @@ pub(super) struct Inside {
     pub(super) recorder: Recorder,
     /// Given back when the leg ends.
     pub(super) _slot: Option<ConnectionSlot>,
+}
+
+impl Inside {
+    /// What asks about the tunnel again when the policies change.
+    pub(super) fn watch(&self) -> Watch {
+        self.identity.watch(Asked::Tunnel(self.authority.clone(), TlsMode::Intercept))
+    }
 }
 
 /// How a WebSocket is closed that the gateway ends.

@@ -2,13 +2,13 @@
 
 use super::entrance::{Door, Entrance, enter};
 use super::{Shared, refusal};
-use crate::flow::{Downstream, Process, Way};
+use crate::flow::{Downstream, Process, Recorder, Way};
 use crate::reason::Reason;
 use crate::wire::Socket;
 use bytes::BytesMut;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
@@ -30,6 +30,7 @@ pub async fn listen(shared: Arc<Shared>, entrance: Entrance, tasks: TaskTracker)
         match accepted {
             Ok((socket, peer)) => {
                 if let Err(reason) = admit(&shared, &socket, tasks.len()) {
+                    note(&shared, reason, peer);
                     turn_away(&shared, &entrance, socket, reason, &tasks);
                 } else {
                     let active = shared.metrics.connection();
@@ -75,7 +76,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 /// Whether one more connection is taken.
 fn admit(shared: &Shared, socket: &Socket, held: usize) -> Result<(), Reason> {
-    if held >= shared.limits.connections || !shared.admission.descriptors.may_keep(socket) {
+    if held >= shared.limits().connections || !shared.admission.descriptors.may_keep(socket) {
         return Err(Reason::TooManyConnections);
     }
     if shared.admission.is_overloaded() { Err(Reason::Overloaded) } else { Ok(()) }
@@ -83,8 +84,8 @@ fn admit(shared: &Shared, socket: &Socket, held: usize) -> Result<(), Reason> {
 
 /// Tells an unwanted connection why, where it understands that and the process can spare the descriptor.
 fn turn_away(shared: &Arc<Shared>, entrance: &Entrance, socket: Socket, reason: Reason, tasks: &TaskTracker) {
-    shared.metrics.refusal(reason.code());
-    let spare = shared.admission.descriptors.may_linger(&socket) && tasks.len() < shared.limits.connections + FAREWELLS;
+    let spare =
+        shared.admission.descriptors.may_linger(&socket) && tasks.len() < shared.limits().connections + FAREWELLS;
     if entrance.speaks.is_http() && spare {
         tasks.spawn(say_farewell(socket, reason));
     }
@@ -103,4 +104,17 @@ async fn say_farewell(mut socket: Socket, reason: Reason) {
     };
     // Whoever doesn't read it finds the connection closed.
     let _ = timeout(FAREWELL, farewell).await;
+}
+
+/// Writes down that a connection was one too many, or counts it where it is one of a flood.
+fn note(shared: &Shared, reason: Reason, peer: Downstream) {
+    if shared.floods.swallow(reason, peer, Instant::now()) {
+        shared.metrics.refusal(reason.code());
+        return;
+    }
+    // Where nothing can be recorded nothing is let in either.
+    let Ok(mut recorder) = Recorder::open(&shared.journal, peer) else { return };
+    recorder.denied(&reason.into());
+    recorder.status(reason.status());
+    recorder.finish();
 }

@@ -12,9 +12,9 @@ const EVERY: Duration = Duration::from_millis(10);
 /// The same while there is nothing to measure.
 const AT_REST: Duration = Duration::from_millis(100);
 /// Connections below which nothing is refused for the delay.
-const FEW: usize = 32;
+const FEW: usize = 64;
 /// A delay that lasts is one that was above this at every look of a window: bursts end by themselves (CoDel, RFC 8289).
-const TOLERABLE: Duration = Duration::from_millis(5);
+const TOLERABLE: Duration = Duration::from_millis(20);
 const LOOKS: u32 = 4;
 /// The part of the time that the process itself must have been at work: where others have the processors, refusing
 /// helps nobody.

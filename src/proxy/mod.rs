@@ -1,9 +1,9 @@
 //! The data path: every byte between an agent and the internet.
 //!
-//! `listener` accepts, `entrance` knows what is spoken there, `connection` reads requests one after another, `identify` finds the session,
-//! `gate` decides, scans and resolves, `forward` moves one request and its answer, `tunnel` tells what
-//! comes through a CONNECT and `relay`s or opens it. One gate, one `refusal`, one recorder, whatever the
-//! way in. It knows nothing of the control API, of files or of how it was configured.
+//! `listener` accepts, `entrance` knows what is spoken there, `connection` reads requests one after another, `identify`
+//! finds the session, `gate` decides, scans and resolves, `forward` moves one request and its answer, `tunnel` tells
+//! what comes through a CONNECT and `relay`s or opens it. One gate, one `refusal`, one recorder, whatever the way in. It
+//! knows nothing of the control API, of files or of how it was configured.
 
 mod admission;
 mod client;
@@ -11,10 +11,12 @@ mod connection;
 mod download;
 mod entrance;
 mod error;
+mod flood;
 mod forward;
 mod gate;
 mod headers;
 mod identify;
+mod in_force;
 mod interrupt;
 mod leg;
 mod limits;
@@ -35,26 +37,23 @@ mod websocket;
 
 pub use admission::Admission;
 pub use entrance::{Door, Entrance, Original, Speaks, UnixDoor};
+pub use flood::Floods;
+pub use in_force::{InForce, Rulesets};
 pub use limits::Limits;
 pub use listener::listen;
 pub use recognition::Recognition;
 
 use crate::ca::Leaves;
 use crate::dns::Resolver;
-use crate::flow::{Durability, Journal, Recorder, Unavailable};
+use crate::flow::{Journal, Recorder, Unavailable};
 use crate::net::{Authority, Host};
-use crate::session::Ruleset;
 use crate::store::Sessions;
 use crate::telemetry::Metrics;
 use crate::upstream::{Dialler, Pool};
 use arc_swap::ArcSwap;
 use interrupt::Interrupt;
-use std::collections::HashMap;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-
-/// The policies in force, by name.
-pub type Rulesets = HashMap<Arc<str>, Arc<Ruleset>>;
 
 /// What every connection of the data path shares.
 pub struct Shared {
@@ -62,8 +61,8 @@ pub struct Shared {
     pub sessions: Sessions,
     /// Who is known by something else than a token.
     pub recognition: Recognition,
-    /// What they may ask for; swapped whole.
-    pub rulesets: ArcSwap<Rulesets>,
+    /// What they may ask for.
+    pub in_force: Arc<InForce>,
     /// Names to vetted addresses.
     pub resolver: Resolver,
     /// The ways out.
@@ -76,10 +75,12 @@ pub struct Shared {
     pub journal: Journal,
     /// Cancelled while the journal can't be written; a new one is put in its place when it can.
     pub journal_broken: ArcSwap<CancellationToken>,
-    /// Bounds.
-    pub limits: Limits,
+    /// Bounds; swapped whole.
+    pub limits: ArcSwap<Limits>,
     /// Who may still come in.
     pub admission: Arc<Admission>,
+    /// Refusals of those who are not known, which come in any number.
+    pub floods: Floods,
     /// What is counted besides flows, which the journal counts.
     pub metrics: Arc<Metrics>,
     /// No new work is taken.
@@ -89,8 +90,8 @@ pub struct Shared {
 }
 
 impl Shared {
-    fn ruleset(&self, policy: &str) -> Option<Arc<Ruleset>> {
-        self.rulesets.load().get(policy).cloned()
+    fn limits(&self) -> Limits {
+        **self.limits.load()
     }
 
     fn is_draining(&self) -> bool {
@@ -102,15 +103,17 @@ impl Shared {
         Interrupt::new(self.draining.clone(), self.killed.clone(), journal)
     }
 
-    /// Ends a flow's recorder, before the last bytes of its answer are written. Where durability is
-    /// `each` the record is on the disk when this returns.
+    /// Ends a flow's recorder, before the last bytes of its answer are written: what a client has seen whole is in the
+    /// journal's file when the gateway is killed (on the disk where durability is `each`).
     async fn finish(&self, recorder: Recorder) -> Result<(), Unavailable> {
-        match self.journal.durability() {
-            Durability::Each => recorder.finish_durable().await,
-            Durability::Batched => {
-                recorder.finish();
-                Ok(())
-            }
+        recorder.finish_durable().await
+    }
+
+    /// The entry of a policy's `presets` that means the same as an argument of `--allow`.
+    fn preset_entry(argument: &str) -> String {
+        match argument.split_once(':') {
+            Some((preset, repo)) => format!("{{preset: {preset}, repos: [\"{repo}\"]}}"),
+            None => argument.to_owned(),
         }
     }
 

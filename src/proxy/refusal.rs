@@ -9,6 +9,7 @@ use crate::reason::{Denial, Reason};
 use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 use std::borrow::Cow;
+use std::time::Instant;
 
 /// What of its flow a refusal tells.
 pub(super) struct Context<'a> {
@@ -62,7 +63,7 @@ impl Answer {
             rule: denial.rule.as_deref(),
             flow: context.flow.map(|flow| flow.to_string()),
             session: context.session,
-            hint: hint(reason, context.authority),
+            hint: hint(denial, context.authority),
         };
         // Strings and numbers only: there is nothing that could fail to serialise.
         let body = serde_json::to_vec(&problem).unwrap_or_default();
@@ -117,9 +118,20 @@ pub(super) fn write_unrecorded(out: &mut BytesMut, reason: Reason) {
     write(out, &Denial::new(reason), &context);
 }
 
-/// Writes down what a request ends with short of its answer. `is_silent`: nobody is told.
-pub(super) async fn record(mut recorder: Recorder, error: &Error, is_silent: bool) -> Result<(), Unavailable> {
+/// Writes down what a request ends with short of its answer, or counts it where it is one of a flood.
+/// `is_silent`: nobody is told.
+pub(super) async fn record(
+    shared: &Shared,
+    mut recorder: Recorder,
+    error: &Error,
+    is_silent: bool,
+) -> Result<(), Unavailable> {
     let denial = error.denial();
+    if shared.floods.swallow(denial.reason, recorder.downstream(), Instant::now()) {
+        recorder.denied(&denial);
+        recorder.swallow();
+        return Ok(());
+    }
     recorder.denied(&denial);
     if let Some(cause) = error.cause() {
         recorder.error(cause);
@@ -138,15 +150,21 @@ fn detail(denial: &Denial) -> String {
     }
 }
 
-fn hint(reason: Reason, authority: Option<&Authority>) -> String {
-    match (reason, authority) {
+fn hint(denial: &Denial, authority: Option<&Authority>) -> String {
+    if let Some(argument) = &denial.permitted_by {
+        return format!(
+            "A retry will not help. The operator can allow it: exeat run --allow {argument} -- …, or {} under the policy's presets.",
+            Shared::preset_entry(argument)
+        );
+    }
+    match (denial.reason, authority) {
         (Reason::DestinationNotListed, Some(authority)) => {
             let host = Shared::allow_argument(authority);
             format!(
                 "A retry will not help. The operator can allow it: exeat run --allow {host} -- …, or a rule in the policy."
             )
         }
-        _ => reason.hint().to_owned(),
+        _ => denial.reason.hint().to_owned(),
     }
 }
 

@@ -51,13 +51,13 @@ pub(super) async fn relay(
 ) -> Result<(), Error> {
     let mut up = Direction { spends: Some(identity), opening, ..Direction::default() };
     let mut down = Direction { opening, ..Direction::default() };
-    leg.interrupt.arm(shared.limits.idle_timeout);
+    leg.interrupt.arm(shared.limits().idle_timeout);
     let ended = poll_fn(|cx| {
         let before = (up.bytes, down.bytes);
         let up_ended = up.poll(cx, &mut leg.wire, origin);
         let down_ended = down.poll(cx, origin, &mut leg.wire);
         if before != (up.bytes, down.bytes) {
-            leg.interrupt.arm(shared.limits.idle_timeout);
+            leg.interrupt.arm(shared.limits().idle_timeout);
         }
         match (up_ended, down_ended) {
             (Poll::Ready(Err(stop)), _) | (_, Poll::Ready(Err(stop))) => Poll::Ready(Ok(Some(stop))),

@@ -41,12 +41,12 @@ enum Answer {
 
 /// Serves one connection to its end.
 pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg) {
-    if !leg.begins(shared.limits.keep_alive_timeout).await {
+    if !leg.begins(shared.limits().keep_alive_timeout).await {
         return;
     }
     let recorder = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));
     let Ok(mut recorder) = recorder else { return };
-    leg.interrupt.arm(shared.limits.head_timeout);
+    leg.interrupt.arm(shared.limits().head_timeout);
     match negotiate(shared, &mut leg, &mut recorder).await {
         Ok(mut opened) => {
             opened.recorder = Some(recorder);
@@ -73,8 +73,9 @@ async fn negotiate(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder) -> R
     shared.admission.work().map_err(|denial| Refused { error: denial.into(), answer: Answer::Password })?;
     say(leg, &socks::judged(true)).await.map_err(at(Answer::Silence))?;
     let authority = read(leg, socks::connect).await.map_err(at(Answer::Request))?;
-    let permit = gate::admit_either(&identity, &authority, recorder).map_err(at(Answer::Request))?;
-    leg.interrupt.arm(shared.limits.connect_timeout * 3);
+    let permit =
+        gate::admit_tunnel(&identity, &authority, &mut leg.interrupt, recorder).map_err(at(Answer::Request))?;
+    leg.interrupt.arm(shared.limits().connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
     let dialled = leg.interrupt.during(dial).await.map_err(Error::Interrupted);
     let way = dialled.and_then(|dialled| dialled).map_err(at(Answer::Request))?;

@@ -172,6 +172,11 @@ impl Outgoing {
         Poll::Ready(Ok(()))
     }
 
+    /// The stream, on which the head was sent and nothing else.
+    pub(super) fn into_stream(self) -> Option<SendStream<Bytes>> {
+        self.stream
+    }
+
     /// Ready when the peer wants no more of it.
     pub(super) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reason, h2::Error>> {
         match &mut self.stream {

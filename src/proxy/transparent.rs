@@ -34,12 +34,12 @@ enum Understands {
 
 /// Serves one connection to its end. `default` is whose it is where its source is no session's.
 pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg, default: Option<&SessionId>) {
-    if !leg.begins(shared.limits.handshake_timeout).await {
+    if !leg.begins(shared.limits().handshake_timeout).await {
         return;
     }
     let recorder = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));
     let Ok(mut recorder) = recorder else { return };
-    leg.interrupt.arm(shared.limits.handshake_timeout);
+    leg.interrupt.arm(shared.limits().handshake_timeout);
     let mut understands = Understands::Nothing;
     match admit(shared, &mut leg, default, &mut recorder, &mut understands).await {
         Ok(mut opened) => {
@@ -84,8 +84,8 @@ async fn admit(
         }
         First::Ssh => return Err(Reason::TunnelNotTls.into()),
     };
-    let permit = gate::admit_either(&identity, &authority, recorder)?;
-    leg.interrupt.arm(shared.limits.connect_timeout * 3);
+    let permit = gate::admit_tunnel(&identity, &authority, &mut leg.interrupt, recorder)?;
+    leg.interrupt.arm(shared.limits().connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
     let way = leg.interrupt.during(dial).await.map_err(Error::Interrupted)??;
     Ok(Opened { authority, permit, identity, way, recorder: None, answer: b"", plain: true })
@@ -109,8 +109,8 @@ fn named_by_sni(sni: Option<Host>, original: SocketAddr) -> Result<Authority, Er
 
 /// The name in the `Host` of the first request, which stays to be read. Later ones must name the same.
 async fn named_by_host(shared: &Shared, leg: &mut Leg, original: SocketAddr) -> Result<Authority, Error> {
-    leg.interrupt.arm(shared.limits.head_timeout);
-    let limits = &shared.limits.head;
+    leg.interrupt.arm(shared.limits().head_timeout);
+    let limits = &shared.limits().head;
     let mut scan = HeadScan::default();
     let length = loop {
         match scan.find_end(&leg.wire.input, limits).map_err(Error::Head)? {

@@ -10,10 +10,10 @@ use super::leg::{Inside, Leg};
 use super::{Shared, gate, relay};
 use crate::flow::{ClientTls, Mode, Phase, Recorder, UpstreamTls};
 use crate::http1::Version;
-use crate::net::{Authority, ClientHello, HelloError, Host, Scheme, SshOpening};
+use crate::net::{Authority, ClientHello, HelloError, HelloReader, Host, Scheme, SshOpening};
 use crate::policy::{Hidden, Mode as PolicyMode, Permit, Protocol, TlsMode};
 use crate::reason::{Denial, Reason};
-use crate::upstream::Link;
+use crate::upstream::{Dialled, Link};
 use crate::wire::{Stream, Transport, Wire};
 use tokio_rustls::TlsAcceptor;
 
@@ -32,8 +32,9 @@ pub(super) struct Opened {
     pub(super) recorder: Option<Recorder>,
     /// What tells the client that the tunnel stands.
     pub(super) answer: &'static [u8],
-    /// Whether it may carry plain HTTP, whose requests are judged then like those inside TLS. Clients of
-    /// CONNECT have the absolute form for that.
+    /// Whether it may carry plain HTTP, whose requests are judged then like those inside TLS. By CONNECT, where the
+    /// absolute form is there for that, only what the policy lists for plain HTTP may (T11): Node's proxy agents
+    /// and WebSocket clients go this way.
     pub(super) plain: bool,
 }
 
@@ -57,10 +58,10 @@ pub(super) enum First {
 pub(super) async fn prepare(shared: &Shared, permit: &Permit, recorder: &mut Recorder) -> Result<Way, Error> {
     let route = gate::resolve(shared, permit, recorder).await?;
     if permit.tls() == TlsMode::Intercept {
-        return Ok(Way::Open(shared.admission.handshake(shared.limits.handshakes)?));
+        return Ok(Way::Open(shared.admission.handshake(shared.limits().handshakes)?));
     }
-    let dialled = shared.dialler.connect(&route, shared.limits.connect_timeout).await;
-    let (stream, address) = dialled.map_err(Error::Connect)?;
+    let dialled = shared.dialler.connect(&route, false, shared.limits().connect_timeout).await;
+    let Dialled { stream, address, .. } = dialled.map_err(Error::Connect)?;
     recorder.upstream(address);
     recorder.mark(Phase::Connect);
     Ok(Way::Relay(stream))
@@ -73,7 +74,7 @@ pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Opened) -> Opti
     let mut recorder = recorder?;
     recorder.status(200);
     leg.wire.head_buffer().extend_from_slice(answer);
-    leg.interrupt.arm(shared.limits.handshake_timeout);
+    leg.interrupt.arm(shared.limits().handshake_timeout);
     if !matches!(leg.interrupt.during(leg.wire.flush()).await, Ok(Ok(()))) {
         return None;
     }
@@ -165,8 +166,8 @@ async fn origin_speaks_http2(
     if let Some(known) = shared.pool.speaks_http2(session, permit) {
         return known;
     }
-    leg.interrupt.arm(shared.limits.connect_timeout * 3);
-    let call = Box::pin(dial(shared, session, permit, Version::Http2, recorder));
+    leg.interrupt.arm(shared.limits().connect_timeout * 3);
+    let call = Box::pin(dial(shared, session, permit, Version::Http2, false, recorder));
     // An origin that can't be reached is told to the first request, which calls it again.
     let Ok(Ok(upstream)) = leg.interrupt.during(call).await else { return false };
     let speaks = matches!(upstream.link, Link::Http2(_));
@@ -195,7 +196,7 @@ async fn accept(
     let slot = leg.take_slot();
     let Leg { wire, peer, mut interrupt, .. } = leg;
     let (stream, ahead) = wire.into_parts();
-    interrupt.arm(shared.limits.handshake_timeout);
+    interrupt.arm(shared.limits().handshake_timeout);
     let handshake = async {
         let config = shared.leaves.server_config(&authority.host, http2).await.map_err(|error| error.to_string())?;
         let transport = Transport::new(stream, ahead);
@@ -236,7 +237,7 @@ async fn conclude(shared: &Shared, mut leg: Leg, mut recorder: Recorder, outcome
         _ => return,
     };
     leg.wire.head_buffer().extend_from_slice(alert);
-    leg.interrupt.arm(shared.limits.handshake_timeout);
+    leg.interrupt.arm(shared.limits().handshake_timeout);
     if matches!(leg.interrupt.during(leg.wire.flush()).await, Ok(Ok(()))) {
         // A client that does not read its alert has nothing else coming.
         let _ = leg.interrupt.during(leg.wire.shutdown()).await;
@@ -245,8 +246,9 @@ async fn conclude(shared: &Shared, mut leg: Leg, mut recorder: Recorder, outcome
 
 /// Reads until the first bytes tell what they are: TLS (with its whole ClientHello), SSH or HTTP.
 pub(super) async fn read_first(leg: &mut Leg) -> Result<First, Error> {
+    let mut reader = HelloReader::default();
     loop {
-        match tell(&leg.wire.input)? {
+        match tell(&leg.wire.input, &mut reader)? {
             Some(first) => return Ok(first),
             None => fill(leg).await?,
         }
@@ -264,7 +266,7 @@ pub(super) async fn fill(leg: &mut Leg) -> Result<(), Error> {
     }
 }
 
-fn tell(bytes: &[u8]) -> Result<Option<First>, Error> {
+fn tell(bytes: &[u8], reader: &mut HelloReader) -> Result<Option<First>, Error> {
     const SSH: &[u8] = b"SSH-";
     match bytes {
         [] => Ok(None),
@@ -272,7 +274,7 @@ fn tell(bytes: &[u8]) -> Result<Option<First>, Error> {
             Ok((bytes.len() >= SSH.len()).then_some(First::Ssh))
         }
         [b'A'..=b'Z', ..] => Ok(Some(First::Http)),
-        _ => match ClientHello::parse(bytes) {
+        _ => match reader.read(bytes) {
             Ok(hello) => Ok(hello.map(First::Tls)),
             Err(HelloError::BadName(error)) => Err(Denial::new(Reason::SniMismatch).because(error).into()),
             Err(error) => Err(Denial::new(Reason::TunnelNotTls).because(error).into()),

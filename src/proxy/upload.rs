@@ -8,6 +8,7 @@ use super::origin::Origin;
 use super::{Limits, gate};
 use crate::http1::{Fields, Frame, Framing, RequestHead};
 use crate::net::Host;
+use crate::policy::{Document, Unreadable};
 use crate::reason::{Denial, Reason};
 use crate::secrets::{BodyContext, BodyScan, Finding, Guard, Messages, Stopped};
 use bytes::Bytes;
@@ -30,6 +31,8 @@ pub(super) struct Upload {
     /// Cleared by the scanner, not yet queued for the origin.
     cleared: Vec<Bytes>,
     trailers: Option<Fields>,
+    /// As it came from the client, for who must know what it says before any of it goes up.
+    copy: Option<Vec<u8>>,
     findings: Vec<Finding>,
     state: State,
     waits_for: Side,
@@ -115,6 +118,7 @@ impl Upload {
             host: target.authority.host.clone(),
             cleared: Vec::new(),
             trailers: None,
+            copy: admitted.permit.provided().map(|_| Vec::new()),
             findings: Vec::new(),
             state: if framing == Framing::None { State::Written } else { State::Reading },
             waits_for: Side::Client,
@@ -132,6 +136,16 @@ impl Upload {
     /// Whether the client has sent all of it.
     pub(super) fn is_read(&self) -> bool {
         self.is_read
+    }
+
+    /// The body as it came, where its reader asked for it.
+    pub(super) fn take_copy(&mut self) -> Result<Vec<u8>, Unreadable> {
+        if self.is_beyond_copy() { Err(Unreadable::TooLong) } else { Ok(self.copy.take().unwrap_or_default()) }
+    }
+
+    /// Whether the body is longer than what is kept of it.
+    pub(super) fn is_beyond_copy(&self) -> bool {
+        self.received > Document::MOST as u64
     }
 
     /// Whether nothing more goes to the origin.
@@ -209,6 +223,9 @@ impl Upload {
         let length = data.len() as u64;
         self.received += length;
         gate::spend_upload(&self.identity, length)?;
+        if let Some(copy) = self.copy.as_mut().filter(|copy| copy.len() <= Document::MOST) {
+            copy.extend_from_slice(&data);
+        }
         let Some(scan) = &mut self.scan else { return Ok(()) };
         let data = if data.len() <= COPY_MAX { Bytes::copy_from_slice(&data) } else { data };
         let pushed = each!(scan, inner => inner.push(data));

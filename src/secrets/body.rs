@@ -6,7 +6,7 @@ use super::guard::{At, Guard, Inner};
 use super::home::Spot;
 use super::joins;
 use super::memory::{SMALL_BODY, SessionMemory};
-use super::rule::Candidate;
+use super::rule::{Candidate, is_word};
 use super::settings::special;
 use super::stream::{Hit, Scan, Stream, Work};
 use super::unpack::Unpack;
@@ -19,7 +19,8 @@ use std::time::Instant;
 use zeroize::Zeroizing;
 
 /// Decodings after which offsets don't tell which bytes to write over, or what is written over is no text.
-const UNMASKABLE: [&str; 8] = ["gzip", "zlib", "deflate", "zstd", "br", "git-pack", "joined", "numbers"];
+const UNMASKABLE: [&str; 10] =
+    ["gzip", "zlib", "deflate", "zstd", "br", "git-pack", "joined", "letters", "hexdump", "numbers"];
 /// Findings told for one body; more of them change nothing.
 const MOST_FINDINGS: usize = 64;
 
@@ -65,6 +66,8 @@ pub struct BodyScan {
     /// Its bytes go on as they are or not at all.
     is_fixed: bool,
     stopped: Option<Reason>,
+    /// It was told that something lies deeper than is looked.
+    is_depth_told: bool,
     /// The session's memory, and the body as long as it is small: it is held until its pieces are known.
     session: Option<(Arc<SessionMemory>, Instant)>,
     small: Option<Zeroizing<Vec<u8>>>,
@@ -114,6 +117,7 @@ impl Guard {
             masks: Vec::new(),
             is_fixed: false,
             stopped: None,
+            is_depth_told: false,
             session: None,
             small: None,
         }
@@ -139,6 +143,18 @@ impl Kind {
         }
     }
 
+    /// The field or member of a match that begins with its name.
+    fn named_spot<'a>(self, candidate: &Candidate<'a>) -> Option<Spot<'a>> {
+        let end = candidate.value.iter().position(|byte| !is_word(*byte))?;
+        let (name, rest) = candidate.value.split_at_checked(end)?;
+        let name = std::str::from_utf8(name).ok()?;
+        match (candidate.before.last(), rest.first()) {
+            (Some(b'"'), Some(b'"')) if rest.get(1..)?.trim_ascii_start().starts_with(b":") => Some(Spot::Json(name)),
+            (None | Some(b'&' | b'\n'), Some(b'=')) if self == Kind::Form => Some(Spot::Form(name)),
+            _ => None,
+        }
+    }
+
     /// The field or member that a value stands in, told by what is before it.
     fn spot<'a>(self, candidate: &Candidate<'a>) -> Spot<'a> {
         let before = candidate.before;
@@ -150,6 +166,9 @@ impl Kind {
             && self != Kind::Form
         {
             return std::str::from_utf8(name).map_or(Spot::Content, Spot::Json);
+        }
+        if let Some(spot) = self.named_spot(candidate) {
+            return spot;
         }
         let found = match self {
             Kind::Form => form_field(before).map(Spot::Form),
@@ -325,7 +344,8 @@ impl BodyScan {
             match finding.disposition {
                 Disposition::Blocked => *stopped = Some(Reason::SecretInRequest),
                 Disposition::Masked => {
-                    let shared = 2 * hit.path.len() as u64;
+                    // A group of characters at each step.
+                    let shared = 4 * hit.path.len() as u64;
                     masks.push(Mask { start: hit.start, end: hit.end, shared });
                 }
                 Disposition::Observed | Disposition::CredentialUsed => {}
@@ -345,6 +365,14 @@ impl BodyScan {
         }
         if self.work.is_exhausted() {
             self.give_up(Reason::InflateLimit);
+        }
+        if self.work.is_too_deep && !self.is_depth_told {
+            self.is_depth_told = true;
+            let finding = self.guard.unscanned(special::DEPTH, self.surface, &self.host);
+            if finding.as_ref().is_some_and(|finding| finding.disposition == Disposition::Blocked) {
+                self.stopped = self.stopped.or(Some(Reason::BodyNotInspectable));
+            }
+            self.findings.extend(finding);
         }
         self.check()
     }

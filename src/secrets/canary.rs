@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 const DOMAIN: &[u8] = b"exeat canary v1";
 const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 /// Characters that come from the digest: a real credential has the same ones by chance once in 10¹⁰.
 const TAG: usize = 7;
@@ -22,11 +23,19 @@ pub enum Kind {
     Aws,
     /// An Anthropic API key.
     Anthropic,
+    /// A GitLab token.
+    Gitlab,
+    /// A Stripe secret key.
+    Stripe,
+    /// A Google API key.
+    Google,
+    /// A Hugging Face token.
+    Huggingface,
 }
 
 /// Not a kind of canary.
 #[derive(Debug, thiserror::Error)]
-#[error("canaries come as github, npm, aws or anthropic")]
+#[error("canaries come as github, npm, aws, anthropic, gitlab, stripe, google or huggingface")]
 pub struct UnknownKind;
 
 impl FromStr for Kind {
@@ -38,6 +47,10 @@ impl FromStr for Kind {
             "npm" => Ok(Kind::Npm),
             "aws" => Ok(Kind::Aws),
             "anthropic" => Ok(Kind::Anthropic),
+            "gitlab" => Ok(Kind::Gitlab),
+            "stripe" => Ok(Kind::Stripe),
+            "google" => Ok(Kind::Google),
+            "huggingface" => Ok(Kind::Huggingface),
             _ => Err(UnknownKind),
         }
     }
@@ -58,7 +71,16 @@ enum End {
 }
 
 impl Kind {
-    const ALL: [Kind; 4] = [Kind::Github, Kind::Npm, Kind::Aws, Kind::Anthropic];
+    const ALL: [Kind; 8] = [
+        Kind::Github,
+        Kind::Npm,
+        Kind::Aws,
+        Kind::Anthropic,
+        Kind::Gitlab,
+        Kind::Stripe,
+        Kind::Google,
+        Kind::Huggingface,
+    ];
 
     const fn layout(self) -> Layout {
         match self {
@@ -66,6 +88,10 @@ impl Kind {
             Kind::Npm => Layout { prefix: "npm_", free: 23, alphabet: BASE62, end: End::Crc },
             Kind::Aws => Layout { prefix: "AKIA", free: 9, alphabet: BASE32, end: End::Nothing },
             Kind::Anthropic => Layout { prefix: "sk-ant-api03-", free: 86, alphabet: BASE62, end: End::Text("AA") },
+            Kind::Gitlab => Layout { prefix: "glpat-", free: 13, alphabet: BASE62, end: End::Nothing },
+            Kind::Stripe => Layout { prefix: "sk_live_", free: 17, alphabet: BASE62, end: End::Nothing },
+            Kind::Google => Layout { prefix: "AIza", free: 28, alphabet: BASE62, end: End::Nothing },
+            Kind::Huggingface => Layout { prefix: "hf_", free: 27, alphabet: LETTERS, end: End::Nothing },
         }
     }
 }

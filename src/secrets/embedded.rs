@@ -95,6 +95,11 @@ impl Embedded {
     pub(super) fn pass(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
         let end = level.base + level.buffer.len() as u64;
         if level.depth >= DEEPEST {
+            let rest = level.buffer.get((self.at.max(level.base) - level.base) as usize..).unwrap_or_default();
+            // Three bytes of a magic may be chance: gzip's head has more.
+            let is_file = |at: usize| matches!(rest.get(at..at + 4), Some([0x1f, 0x8b, 8, flags]) if flags & 0xe0 == 0);
+            scan.work.is_too_deep |= memchr::memchr_iter(0x1f, rest).any(is_file);
+            self.at = end;
             return end;
         }
         self.open.retain_mut(|open| open.feed(level, scan, origin, ended));

@@ -52,6 +52,7 @@ impl Escapes {
     #[inline(never)]
     pub(super) fn pass(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
         if level.depth >= DEEPEST {
+            scan.work.is_too_deep |= memchr::memmem::find(&level.buffer, b"%2525").is_some();
             return level.base + level.buffer.len() as u64;
         }
         let buffer = &level.buffer;
@@ -190,7 +191,7 @@ impl Escapes {
 /// is none for sure.
 fn next_gate(level: &Stream, from: usize, ended: bool) -> Result<(usize, &'static str), usize> {
     let buffer = &level.buffer;
-    let limit = if ended { buffer.len() } else { buffer.len().saturating_sub(escape::LONGEST).max(from) };
+    let limit = if ended { buffer.len() } else { escape::undecided(buffer, from) };
     let mut gates = level.survey.places(|block| block.gates, from..limit);
     gates.find_map(|at| escape::gate_at(buffer, at, ended).map(|kind| (at, kind))).ok_or(limit)
 }

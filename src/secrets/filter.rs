@@ -39,6 +39,12 @@ static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
 /// a word that says so. `variable` is the value without its prefix.
 pub(super) fn is_placeholder(variable: &[u8]) -> bool {
     if let Some(password) = password_of(variable) {
+        let plain: Vec<u8> = percent_encoding::percent_decode(password).collect();
+        // Only the escapes had a digit in them.
+        let words = plain.len() < password.len() && plain.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b' ');
+        return words || is_common_password(password);
+    }
+    if let Some(password) = assigned_password(variable) {
         return is_common_password(password);
     }
     if variable.len() < 8 {
@@ -64,9 +70,31 @@ fn password_of(value: &[u8]) -> Option<&[u8]> {
     user.get(memchr::memchr(b':', user)? + 1..)
 }
 
+/// The password in a pair (`Password=…`).
+fn assigned_password(value: &[u8]) -> Option<&[u8]> {
+    let equals = memchr::memchr(b'=', value.get(..16).unwrap_or(value))?;
+    let (name, rest) = value.split_at(equals);
+    let says = |word: &&[u8]| name.trim_ascii().eq_ignore_ascii_case(word);
+    [&b"password"[..], b"passwd", b"pwd"].iter().any(says).then(|| rest.get(1..).unwrap_or_default().trim_ascii())
+}
+
 /// Passwords of documentation and of development databases.
 fn is_common_password(password: &[u8]) -> bool {
-    const COMMON: [&[u8]; 26] = [
+    const COMMON: [&[u8]; 39] = [
+        b"password1",
+        b"password123",
+        b"passw0rd",
+        b"p@ssw0rd",
+        b"p@ssword",
+        b"pass123",
+        b"secret123",
+        b"admin123",
+        b"test123",
+        b"letmein",
+        b"hunter2",
+        b"qwerty",
+        // RFC 6749.
+        b"a3ddj3w",
         b"password",
         b"passwd",
         b"pass",
@@ -95,7 +123,8 @@ fn is_common_password(password: &[u8]) -> bool {
         b"mysecretpassword",
     ];
     let lower = password.to_ascii_lowercase();
-    let bare: &[u8] = lower.strip_prefix(b"<").and_then(|rest| rest.strip_suffix(b">")).unwrap_or(&lower);
+    let lower = lower.strip_suffix(b"!").unwrap_or(&lower);
+    let bare: &[u8] = lower.strip_prefix(b"<").and_then(|rest| rest.strip_suffix(b">")).unwrap_or(lower);
     let reference =
         matches!(bare, [b'$' | b'{' | b'%', b'{' | b'(' | b'A'..=b'Z' | b'a'..=b'z', ..]) || bare.starts_with(b"$");
     let masked = bare.iter().all(|byte| matches!(byte, b'*' | b'x' | b'.' | b'-'));
@@ -110,6 +139,15 @@ fn longest_run(bytes: &[u8]) -> usize {
 fn is_sequence(lower: &[u8]) -> bool {
     let ups = lower.windows(2).filter(|pair| pair[1] == pair[0].wrapping_add(1) || pair == b"90").count();
     ups * 4 > lower.len() * 3
+}
+
+/// Whether a value is a name in code: words between low lines or dashes, and hardly a digit.
+pub(super) fn is_identifier(variable: &[u8]) -> bool {
+    let words = variable.split(|byte| matches!(byte, b'_' | b'-')).filter(|word| {
+        word.len() >= 2 && word.iter().all(u8::is_ascii_alphanumeric) && word.iter().any(u8::is_ascii_alphabetic)
+    });
+    let digits = variable.iter().filter(|byte| byte.is_ascii_digit()).count();
+    words.count() >= 3 && digits * 8 <= variable.len() && super::generic::is_wordy(variable)
 }
 
 /// Whether an AWS key id is followed by a credential scope (`/20261122/eu-west-1/`): then it stands in a
@@ -159,6 +197,26 @@ mod tests {
             assert!(is_placeholder(text.as_bytes()), "{text}");
         }
         for text in ["c0nR53vbNwvZ57YiuPRr0fm01p4fCm2UdWaA", "EWCGRBFAS73QNT3Y", "242512fa9bbd0a3afff5f32cedf3463d"] {
+            assert!(!is_placeholder(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_in_code_are_told_from_random_values() {
+        for text in ["async_eth_subscribe_process_pending_tx_true", "find-db-config-returns-first-config-for-env"] {
+            assert!(is_identifier(text.as_bytes()), "{text}");
+        }
+        for text in ["vV-oR4Y1-rKXyUyjxuppSTqLfRH1oW7L4J1X5IU", "0OxQbwDU7pI9x1ysiwUNvesRYD6NINzV7vV-1GED40s"] {
+            assert!(!is_identifier(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn passwords_of_documentation_are_no_secrets() {
+        for text in ["password=Password123!", "Pwd=changeme", "://jo%40x.com:a%20secret@www.example.com"] {
+            assert!(is_placeholder(text.as_bytes()), "{text}");
+        }
+        for text in ["password=k8Zq2mVx", "://u:p%40q8Zx@db.example.com"] {
             assert!(!is_placeholder(text.as_bytes()), "{text}");
         }
     }

@@ -9,13 +9,51 @@ pub(super) struct Assigned {
     pub(super) names: Box<[Box<[u8]>]>,
     /// The value is hex or a UUID, as digests and ids are, which no other value may be: the names must be plain.
     pub(super) digest: bool,
+    /// The match begins with the name.
+    pub(super) named: bool,
 }
 
 /// Whether a value is assigned to one of these names and isn't something ordinary.
 pub(super) fn is_secret(before: &[u8], value: &[u8], after: &[u8], rule: &Assigned) -> bool {
+    if rule.named {
+        return is_password(before, value, after);
+    }
     assigned_name(before).is_some_and(|name| names_secret(&fold_context(name), &rule.names))
         && !is_code(after)
         && if rule.digest { !is_named_otherwise(before, &[]) && is_random_digest(value) } else { is_random(value) }
+}
+
+/// Whether a match of name and value is a password that chance made, however short: of three kinds of characters.
+fn is_password(before: &[u8], text: &[u8], after: &[u8]) -> bool {
+    let sign = |byte: &u8| matches!(byte, b'=' | b':' | b'>' | b'"' | b'\'' | b'\\' | b' ');
+    let name = text.iter().position(sign).unwrap_or(text.len());
+    let value = text.get(name..).unwrap_or_default();
+    let value = value.get(value.iter().position(|byte| !sign(byte)).unwrap_or(value.len())..).unwrap_or_default();
+    let has = |kind: fn(&u8) -> bool| value.iter().any(kind);
+    let kinds = [
+        has(u8::is_ascii_digit),
+        has(u8::is_ascii_uppercase),
+        has(u8::is_ascii_lowercase),
+        has(u8::is_ascii_punctuation),
+    ];
+    let mut seen = [false; 256];
+    value.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+    let distinct = seen.iter().filter(|seen| **seen).count();
+    let ends = after.first().is_none_or(|byte| {
+        byte.is_ascii_whitespace()
+            || matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b';' | b',' | b'<' | b'&' | b'}' | b')')
+    });
+    let reference =
+        matches!(value, [b'$' | b'%' | b'#' | b'@' | b'&' | b'*', ..]) || memchr::memmem::find(value, b"${").is_some();
+    let open = [&b"hash"[..], b"reset", b"confirm", b"label", b"min", b"max"];
+    let says = fold_context(last_name(before));
+    kinds.iter().filter(|kind| **kind).count() >= 3
+        && kinds[0]
+        && distinct >= 8
+        && ends
+        && !reference
+        && !open.iter().any(|word| memchr::memmem::find(&says, word).is_some())
+        && !is_wordy(value)
 }
 
 /// Whether the value before which this stands is assigned to a name that says something else: an id, a digest.
@@ -57,27 +95,80 @@ pub(super) fn is_named_otherwise(before: &[u8], words: &[Box<[u8]>]) -> bool {
 fn assigned_name(before: &[u8]) -> Option<&[u8]> {
     // An entry of a protobuf map: the name, then the tag of the value and its length.
     if let [rest @ .., 0x12, _] = before {
-        let start = rest.iter().rposition(|byte| !is_name(*byte)).map_or(0, |at| at + 1);
-        return rest.get(start..).filter(|name| !name.is_empty() && name.len() <= 64);
+        return Some(last_name(rest)).filter(|name| !name.is_empty() && name.len() <= 64);
     }
-    let quote = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b' ' | b'\t' | b'[' | b'(');
-    let trim = |text: &[u8]| text.iter().rposition(|byte| !quote(byte)).map_or(0, |at| at + 1);
-    let rest = before.get(..trim(before))?;
+    let rest = trim(before);
     let rest = match rest {
         [rest @ .., b'=' | b':', b'>' | b'='] | [rest @ .., b'|', b'|'] | [rest @ .., b'?', b'?'] => rest,
         [rest @ .., b'=' | b':' | b'>'] => rest,
         // An argument behind the name: `setenv("API_KEY", "…")`.
         [rest @ .., b'"' | b'\'', b','] => rest,
-        // An option of a command: `--token VALUE`.
-        rest if before.len() > rest.len() => {
-            let start = rest.iter().rposition(|byte| !is_name(*byte)).map_or(0, |at| at + 1);
-            return rest.get(start..).filter(|name| name.starts_with(b"--"));
-        }
+        rest if before.len() > rest.len() => return spoken_name(rest),
         _ => return None,
     };
-    let rest = rest.get(..trim(rest))?;
-    let start = rest.iter().rposition(|byte| !is_name(*byte)).map_or(0, |at| at + 1);
-    rest.get(start..).filter(|name| !name.is_empty() && name.len() <= 64)
+    // An index: `environ["API_KEY"] = "…"`.
+    let rest = trim(rest);
+    let rest = rest.strip_suffix(b"]").map_or(rest, trim);
+    let name = typed_name(rest).unwrap_or_else(|| last_name(rest));
+    let name = if name.eq_ignore_ascii_case(b"value") { named_before(rest).unwrap_or(name) } else { name };
+    (!name.is_empty() && name.len() <= 64).then_some(name)
+}
+
+/// Without the quotes, brackets and spaces at its end.
+fn trim(text: &[u8]) -> &[u8] {
+    let gap = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b' ' | b'\t' | b'[' | b'(');
+    text.get(..text.iter().rposition(|byte| !gap(byte)).map_or(0, |at| at + 1)).unwrap_or_default()
+}
+
+fn last_name(text: &[u8]) -> &[u8] {
+    text.get(text.iter().rposition(|byte| !is_name(*byte)).map_or(0, |at| at + 1)..).unwrap_or_default()
+}
+
+/// The name before a type: `password: &str`, `apiToken string`.
+fn typed_name(text: &[u8]) -> Option<&[u8]> {
+    let rest =
+        text.strip_suffix(b"string").or_else(|| text.strip_suffix(b"str")).or_else(|| text.strip_suffix(b"String"))?;
+    let rest = rest.strip_suffix(b"&'static ").or_else(|| rest.strip_suffix(b"&")).unwrap_or(rest);
+    let bare = trim(rest);
+    let bare = bare.strip_suffix(b":").map_or(bare, trim);
+    (bare.len() < rest.len()).then(|| last_name(bare))
+}
+
+/// The name in a pair of name and value: `"name": "API_KEY", "value": "…"`, `<add key="ApiKey" value="…"`.
+fn named_before(text: &[u8]) -> Option<&[u8]> {
+    let between = |byte: &u8| is_name(*byte) || matches!(byte, b'=' | b':' | b'<' | b'>');
+    let rest = text.get(..text.len().checked_sub(b"value".len())?)?;
+    let rest = rest.get(..rest.iter().rposition(between).map_or(0, |at| at + 1))?;
+    let name = last_name(rest);
+    let rest = trim(rest.get(..rest.len() - name.len())?);
+    let rest = trim(rest.strip_suffix(b":").or_else(|| rest.strip_suffix(b"="))?);
+    [&b"name"[..], b"key"].iter().any(|word| last_name(rest).eq_ignore_ascii_case(word)).then_some(name)
+}
+
+/// A name and its value with nothing between: an option of a command, a definition, words.
+fn spoken_name(text: &[u8]) -> Option<&[u8]> {
+    const SPOKEN: [&[u8]; 12] = [
+        b"password",
+        b"passwd",
+        b"requirepass",
+        b"masterauth",
+        b"passphrase",
+        b"secret",
+        b"pwd",
+        b"api_key",
+        b"apikey",
+        b"api-key",
+        b"secret_key",
+        b"access_token",
+    ];
+    if text.len() >= 13 && text.get(text.len() - 13..).is_some_and(|end| end.eq_ignore_ascii_case(b"identified by")) {
+        return text.get(text.len() - 13..);
+    }
+    let spoken = text.strip_suffix(b" is").unwrap_or(text);
+    let name = last_name(spoken);
+    let line = spoken.get(..spoken.len() - name.len()).unwrap_or_default();
+    let told = SPOKEN.iter().any(|word| name.eq_ignore_ascii_case(word)) || line.ends_with(b"#define ");
+    (told || name.starts_with(b"--")).then_some(name)
 }
 
 const fn is_name(byte: u8) -> bool {
@@ -122,6 +213,10 @@ fn names_secret(name: &[u8], names: &[Box<[u8]>]) -> bool {
         b"key_id",
     ];
     let has = |word: &[u8]| memchr::memmem::find(name, word).is_some();
+    // What something is called by, not what opens it; but a Vault role's secret is an id.
+    if name.ends_with(b"_id") && !name.ends_with(b"secret_id") {
+        return false;
+    }
     names.iter().any(|word| has(word)) && !OPEN.iter().any(|word| has(word))
 }
 
@@ -159,7 +254,7 @@ fn is_random(value: &[u8]) -> bool {
 const PAIRS: &[u8] = b"thheineranreonatenndtiesorteofedisitalarsttontngsehaasouiolevecomedehiriroicneearacelichllbemasiomurcaeltalansdifohopeecprnoctusacotiltrlyncetutsssorsunlowageiewheewiemadolrtpowenaulnitsmoowpaimmiaishirsuidosiviaamficivipligtuevldrympfeblabghtyopwosaayexkefrooavagifapgrodbosprddoucbueiovbyrmepttocfaefcurnscgidayocrcldugaquueffbaeylsvaumppuauplugohtruugdsltpircrregauckewmubrbiptakpuuirgibtlnykirkysobmmfuphogmsyeudmbipuboirlgudrhrcctwftwnnuafhunneovorvnfxpgnsmflizoknlmyglawjuoaeqsyslpsjolfnvjenkkngsdyhyzeksxtbsikddptrpskxioeoywslvdl";
 
 /// Whether much of a value is made of words.
-fn is_wordy(value: &[u8]) -> bool {
+pub(super) fn is_wordy(value: &[u8]) -> bool {
     let letters = value.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
     let mut words = 0;
     let joins = |a: &u8, b: &u8| {
@@ -185,7 +280,7 @@ mod tests {
 
     fn found(text: &str) -> bool {
         let names = ["password", "secret", "token", "api_key"].map(|name| name.as_bytes().into()).into();
-        let rule = Assigned { names, digest: false };
+        let rule = Assigned { names, digest: false, named: false };
         let start = text.find('@').unwrap();
         let end = text.rfind('@').unwrap();
         is_secret(&text.as_bytes()[..start], &text.as_bytes()[start + 1..end], &text.as_bytes()[end + 1..], &rule)
@@ -201,9 +296,30 @@ mod tests {
             "--token @q9Zt7LmX2pKv4RwB8nYs@ run",
             "<password>@q9Zt7LmX2pKv4RwB8nYs@</password>",
             "\n\x0bdb_password\x12\x14@q9Zt7LmX2pKv4RwB8nYs@\x1a",
+            "os.environ[\"API_KEY\"] = \"@q9Zt7LmX2pKv4RwB8nYs@\"",
+            "let password: &str = \"@q9Zt7LmX2pKv4RwB8nYs@\";",
+            "var apiToken string = \"@q9Zt7LmX2pKv4RwB8nYs@\"",
+            "<add key=\"api_key\" value=\"@q9Zt7LmX2pKv4RwB8nYs@\"/>",
+            r#"{"name":"DB_PASSWORD","value":"@q9Zt7LmX2pKv4RwB8nYs@"}"#,
+            "- name: DB_PASSWORD\n  value: \"@q9Zt7LmX2pKv4RwB8nYs@\"",
+            "#define API_KEY \"@q9Zt7LmX2pKv4RwB8nYs@\"",
+            "ALTER USER app WITH PASSWORD '@q9Zt7LmX2pKv4RwB8nYs@'",
+            "the password is @q9Zt7LmX2pKv4RwB8nYs@",
         ] {
             assert!(found(text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_short_password_is_one_where_chance_made_it() {
+        let password = |text: &str| is_password(b"DB_", text.as_bytes(), b"\n");
+        for text in ["PASSWORD=k8Zq2m!Vx7", "password: \"q7Xm2Zt9Lw", "password = 'aZ4!fK2p#Q"] {
+            assert!(password(text), "{text}");
+        }
+        for text in ["password: changeme123", "password=getPassword2", "password = $PASSWORD_1a", "password: string"] {
+            assert!(!password(text), "{text}");
+        }
+        assert!(!is_password(b"", b"password = Foo1_bar", b"(x)"));
     }
 
     #[test]
@@ -217,6 +333,7 @@ mod tests {
             "the secret of @q9Zt7LmX2pKv4RwB8nYs@",
             "token_path=@/var/lib/x9Zt7LmX2pKv4RwB8@",
             "name = @q9Zt7LmX2pKv4RwB8nYs@",
+            r#"{"name":"password reset","value":"@q9Zt7LmX2pKv4RwB8nYs@"}"#,
         ] {
             assert!(!found(text), "{text}");
         }

@@ -292,7 +292,8 @@ impl Inner {
 /// endpoints take assertions by if it names the host.
 fn jwt_is_home(value: &[u8], at: &At<'_>) -> bool {
     match at.spot {
-        Spot::Header(_) | Spot::Cookie(_) => jwt_is_for(value, at.host).unwrap_or(true),
+        Spot::Cookie(_) => jwt_is_for(value, at.host).unwrap_or(true),
+        Spot::Header(name) => jwt_is_for(value, at.host).unwrap_or_else(|| carries_jwt(name)),
         Spot::Form(name) | Spot::Json(name) | Spot::Query(name) => {
             const ASSERTIONS: [&str; 9] = [
                 "assertion",
@@ -310,6 +311,30 @@ fn jwt_is_home(value: &[u8], at: &At<'_>) -> bool {
         }
         Spot::Path | Spot::Content => false,
     }
+}
+
+/// Whether a field's name says that a login stands in it.
+fn carries_jwt(name: &str) -> bool {
+    const WORDS: [&str; 16] = [
+        "auth",
+        "token",
+        "jwt",
+        "key",
+        "assertion",
+        "bearer",
+        "session",
+        "identity",
+        "credential",
+        "access",
+        "user",
+        "secret",
+        "cookie",
+        "dpop",
+        "oidc",
+        "appcheck",
+    ];
+    let name = name.to_ascii_lowercase();
+    WORDS.iter().any(|word| name.contains(word))
 }
 
 /// Identity services that issue tokens for other people's hosts.

@@ -36,6 +36,8 @@ pub struct HeadView<'a> {
 /// A part of the head in the text that is scanned.
 pub(super) struct Part<'a> {
     pub(super) start: usize,
+    /// What begins behind this is told elsewhere.
+    last: usize,
     pub(super) surface: Surface,
     pub(super) field: Option<&'a str>,
 }
@@ -67,7 +69,8 @@ impl Guard {
     }
 
     fn scan_new(&self, head: &HeadView<'_>, seen: Option<&Clean>) -> Screened {
-        let Composed { text, parts, fresh } = compose(head, seen);
+        let name = head.host.as_name().filter(|name| self.inner.scanner.has_addresses_at(name));
+        let Composed { text, parts, fresh } = compose(head, name, seen);
         let (mut findings, mut registered): (Vec<Finding>, Vec<(u64, u64)>) = Default::default();
         let mut is_clean = true;
         let mut work = Work::new();
@@ -75,7 +78,7 @@ impl Guard {
         let mut report = |hit: &Hit<'_>| {
             is_clean = false;
             let part = parts.partition_point(|part| part.start as u64 <= hit.start).saturating_sub(1);
-            let Some(part) = parts.get(part) else { return };
+            let Some(part) = parts.get(part).filter(|part| hit.start <= part.last as u64) else { return };
             let (spot, place) = place(part, hit.candidate.before, hit.candidate.value);
             let offset = hit.start - part.start as u64;
             let at = At { host: head.host, surface: part.surface, place, spot, offset, maskable: false };
@@ -95,7 +98,7 @@ impl Guard {
         if !text.is_empty() {
             Stream::new(0).feed(&mut scan, &|at| at, &text, true);
         }
-        is_clean &= !work.is_exhausted();
+        is_clean &= !work.is_exhausted() && !work.is_too_deep;
         if let Some(seen) = seen.filter(|_| is_clean) {
             fresh.into_iter().for_each(|part| seen.remember(part));
         }
@@ -105,9 +108,9 @@ impl Guard {
         }
         let mut told = HashSet::new();
         findings.retain(|finding| told.insert((finding.rule.clone(), finding.fingerprint, finding.place.clone())));
-        if work.is_exhausted() {
-            let surface = if head.trailers { Surface::Trailer } else { Surface::Header };
-            findings.extend(self.inner.unscanned(special::BOMB, surface, head.host));
+        let surface = if head.trailers { Surface::Trailer } else { Surface::Header };
+        for (is_so, what) in [(work.is_exhausted(), special::BOMB), (work.is_too_deep, special::DEPTH)] {
+            findings.extend(is_so.then(|| self.inner.unscanned(what, surface, head.host)).flatten());
         }
         is_clean &= findings.is_empty();
         Screened { findings, is_clean }
@@ -222,11 +225,12 @@ impl<'a> Composed<'a> {
             }
             self.fresh.push(part);
         }
-        self.parts.push(Part { start, surface, field });
+        self.parts.push(Part { start, last: usize::MAX, surface, field });
     }
 }
 
-fn compose<'a>(head: &HeadView<'a>, seen: Option<&Clean>) -> Composed<'a> {
+/// `address` is the host's name where addresses may be credentials.
+fn compose<'a>(head: &HeadView<'a>, address: Option<&str>, seen: Option<&Clean>) -> Composed<'a> {
     let mut all = Composed { text: Vec::with_capacity(2048), ..Composed::default() };
     if !head.trailers {
         if let Some(name) = head.host.as_name() {
@@ -241,6 +245,11 @@ fn compose<'a>(head: &HeadView<'a>, seen: Option<&Clean>) -> Composed<'a> {
         }
         all.add(seen, Surface::Method, None, &[head.method.as_bytes()]);
         all.add(seen, Surface::Path, None, &[head.path.as_bytes()]);
+        if let Some(name) = address {
+            let before = all.parts.len();
+            all.add(seen, Surface::Path, None, &[name.as_bytes(), head.path.as_bytes()]);
+            all.parts.iter_mut().skip(before).for_each(|part| part.last = part.start + name.len());
+        }
         if let Some(query) = head.query {
             all.add(seen, Surface::Query, None, &[query.as_bytes()]);
             // A plus is one, or a space as forms write it.

@@ -31,6 +31,14 @@ impl Home {
         known.then_some(Home::Labels(labels)).ok_or_else(|| BadHome(text.to_owned()))
     }
 
+    /// The name that it ends in, if it is one pattern.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Home::Pattern(_, name) => Some(name),
+            Home::Labels(_) => None,
+        }
+    }
+
     pub(super) fn matches(&self, host: &Host) -> bool {
         match self {
             Home::Pattern(pattern, _) => pattern.matches(host),

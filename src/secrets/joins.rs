@@ -2,6 +2,7 @@
 //! own, of which only what goes over an edge between two pieces is told.
 
 use super::decode::escape::{self, Unit};
+use super::generic::is_wordy;
 use super::stream::{DEEPEST, Hit, Origin, Scan, Stream};
 use std::cell::Cell;
 
@@ -41,9 +42,21 @@ enum State {
     Behind,
 }
 
+/// What is told of joined pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Tokens that go over an edge between two values, each of which may end or begin one.
+    Values,
+    /// What goes over an edge, encoded or a token.
+    Across,
+    All,
+}
+
 /// Joined pieces on their way through a level.
 pub(super) struct Joined {
     level: Box<Stream>,
+    step: &'static str,
+    told: Told,
     /// Where each piece begins on the joined level, and where it comes from.
     edges: Vec<(u64, u64)>,
     /// What is joined and not fed yet.
@@ -52,16 +65,35 @@ pub(super) struct Joined {
     cleared: u64,
 }
 
+/// Whether pieces of a text make a token beyond what words make by chance.
+fn is_token(hit: &Hit<'_>) -> bool {
+    let value = hit.candidate.value;
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    hit.joins && digits > 0 && (digits * 8 >= value.len() || !is_wordy(value))
+}
+
 impl Joined {
     pub(super) fn new() -> Self {
-        Self { level: Box::new(Stream::joined(DEEPEST)), edges: Vec::new(), waiting: Vec::new(), end: 0, cleared: 0 }
+        Self::of(Stream::joined(DEEPEST), "joined", Told::Values)
+    }
+
+    /// Pieces of one text: whatever it is, it is looked at as a level of this depth.
+    pub(super) fn whole(depth: u8, step: &'static str, told: Told) -> Self {
+        Self::of(Stream::new(depth), step, told)
+    }
+
+    fn of(level: Stream, step: &'static str, told: Told) -> Self {
+        let (edges, waiting) = (Vec::new(), Vec::new());
+        Self { level: Box::new(level), step, told, edges, waiting, end: 0, cleared: 0 }
     }
 
     /// Adds a piece that comes from `source`.
     pub(super) fn add(&mut self, piece: &[u8], source: u64) {
         self.edges.push((self.end, source));
         self.end += piece.len() as u64;
-        self.level.add_edge(self.end);
+        if self.told == Told::Values {
+            self.level.add_edge(self.end);
+        }
         self.waiting.extend_from_slice(piece);
     }
 
@@ -75,15 +107,22 @@ impl Joined {
             let (start, source) = edges.get(piece).copied().unwrap_or_default();
             origin(source + (at - start))
         };
+        scan.path.push(self.step);
+        let (told, steps) = (self.told, scan.path.len());
         let report = &mut *scan.report;
         let mut report = |hit: &Hit<'_>| {
             let (start, end) = span.get();
             let inner = edges.partition_point(|edge| edge.0 <= start);
-            if hit.joins && edges.get(inner).is_some_and(|edge| edge.0 < end) {
+            let across = edges.get(inner).is_some_and(|edge| edge.0 < end);
+            let tells = match told {
+                Told::Values => hit.joins && across,
+                Told::Across => across && (hit.path.len() > steps || hit.known.is_some() || is_token(hit)),
+                Told::All => true,
+            };
+            if tells {
                 report(hit);
             }
         };
-        scan.path.push("joined");
         let path = std::mem::take(&mut scan.path);
         let mut inner = Scan { scanner: scan.scanner, known: scan.known, report: &mut report, work: scan.work, path };
         inner.work.spent += self.waiting.len() as u64 * 4;

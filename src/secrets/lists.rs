@@ -2,6 +2,7 @@
 
 use super::decode::numbers;
 use super::known;
+use super::pieces::begins_dump;
 use super::stream::{DEEPEST, Origin, Scan, Stream};
 
 /// Shorter lists hold no token, and none of these a known value.
@@ -19,11 +20,17 @@ pub(super) struct Lists {
     seen: u64,
     found: Vec<(u32, u32)>,
     child: Option<Box<Stream>>,
+    dumps: Vec<u64>,
 }
 
 impl Lists {
     pub(super) fn reset(&mut self) {
         (self.at, self.seen) = (0, 0);
+    }
+
+    /// Where hex dumps begin, as far as they weren't asked for.
+    pub(super) fn dumps(&mut self) -> impl Iterator<Item = u64> {
+        self.dumps.drain(..)
     }
 
     #[inline(never)]
@@ -34,7 +41,8 @@ impl Lists {
         }
         let mut at = (self.at - level.base) as usize;
         // A list that comes in small pieces is not looked at from its start each time.
-        let seen = self.seen.checked_sub(level.base).and_then(|seen| buffer.get(seen as usize..));
+        let seen = self.seen.checked_sub(level.base).filter(|seen| *seen as usize > at);
+        let seen = seen.and_then(|seen| buffer.get(seen as usize..));
         self.seen = level.base + buffer.len() as u64;
         let short = !ended && buffer.len() - at < PIECE;
         if short && seen.is_some_and(|fresh| fresh.iter().all(|byte| numbers::PARTS.has(*byte))) {
@@ -59,8 +67,13 @@ impl Lists {
             at = end;
         }
         self.found = found;
-        let tail = || level.survey.last_unset(|block| block.parts, at, buffer.len()).map_or(at, |last| last + 1);
-        self.at = level.base + if ended { buffer.len() } else { open.unwrap_or_else(tail) } as u64;
+        let parts = open.unwrap_or_else(|| {
+            level.survey.last_unset(|block| block.parts, at, buffer.len()).map_or(at, |last| last + 1)
+        });
+        // What stands before its first number is no part of a list, and a byte of text begins with a digit.
+        let number = buffer.get(parts..).and_then(|rest| rest.iter().position(u8::is_ascii_digit));
+        at = number.filter(|_| !ended).map_or(buffer.len(), |number| parts + number);
+        self.at = level.base + at as u64;
         self.at
     }
 
@@ -68,6 +81,7 @@ impl Lists {
         let text = level.buffer.get(start..end).unwrap_or_default();
         let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
         scan.work.spent += text.len() as u64 * 2;
+        self.dumps.extend(begins_dump(text).map(|at| level.base + (start + at) as u64));
         let shortest = if scan.known.is_empty() { numbers::STREAK } else { known::SHORTEST };
         let mut each = |places: &[u32], bytes: &[u8]| {
             scan.work.spent += bytes.len() as u64 * 4;

@@ -425,6 +425,8 @@ fn is_assigned(before: &[u8]) -> bool {
         Some([.., 0x12, _] | [.., b'|', b'|'] | [.., b'?', b'?']) => true,
         // An argument behind the name: `setenv("API_KEY", "…")`.
         Some([.., b'"' | b'\'', b',']) => true,
+        // A definition, or a sentence: `PASSWORD '…'`.
+        Some([.., byte]) if is_letter(*byte) && matches!(before, [.., b' ', b'"' | b'\'']) => true,
         // An option of a command, or an authorization scheme.
         Some([.., byte]) => byte.is_ascii_lowercase() && before.last() == Some(&b' '),
         _ => false,

@@ -32,6 +32,7 @@ mod lists;
 mod loose;
 mod memory;
 mod own;
+mod pieces;
 mod rule;
 mod runs;
 mod scanner;

@@ -35,6 +35,8 @@ pub(super) struct Rule {
     /// Whether a match over the edge between two pieces is believed.
     pub(super) joins: bool,
     aws_key_id: bool,
+    /// Its match holds the name of the host.
+    address: bool,
     /// An identifier for everyone: it tells of nothing, nor does what lies in it.
     pub(super) public: bool,
     /// For a generic rule: one of these names stands right before the value, which must look random.
@@ -105,10 +107,11 @@ impl Rule {
             names_its_home: kind == "jwt" && spec.homes.is_empty(),
             head: seen("head"),
             body: seen("body"),
-            joins: spec.context.is_none() && prefix >= 3 && spec.group != Group::Generic,
+            joins: spec.context.is_none() && spec.group != Group::Generic,
             public: false,
             assigned: assigned_of(spec),
             aws_key_id: spec.id.starts_with("aws-") && prefix == 4,
+            address: ["\\.com/", "\\.com)/", "\\.io/", "\\.io)/"].iter().any(|host| spec.pattern.contains(host)),
         })
     }
 
@@ -126,6 +129,13 @@ impl Rule {
     pub(super) fn is_read_at(&self, spot: Spot<'_>) -> bool {
         let in_fields = |place: &Place| matches!(place, Place::Authorization | Place::Header(_));
         spot.is_one_of(&self.places) || (spot.is_key_field() && self.places.iter().any(in_fields))
+    }
+
+    /// The last two labels of its homes, for a rule whose match is an address there.
+    pub(super) fn address_homes(&self) -> Vec<Box<str>> {
+        let labels = |home: &Home| home.name().map(|name| super::scanner::last_labels(name).into());
+        let is_address = self.address && self.places.contains(&Place::Path);
+        self.homes.iter().filter(|_| is_address).filter_map(labels).collect()
     }
 
     /// Whether no word character may stand before a match.
@@ -162,7 +172,12 @@ impl Rule {
         if self.assigned.as_ref().is_some_and(|assigned| !generic::is_secret(before, value, after, assigned)) {
             return false;
         }
+        // Of an address its password counts.
+        let prefix = if value.starts_with(b"://") { 0 } else { prefix };
         let variable = value.get(prefix..).unwrap_or_default();
+        if self.checksum.is_none() && filter::is_identifier(variable) {
+            return false;
+        }
         (self.entropy <= 0.0 || filter::entropy(variable) >= self.entropy) && !filter::is_placeholder(variable)
     }
 }
@@ -174,7 +189,8 @@ fn assigned_of(spec: &RuleSpec) -> Option<Assigned> {
     let mut names: Vec<Box<[u8]>> = context.keywords.iter().map(|word| name(word).into()).collect();
     names.sort_unstable();
     names.dedup();
-    Some(Assigned { names: names.into(), digest: spec.id == "generic-secret-digest" })
+    let (digest, named) = (spec.id == "generic-secret-digest", spec.id == "generic-secret-password");
+    Some(Assigned { names: names.into(), digest, named })
 }
 
 impl Context {

@@ -4,7 +4,9 @@ use super::binary::{Binary, Coding, Layout};
 use super::classes::{Class, Classes};
 use super::decode::{base32, base64, hex};
 use super::loose::{Makeup, may_be_value};
+use super::pieces::Hint;
 use super::rule::is_protobuf_field;
+use super::scanner::LONGEST_END;
 use super::shape::ByteSet;
 use super::stream::{BEFORE, DEEPEST, Origin, Pending, Scan, Stream, word_start};
 use super::survey::Survey;
@@ -179,7 +181,7 @@ impl Runs {
         }
         self.at = level.base + at as u64;
         // A word that is reversed ends in a run, and a match may begin before one.
-        let hold = if ended { at } else { word_start(&level.buffer, at).min(at.saturating_sub(LEAD)) };
+        let hold = if ended { at } else { word_start(&level.buffer, at).min(lead_start(&level.buffer, at)) };
         let hold = level.base + hold as u64;
         self.cleared = self.binary.as_ref().map_or(hold, |binary| binary.hold().min(hold));
         self.cleared
@@ -229,7 +231,12 @@ impl Runs {
 
     #[inline(never)]
     fn decode(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, piece: &Piece) {
-        if level.depth >= DEEPEST || self.text.len() < 24 || is_filler(&self.text) {
+        if self.text.len() < 24 || is_filler(&self.text) {
+            return;
+        }
+        if level.depth >= DEEPEST {
+            let inside = ["base64", "base32", "hex"].iter().any(|step| scan.path.last() == Some(step));
+            scan.work.is_too_deep |= inside && is_encoded(&self.text);
             return;
         }
         let text = std::mem::take(&mut self.text);
@@ -278,8 +285,10 @@ impl Runs {
         if level.depth >= DEEPEST || scan.path.last() == Some(&"reversed") {
             return;
         }
-        let word = || word_end(&level.buffer, end, true).filter(ends);
-        let Some(end) = Some(end).filter(ends).or_else(word) else { return };
+        let word = || word_end(&level.buffer, end, true);
+        let around = || word().filter(|_| scan.scanner.is_reversed_around(&level.buffer, end));
+        let found = Some(end).filter(ends).or_else(|| word().filter(ends)).or_else(around);
+        let Some(end) = found else { return };
         let start = word_start(&level.buffer, end);
         let mut text = level.buffer.get(start..end).unwrap_or_default().to_vec();
         text.reverse();
@@ -371,12 +380,17 @@ impl Runs {
             if level.covers(level.base + start as u64) {
                 continue;
             }
-            for &shape in scan.scanner.starts.of(level.head(start)) {
+            let shapes = scan.scanner.starts.of(level.head(start));
+            for &shape in shapes {
                 matches.extend(level.try_shape(scan, shape, start, ended)?.map(|length| (start, length, shape)));
+            }
+            if !shapes.is_empty() && matches.is_empty() {
+                level.suspects.add(level.base + start as u64, Hint::Token);
             }
             let text = level.buffer.get(start..run.end).unwrap_or_default();
             let near = level.buffer.get(start.saturating_sub(BEFORE)..start).unwrap_or_default();
-            if (Some(start) == first || Some(start) == second) && may_be_value(near, text) {
+            let is_front = Some(start) == first || Some(start) == second;
+            if is_front && (!matches.is_empty() || may_be_value(near, text)) {
                 let before = level.before(start);
                 if is_fraction(before, text) {
                     continue;
@@ -429,6 +443,15 @@ fn is_filler(text: &[u8]) -> bool {
     text.len() >= LONG && (1..=PERIOD).any(repeats)
 }
 
+/// Whether a run is text or a file in base64 or hex, beyond what chance makes.
+fn is_encoded(text: &[u8]) -> bool {
+    const SURE: usize = 40;
+    let mut found = text.len() > SURE && Coding::of(text).is_some();
+    base64::streaks(text, &mut |_, bytes| found |= bytes.len() >= SURE);
+    hex::streaks(text, &mut |_, bytes| found |= bytes.len() >= SURE);
+    found
+}
+
 /// The digits behind a point.
 fn is_fraction(before: &[u8], run: &[u8]) -> bool {
     matches!(before, [.., b'0'..=b'9', b'.']) && run.iter().all(u8::is_ascii_digit)
@@ -444,13 +467,21 @@ fn line_break(text: &[u8], ended: bool) -> Option<Option<usize>> {
     (!open).then_some(None)
 }
 
-/// Where the word ends that goes on behind a run: a short part of a token may stand behind a point. None if that isn't
+/// Where the word ends that goes on behind a run: a part of a token may stand behind a point. None if that isn't
 /// known yet.
 fn word_end(buffer: &[u8], run: usize, ended: bool) -> Option<usize> {
+    const REACH: usize = LONGEST_END as usize + 16;
     let rest = buffer.get(run..).unwrap_or_default();
-    let near = rest.get(..LEAD).unwrap_or(rest);
-    let end = near.iter().position(|byte| !is_value(*byte) && *byte != b'.').map(|at| run + at);
-    end.or_else(|| (ended || near.len() == LEAD).then_some(run + near.len()))
+    let near = rest.get(..REACH).unwrap_or(rest);
+    let end = near.iter().position(|byte| !is_value(*byte) && !matches!(byte, b'.' | b':')).map(|at| run + at);
+    end.or_else(|| (ended || near.len() == REACH).then_some(run + near.len()))
+}
+
+/// Where a match may begin that goes on with a run at `at`: none begins on the line before.
+fn lead_start(buffer: &[u8], at: usize) -> usize {
+    let floor = at.saturating_sub(LEAD);
+    let lead = buffer.get(floor..at).unwrap_or_default();
+    memchr::memrchr(b'\n', lead).map_or(floor, |line| floor + line + 1)
 }
 
 fn run_end(buffer: &[u8], from: usize) -> usize {

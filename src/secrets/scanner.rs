@@ -26,6 +26,10 @@ pub struct Scanner {
     pub(super) examples: Examples,
     /// The literals that shapes begin with, backwards, by their last three bytes.
     pub(super) reversed: ByHead<Box<[u8]>>,
+    /// The last two labels of hosts whose addresses are credentials as a whole.
+    address_homes: HashSet<Box<str>>,
+    /// The same for literals inside shapes.
+    inner_reversed: InnerReversed,
 }
 
 /// A shape and whose it is.
@@ -76,6 +80,8 @@ impl Scanner {
             loose: Loose::default(),
             starts: Starts::default(),
             reversed: ByHead::default(),
+            address_homes: HashSet::new(),
+            inner_reversed: InnerReversed::default(),
         };
         let (mut anchors, mut joined, mut in_runs) = (Vec::new(), Vec::new(), HashSet::new());
         let public: Vec<RuleSpec> = catalogue.public.iter().map(PublicSpec::to_rule).collect();
@@ -86,6 +92,12 @@ impl Scanner {
             let prefix = parts.alternatives.iter().map(|steps| prefix_of(steps)).min().unwrap_or(0);
             let rule = this.rules.len() as u32;
             this.rules.push(make(spec, prefix).map_err(wrong)?);
+            // Of pieces that are joined, a row of letters must tell whose they are.
+            let tells = |steps: &Vec<Step>| prefix >= 3 || anchors_of(steps).iter().any(|a| a.literal.len() >= 3);
+            if let Some(rule) = this.rules.last_mut() {
+                rule.joins &= parts.alternatives.iter().all(tells);
+            }
+            this.address_homes.extend(this.rules.last().into_iter().flat_map(Rule::address_homes));
             let left = this.rules.last().is_some_and(Rule::wants_left_edge);
             let one_each = parts.shapes.len() == parts.alternatives.len();
             let first = this.shapes.len() as u32;
@@ -93,10 +105,13 @@ impl Scanner {
                 let shape = if one_each { first + number as u32 } else { first };
                 let (least, _) = run_length(steps);
                 let found = anchors_of(steps);
-                found
-                    .iter()
-                    .filter(|anchor| anchor.farthest == 0)
-                    .for_each(|anchor| this.add_reversed(&anchor.literal));
+                for anchor in &found {
+                    if anchor.farthest == 0 {
+                        this.add_reversed(&anchor.literal);
+                    } else {
+                        this.inner_reversed.add(anchor);
+                    }
+                }
                 if at < catalogue.rules.len() {
                     joined.extend(found.iter().cloned().map(|anchor| (anchor, shape)));
                 }
@@ -152,6 +167,16 @@ impl Scanner {
         self.reversed.get([a, b, c]).iter().any(|literal| word.ends_with(literal))
     }
 
+    /// Whether addresses at a host may be credentials as a whole: webhooks.
+    pub(super) fn has_addresses_at(&self, host: &str) -> bool {
+        self.address_homes.contains(last_labels(host))
+    }
+
+    /// Whether a token stands backwards around the end of a run, whose literal goes over that end.
+    pub(super) fn is_reversed_around(&self, text: &[u8], end: usize) -> bool {
+        self.inner_reversed.stands_around(text, end)
+    }
+
     /// The catalogue of the binary, compiled. Its DFAs are built when they are needed: a test builds all of them.
     pub fn builtin() -> Result<Arc<Self>, BuiltinError> {
         Ok(Arc::new(Self::compile(Catalogue::builtin()?)?))
@@ -180,6 +205,46 @@ pub enum BuiltinError {
     #[error(transparent)]
     Rule(#[from] Error),
 }
+
+/// A name's last two labels.
+pub(super) fn last_labels(name: &str) -> &str {
+    let start = name.rmatch_indices('.').nth(1).map_or(0, |(dot, _)| dot + 1);
+    name.get(start..).unwrap_or(name)
+}
+
+/// Literals inside shapes, backwards, that hold the end of a run: `.1vsalta.` stands behind one.
+#[derive(Default)]
+struct InnerReversed {
+    /// By their first three bytes.
+    literals: ByHead<Box<[u8]>>,
+    /// How much of one belongs to the run.
+    leads: Vec<usize>,
+}
+
+impl InnerReversed {
+    fn add(&mut self, anchor: &Anchor) {
+        let value = super::runs::value_set();
+        let reversed: Box<[u8]> = anchor.literal.iter().rev().copied().collect();
+        let Some(lead) = reversed.iter().position(|byte| !value.has(*byte)) else { return };
+        let (Some(head), true) = (reversed.first_chunk().copied(), anchor.farthest <= LONGEST_END) else { return };
+        if !self.leads.contains(&lead) {
+            self.leads.push(lead);
+        }
+        if !self.literals.get(head).contains(&reversed) {
+            self.literals.add(head, reversed);
+        }
+    }
+
+    fn stands_around(&self, text: &[u8], end: usize) -> bool {
+        self.leads.iter().filter_map(|lead| text.get(end.checked_sub(*lead)?..)).any(|rest| {
+            let head = rest.first_chunk().copied().unwrap_or_default();
+            self.literals.get(head).iter().any(|literal| rest.starts_with(literal))
+        })
+    }
+}
+
+/// As much of a token may stand before a literal inside it, to be looked for backwards.
+pub(super) const LONGEST_END: u16 = 32;
 
 /// A token that begins at an edge is found where runs are, which are few, instead of by its letters everywhere. A
 /// run is seen from fifteen characters on, which is also the length of a JWT's shortest header.

@@ -72,13 +72,15 @@ pub mod special {
     pub const KNOWN: &str = "known";
     /// What grows too much when it is decoded, or costs too much.
     pub const BOMB: &str = "decode-bomb";
+    /// What is encoded more often than is followed.
+    pub const DEPTH: &str = "decode-depth";
     /// A body that can't be looked into: an unknown coding, a broken one.
     pub const UNINSPECTABLE: &str = "uninspectable";
     /// A credential that the session has not registered, under a rule with `credentials: own`.
     pub const NOT_OWN: &str = "credential-not-own";
 
     /// Those that a policy can switch.
-    pub const ALL: [&str; 4] = [CANARY, KNOWN, BOMB, UNINSPECTABLE];
+    pub const ALL: [&str; 5] = [CANARY, KNOWN, BOMB, DEPTH, UNINSPECTABLE];
 }
 
 impl Settings {

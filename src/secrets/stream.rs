@@ -10,6 +10,7 @@ use super::escapes::Escapes;
 use super::joins::{Joins, Kind};
 use super::known::Known;
 use super::lists::Lists;
+use super::pieces::{Hint, Pieces, Suspects};
 use super::rule::Candidate;
 use super::runs::Runs;
 use super::scanner::Scanner;
@@ -45,6 +46,8 @@ pub(super) struct Work {
     pub(super) spent: u64,
     /// Bytes that came out of compressed ones.
     pub(super) inflated: u64,
+    /// Something on the deepest level is encoded once more.
+    pub(super) is_too_deep: bool,
 }
 
 impl Work {
@@ -56,7 +59,7 @@ impl Work {
     const RATIO: u64 = 128;
 
     pub(super) const fn new() -> Self {
-        Self { given: 0, spent: 0, inflated: 0 }
+        Self { given: 0, spent: 0, inflated: 0, is_too_deep: false }
     }
 
     /// Nothing of this kind is sent in earnest.
@@ -138,6 +141,8 @@ pub(super) struct Stream {
     escapes: Escapes,
     embedded: Embedded,
     lists: Lists,
+    pieces: Pieces,
+    pub(super) suspects: Suspects,
     sightings: Vec<Sighting>,
     masks: Vec<u64>,
     /// What is known of the buffer's bytes.
@@ -168,6 +173,8 @@ impl Stream {
             escapes: Escapes::default(),
             embedded: Embedded::default(),
             lists: Lists::default(),
+            pieces: Pieces::default(),
+            suspects: Suspects::default(),
             sightings: Vec::new(),
             masks: Vec::new(),
             survey: Survey::default(),
@@ -218,6 +225,8 @@ impl Stream {
         self.escapes.reset();
         self.embedded.reset();
         self.lists.reset();
+        self.pieces.reset();
+        self.suspects.reset();
     }
 
     fn step(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
@@ -262,7 +271,11 @@ impl Stream {
         self.embedded = embedded;
         let mut lists = std::mem::take(&mut self.lists);
         cleared = cleared.min(lists.pass(self, scan, origin, ended));
+        lists.dumps().for_each(|place| self.suspects.add(place, Hint::Dump));
         self.lists = lists;
+        let mut pieces = std::mem::take(&mut self.pieces);
+        cleared = cleared.min(pieces.pass(self, scan, origin, ended));
+        self.pieces = pieces;
         if let Some(mut joins) = self.joins.take() {
             cleared = cleared.min(joins.pass(self, scan, origin, ended));
             self.joins = Some(joins);
@@ -332,6 +345,7 @@ impl Stream {
         let anchors = if self.edges.is_some() { &scan.scanner.joined } else { &scan.scanner.anchors };
         if self.edges.is_none() {
             self.runs.find(&self.buffer, &self.survey, from, self.base);
+            self.suspects.see(&self.survey, (&self.buffer, self.base), ended);
         }
         let mut next = tail.max(from);
         let text = (&self.buffer[..], &self.survey);
@@ -368,7 +382,7 @@ impl Stream {
     ) -> Result<(), Pending> {
         let mut matches: Vec<(usize, usize, u32)> = Vec::new();
         let at = group.first().map_or(0, |sighting| sighting.at as usize);
-        let mut may_have_at = None;
+        let (mut may_have_at, mut begins) = (None, false);
         for sighting in group {
             let anchors = if self.edges.is_some() { &scan.scanner.joined } else { &scan.scanner.anchors };
             for target in anchors.targets(sighting.entry) {
@@ -382,8 +396,12 @@ impl Stream {
                     }
                     let length = self.try_shape(scan, target.shape, start, ended)?;
                     matches.extend(length.map(|length| (start, length, target.shape)));
+                    begins |= back == 0;
                 }
             }
+        }
+        if begins && matches.is_empty() && self.edges.is_none() {
+            self.suspects.add(self.base + at as u64, Hint::Token);
         }
         if let Some((start, end)) = self.settle(scan, origin, matches) {
             self.covered = end;

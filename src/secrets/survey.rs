@@ -25,9 +25,9 @@ pub(super) struct Block {
 }
 
 const VALUE: Classes<3> = Classes::new([runs::VALUES, runs::JOINTS, anchors::DELIMITERS]);
-const LISTS: Classes<2> = Classes::new([numbers::PARTS.members(), embedded::MARKS]);
 const ESCAPES: Classes<2> = Classes::new([escape::GATES, fold::LEADS]);
-const REST: Class = Class::new(fold::REST);
+const LISTS: Class = numbers::PARTS;
+const REST: Classes<2> = Classes::new([fold::REST, embedded::MARKS]);
 
 /// The masks of a level's buffer.
 #[derive(Default)]
@@ -62,6 +62,11 @@ impl Survey {
     pub(super) fn clear(&mut self) {
         self.blocks.clear();
         self.whole = 0;
+    }
+
+    /// The blocks from a number on, each with its own.
+    pub(super) fn blocks_from(&self, first: usize) -> impl Iterator<Item = (usize, &Block)> {
+        self.blocks.iter().enumerate().skip(first)
     }
 
     /// The places in a range whose bit is set.
@@ -152,8 +157,8 @@ const fn behind(mask: u64) -> u64 {
 fn plain(literals: &Teddy<2>, window: &Window) -> Block {
     let [_, _, _, bytes @ ..] = *window;
     let [value, joints, delimiters] = VALUE.masks(&bytes);
-    let [parts, marks] = LISTS.masks(&bytes);
-    let ([gates, leads], [rest]) = (ESCAPES.masks(&bytes), REST.classes().masks(&bytes));
+    let ([parts], [rest, marks]) = (LISTS.classes().masks(&bytes), REST.masks(&bytes));
+    let [gates, leads] = ESCAPES.masks(&bytes);
     let gates = gates | leads & behind(rest);
     Block { value, joints, parts, gates, marks, literals: delimiters | literals.mask(window) }
 }
@@ -189,8 +194,8 @@ mod wide {
         fn call(self) {
             let Self { simd, literals, buffer, first, out } = self;
             let teddy = Tables::new(literals);
-            let (value, lists, escapes) = (VALUE.wide(), LISTS.wide(), ESCAPES.wide());
-            let rest = REST.classes().wide();
+            let (value, lists, escapes) = (VALUE.wide(), LISTS.classes().wide(), ESCAPES.wide());
+            let rest = REST.wide();
             let mut at = first * 64;
             for block in out {
                 let padded: Window;
@@ -204,9 +209,9 @@ mod wide {
                 };
                 let halves = Halves::of(simd, bytes);
                 let [values, joints, delimiters] = value.masks(simd, &halves);
-                let [parts, marks] = lists.masks(simd, &halves);
+                let [parts] = lists.masks(simd, &halves);
                 let [gates, leads] = escapes.masks(simd, &halves);
-                let [rest] = rest.masks(simd, &halves);
+                let [rest, marks] = rest.masks(simd, &halves);
                 let gates = gates | leads & behind(rest);
                 let literals = delimiters | teddy.mask(simd, bytes);
                 *block = Block { value: values, joints, parts, gates, marks, literals };

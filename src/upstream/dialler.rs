@@ -1,7 +1,7 @@
 //! The ways out: straight to vetted addresses, or through a parent proxy.
 
 use super::connect::connect;
-use super::parent::{Parent, ParentKind};
+use super::parent::{ByName, Parent, ParentKind};
 use super::{Error, tls};
 use crate::ca::Trust;
 use crate::dns::Vetted;
@@ -57,6 +57,17 @@ pub enum Beyond {
     Name(Authority),
 }
 
+/// A connection that was opened.
+#[derive(Debug)]
+pub struct Dialled {
+    /// The connection.
+    pub stream: Stream,
+    /// Of the destination where it was vetted, else of the parent.
+    pub address: SocketAddr,
+    /// Where a parent was given the name.
+    pub by_name: Option<ByName>,
+}
+
 impl Dialler {
     /// Dials through `parent`, if there is one. `random` names this process for as long as it lives.
     #[must_use]
@@ -85,19 +96,25 @@ impl Dialler {
         own.iter().any(|(_, from, to)| (*from, *to) == (local, remote))
     }
 
-    /// Connects, and tells the address: of the destination where it was vetted, else of the parent.
-    pub async fn connect(&self, route: &Route, deadline: Duration) -> Result<(Stream, SocketAddr), Error> {
+    /// Connects. `requests`: nothing but requests of plain HTTP will be sent, which a parent that is given the name takes
+    /// in absolute form; most open tunnels to port 443 only. One that is given an address could not know the host.
+    pub async fn connect(&self, route: &Route, requests: bool, deadline: Duration) -> Result<Dialled, Error> {
+        let vetted = |(stream, address)| Dialled { stream, address, by_name: None };
         match route {
-            Route::Direct(vetted) => self.dial(vetted, deadline).await,
+            Route::Direct(addresses) => self.dial(addresses, deadline).await.map(vetted),
             Route::Parent { parent, at, to: Beyond::Name(authority) } => {
-                self.through(parent, at, authority, deadline).await
+                let fields = parent.fields(&self.name).filter(|_| requests);
+                let by_name = fields.map_or(ByName::Tunnel, |fields| ByName::Requests(Arc::new(fields)));
+                let to = matches!(by_name, ByName::Tunnel).then_some(authority);
+                let (stream, address) = self.through(parent, at, to, deadline).await?;
+                Ok(Dialled { stream, address, by_name: Some(by_name) })
             }
             Route::Parent { parent, at, to: Beyond::Vetted(vetted) } => {
                 let mut last = Error::BadName;
                 for address in vetted.addresses().iter().take(MOST) {
                     let authority = Authority { host: address.ip().into(), port: address.port() };
-                    match self.through(parent, at, &authority, deadline).await {
-                        Ok((stream, _)) => return Ok((stream, *address)),
+                    match self.through(parent, at, Some(&authority), deadline).await {
+                        Ok((stream, _)) => return Ok(Dialled { stream, address: *address, by_name: None }),
                         // Another address may be one that the parent reaches.
                         Err(error @ Error::Parent(_)) => last = error,
                         Err(error) => return Err(error),
@@ -122,11 +139,12 @@ impl Dialler {
         Ok((socket.into(), address))
     }
 
+    /// Connects to the parent, and has it open a tunnel if it is to.
     async fn through(
         &self,
         parent: &Parent,
         at: &Vetted,
-        to: &Authority,
+        to: Option<&Authority>,
         deadline: Duration,
     ) -> Result<(Stream, SocketAddr), Error> {
         let (mut stream, address) = self.dial(at, deadline).await.map_err(|error| Error::NoParent(Box::new(error)))?;
@@ -136,6 +154,7 @@ impl Dialler {
             let tls = shaken.map_err(|error| Error::NoParent(Box::new(error)))?;
             stream = Stream::Upstream(Box::new(tls));
         }
+        let Some(to) = to else { return Ok((stream, address)) };
         match timeout(deadline, parent.open(&mut stream, to, &self.name)).await {
             Ok(opened) => opened.map_err(Error::Parent)?,
             Err(_) => return Err(Error::ParentTimeout),

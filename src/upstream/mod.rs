@@ -15,8 +15,8 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
-pub use dialler::{Beyond, Dialler, Route};
+pub use dialler::{Beyond, Dialled, Dialler, Route};
 pub use error::Error;
-pub use parent::{Parent, ParentCredentials, ParentError, ParentKind};
+pub use parent::{ByName, Parent, ParentCredentials, ParentError, ParentFields, ParentKind};
 pub use pool::{Link, Pool, Upstream};
 pub use streams::Streams;

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use data_encoding::BASE64;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
@@ -68,7 +69,50 @@ pub enum ParentError {
     Closed(#[source] io::Error),
 }
 
+/// How a destination is reached whose name a parent was given: the address is the parent's then.
+#[derive(Clone, Debug)]
+pub enum ByName {
+    /// Through a tunnel that the parent opened.
+    Tunnel,
+    /// By the parent itself, which takes requests in absolute form; each shows it this.
+    Requests(Arc<ParentFields>),
+}
+
+/// The lines that every request in absolute form has for its parent.
+pub struct ParentFields(Zeroizing<String>);
+
+impl ParentFields {
+    /// Whole lines of a head.
+    #[must_use]
+    pub fn lines(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+/// Nothing of it: there is a password in it.
+impl fmt::Debug for ParentFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParentFields").finish_non_exhaustive()
+    }
+}
+
 impl Parent {
+    /// What it is shown with each request, where it takes requests in absolute form.
+    pub(super) fn fields(&self, own: &str) -> Option<ParentFields> {
+        let mut lines = Zeroizing::new(format!("{VIA}{own}\r\n"));
+        self.write_credentials(&mut lines);
+        (self.kind != ParentKind::Socks5).then_some(ParentFields(lines))
+    }
+
+    fn write_credentials(&self, head: &mut Zeroizing<String>) {
+        if let Some(ParentCredentials { name, password }) = &self.credentials {
+            let pair = Zeroizing::new(format!("{name}:{}", password.as_str()));
+            head.push_str("Proxy-Authorization: Basic ");
+            head.push_str(&Zeroizing::new(BASE64.encode(pair.as_bytes())));
+            head.push_str("\r\n");
+        }
+    }
+
     /// Whether a destination is reached through it.
     #[must_use]
     pub fn is_for(&self, host: &Host) -> bool {
@@ -85,12 +129,7 @@ impl Parent {
 
     async fn connect(&self, stream: &mut Stream, to: &Authority, own: &str) -> Result<(), ParentError> {
         let mut head = Zeroizing::new(format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n{VIA}{own}\r\n"));
-        if let Some(ParentCredentials { name, password }) = &self.credentials {
-            let pair = Zeroizing::new(format!("{name}:{}", password.as_str()));
-            head.push_str("Proxy-Authorization: Basic ");
-            head.push_str(&Zeroizing::new(BASE64.encode(pair.as_bytes())));
-            head.push_str("\r\n");
-        }
+        self.write_credentials(&mut head);
         head.push_str("\r\n");
         send(stream, head.as_bytes()).await?;
         match read_status(stream).await? {

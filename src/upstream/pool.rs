@@ -1,6 +1,6 @@
 //! Connections to origins, kept for the session that opened them and for no other.
 
-use super::{Error, Streams, tls};
+use super::{ByName, Dialled, Error, Streams, tls};
 use crate::ca::{ClientCertificates, Trust};
 use crate::flow::UpstreamTls;
 use crate::http1::Version;
@@ -8,6 +8,7 @@ use crate::net::{AddressClass, Authority, Scheme};
 use crate::policy::{ClientCertificate, Permit, Resolve};
 use crate::session::SessionId;
 use crate::wire::{Stream, Transport, Wire};
+use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use rustls::ClientConfig;
 use std::collections::HashMap;
@@ -29,10 +30,12 @@ const IN_ALL: usize = 2048;
 pub struct Upstream {
     /// What carries the request.
     pub link: Link,
-    /// The vetted address that it was dialled at.
+    /// The address that it was dialled at.
     pub address: SocketAddr,
     /// What was agreed in TLS.
     pub tls: Option<UpstreamTls>,
+    /// Where a parent was given the name: the address is the parent's.
+    pub by_name: Option<ByName>,
 }
 
 /// What carries a request.
@@ -48,13 +51,14 @@ pub enum Link {
 /// another session than the one it was made for (T25).
 pub struct Pool {
     trust: Trust,
-    clients: ClientCertificates,
+    clients: ArcSwap<ClientCertificates>,
     sessions: Mutex<Sessions>,
     /// Held once by the pool and by every idle connection: their number.
     idle: Arc<()>,
 }
 
-/// Seeded, so that hosts can't be chosen to collide; far cheaper than the standard hash, on the way of every request.
+/// Hashed with a seed of this process, and far cheaper than by the standard hash: every request asks. Only hosts that a
+/// policy allows come in.
 type Sessions = HashMap<Owner, Owned, foldhash::fast::RandomState>;
 
 /// Whose a connection is, and under which of its rules' settings it was opened: what one rule shows of itself, or where
@@ -106,6 +110,7 @@ struct Idle {
     wire: Wire,
     address: SocketAddr,
     tls: Option<UpstreamTls>,
+    by_name: Option<ByName>,
     since: Instant,
     _counted: Arc<()>,
 }
@@ -114,6 +119,7 @@ struct Shared {
     streams: Streams,
     address: SocketAddr,
     tls: Option<UpstreamTls>,
+    by_name: Option<ByName>,
     used: Instant,
 }
 
@@ -121,7 +127,12 @@ impl Pool {
     /// An empty pool that trusts what `trust` does, and shows the certificates of `clients` where a rule says so.
     #[must_use]
     pub fn new(trust: Trust, clients: ClientCertificates) -> Self {
-        Self { trust, clients, sessions: Mutex::default(), idle: Arc::default() }
+        Self { trust, clients: ArcSwap::from_pointee(clients), sessions: Mutex::default(), idle: Arc::default() }
+    }
+
+    /// Shows these from now on.
+    pub fn show(&self, clients: ClientCertificates) {
+        self.clients.store(Arc::new(clients));
     }
 
     /// A connection of this session to the permitted origin, at an address that the permit still allows, and in the
@@ -130,13 +141,19 @@ impl Pool {
         let mut sessions = self.lock();
         let owned = sessions.get_mut(&Owner::of(session, permit))?;
         let origin = owned.origins.get_mut(&(permit.scheme(), permit.authority().clone()))?;
-        let allowed = |ip: IpAddr| AddressClass::of(ip).is_public() || permit.names_address(ip);
+        // A parent's own address is the operator's business.
+        let allowed = |ip: IpAddr, by_name: Option<&ByName>| {
+            by_name.is_some() || AddressClass::of(ip).is_public() || permit.names_address(ip)
+        };
         if version == Version::Http2 || origin.speaks == Speaks::OnlyHttp2 {
-            origin.shared.retain_mut(|shared| allowed(shared.address.ip()) && !shared.streams.is_closed());
+            origin.shared.retain_mut(|shared| {
+                allowed(shared.address.ip(), shared.by_name.as_ref()) && !shared.streams.is_closed()
+            });
             if let Some(shared) = origin.shared.iter_mut().find(|shared| shared.streams.has_room()) {
                 shared.used = Instant::now();
                 let link = Link::Http2(shared.streams.clone());
-                return Some(Upstream { link, address: shared.address, tls: shared.tls.clone() });
+                let (address, tls, by_name) = (shared.address, shared.tls.clone(), shared.by_name.clone());
+                return Some(Upstream { link, address, tls, by_name });
             }
             if origin.speaks != Speaks::Http1 {
                 return None;
@@ -144,8 +161,12 @@ impl Pool {
         }
         while let Some(mut idle) = origin.idle.pop() {
             owned.idle -= 1;
-            if allowed(idle.address.ip()) && idle.since.elapsed() < IDLE_MAX && idle.wire.is_quiet() {
-                return Some(Upstream { link: Link::Http1(idle.wire), address: idle.address, tls: idle.tls });
+            if allowed(idle.address.ip(), idle.by_name.as_ref())
+                && idle.since.elapsed() < IDLE_MAX
+                && idle.wire.is_quiet()
+            {
+                let Idle { wire, address, tls, by_name, .. } = idle;
+                return Some(Upstream { link: Link::Http1(wire), address, tls, by_name });
             }
         }
         None
@@ -154,7 +175,7 @@ impl Pool {
     /// Keeps a connection for the session's next request. It must have nothing of the last one left.
     pub fn put(&self, session: &SessionId, permit: &Permit, upstream: Upstream) {
         // One that serves many was kept when it was opened.
-        let Upstream { link: Link::Http1(mut wire), address, tls } = upstream else { return };
+        let Upstream { link: Link::Http1(mut wire), address, tls, by_name } = upstream else { return };
         wire.release_buffers();
         let mut sessions = self.lock();
         // A session that has ended meanwhile was forgotten, and is not taken in again.
@@ -162,7 +183,7 @@ impl Pool {
         let kept = &mut owned.origins.entry((permit.scheme(), permit.authority().clone())).or_default().idle;
         if kept.len() < PER_ORIGIN && owned.idle < PER_SESSION && Arc::strong_count(&self.idle) <= IN_ALL {
             owned.idle += 1;
-            kept.push(Idle { wire, address, tls, since: Instant::now(), _counted: self.idle.clone() });
+            kept.push(Idle { wire, address, tls, by_name, since: Instant::now(), _counted: self.idle.clone() });
         }
     }
 
@@ -186,14 +207,14 @@ impl Pool {
         session: &SessionId,
         permit: &Permit,
         version: Version,
-        stream: impl Into<Stream>,
-        address: SocketAddr,
+        dialled: Dialled,
         deadline: Duration,
     ) -> Result<Upstream, Error> {
+        let Dialled { stream, address, by_name } = dialled;
         if permit.scheme() == Scheme::Http {
             // The session is taken in, so that its connections are kept.
             self.config(session, permit, version);
-            return Ok(Upstream { link: Link::Http1(Wire::new(stream.into())), address, tls: None });
+            return Ok(Upstream { link: Link::Http1(Wire::new(stream)), address, tls: None, by_name });
         }
         let (config, offers_http2) = self.config(session, permit, version);
         let transport = Transport::new(stream, BytesMut::new());
@@ -209,15 +230,21 @@ impl Pool {
             if offers_http2 {
                 self.note(session, permit, Speaks::Http1);
             }
-            return Ok(Upstream { link: Link::Http1(Wire::new(stream)), address, tls });
+            return Ok(Upstream { link: Link::Http1(Wire::new(stream)), address, tls, by_name });
         }
         let streams = Streams::open(stream, deadline).await?;
         self.share(
             session,
             permit,
-            Shared { streams: streams.clone(), address, tls: tls.clone(), used: Instant::now() },
+            Shared {
+                streams: streams.clone(),
+                address,
+                tls: tls.clone(),
+                by_name: by_name.clone(),
+                used: Instant::now(),
+            },
         );
-        Ok(Upstream { link: Link::Http2(streams), address, tls })
+        Ok(Upstream { link: Link::Http2(streams), address, tls, by_name })
     }
 
     /// Drops what has been idle for too long or was closed by its origin, and everything of sessions
@@ -273,7 +300,7 @@ impl Pool {
 
     fn owned(&self, permit: &Permit) -> Owned {
         let mut config = self.trust.client_config();
-        if let Some(shown) = permit.client_certificate().and_then(|client| self.clients.resolver(client)) {
+        if let Some(shown) = permit.client_certificate().and_then(|client| self.clients.load().resolver(client)) {
             Arc::make_mut(&mut config).client_auth_cert_resolver = shown;
         }
         let mut config_h2 = ClientConfig::clone(&config);

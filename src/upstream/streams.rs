@@ -4,9 +4,11 @@ use super::Error;
 use crate::wire::Stream;
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
+use h2::{Ping, PingPong};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 /// What an origin may send on one stream, and on all of a connection, before the agent has taken it.
@@ -26,6 +28,8 @@ pub struct Streams {
     pub sender: SendRequest<Bytes>,
     /// Held by every request under way, and once by the pool.
     users: Arc<()>,
+    /// Asks the origin whether it is there: what it says first has come then.
+    pings: Arc<Mutex<Option<PingPong>>>,
 }
 
 impl Streams {
@@ -40,14 +44,26 @@ impl Streams {
             .max_header_list_size(HEAD_MAX)
             .max_send_buffer_size(SEND_BUFFER);
         let opened = timeout(deadline, builder.handshake::<_, Bytes>(stream)).await;
-        let (sender, connection) = opened.map_err(|_| Error::HandshakeTimeout)?.map_err(Error::Http2)?;
+        let (sender, mut connection) = opened.map_err(|_| Error::HandshakeTimeout)?.map_err(Error::Http2)?;
+        let pings = Arc::new(Mutex::new(connection.ping_pong()));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 // Every request on it is told, and records it.
                 tracing::debug!(%error, "an HTTP/2 connection to an origin ends");
             }
         });
-        Ok(Self { sender, users: Arc::new(()) })
+        Ok(Self { sender, users: Arc::new(()), pings })
+    }
+
+    /// Whether it takes WebSockets as streams (RFC 8441 §3), which the first of its settings tell.
+    pub async fn takes_websockets(&self) -> bool {
+        if !self.sender.is_extended_connect_protocol_enabled()
+            && let Some(pings) = self.pings.lock().await.as_mut()
+        {
+            // The answer comes behind the settings; without one the connection is over, as its requests will tell.
+            let _ = pings.ping(Ping::opaque()).await;
+        }
+        self.sender.is_extended_connect_protocol_enabled()
     }
 
     /// Whether it takes no new streams any more.

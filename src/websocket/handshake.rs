@@ -67,6 +67,12 @@ impl Handshake {
         Ok(Self { accept: accept(key), protocols, offers })
     }
 
+    /// What `Sec-WebSocket-Accept` must be.
+    #[must_use]
+    pub fn accept(&self) -> &str {
+        &self.accept
+    }
+
     /// Holds a 101's fields to what was asked for; gives what was agreed on.
     pub fn check_answer(&self, fields: &Fields) -> Result<Option<Deflate>, HandshakeError> {
         if !single(fields, "upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {

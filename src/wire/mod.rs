@@ -32,10 +32,12 @@ use tokio_util::io::poll_read_buf;
 /// Bytes read at once while a peer sends little, and while it sends much. It grows with every read that fills it and
 /// shrinks with every one that leaves most of it empty.
 const READ_SMALL: usize = 8 * 1024;
-const READ_LARGE: usize = 256 * 1024;
+const READ_LARGE: usize = 64 * 1024;
+/// Bytes passed at once: this buffer is a thread's, and not a connection's.
+const PASSED: usize = 256 * 1024;
 
 thread_local! {
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_LARGE].into());
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; PASSED].into());
 }
 
 /// One connection: its stream, what was read of it and not yet used, what is to be written.

@@ -333,3 +333,68 @@ fn many_tunnels_run_at_once() {
     drop(wires);
     assert_eq!(world.into_records().len(), 50);
 }
+
+/// One rule for 80 and 443: plain HTTP goes to the one and TLS to the other, by CONNECT as without it.
+#[test]
+fn plain_http_in_a_tunnel_to_its_port_is_judged_request_by_request() {
+    let origin = Origin::plain().echo();
+    let world = World::start(Setup::allowing(&["host: relay.exeat.test, methods: [GET]"]).origin("**", &origin));
+    let mut wire = world.agent().tunnel("relay.exeat.test:80");
+    let mut ask = |method: &str, target: &str, host: &str| {
+        push(&mut wire, format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n").as_bytes());
+        wire.response_to(method).unwrap()
+    };
+    assert_eq!(ask("GET", "/x", HOST).text(), "GET /x\n");
+    assert_refused(&ask("POST", "/x", HOST), "request_not_listed");
+    for (target, host) in
+        [("/x", "other.exeat.test"), ("http://other.exeat.test/x", HOST), ("/x", "relay.exeat.test:443")]
+    {
+        assert_refused(&ask("GET", target, host), "authority_mismatch");
+    }
+    assert_refused(&ask("CONNECT", "relay.exeat.test:80", "relay.exeat.test:80"), "method_not_supported");
+    let mut wire = world.agent().tunnel("relay.exeat.test:80");
+    let token = crate::support::secrets::github_token();
+    push(&mut wire, format!("GET /?t={token} HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes());
+    assert_refused(&wire.response_to("GET").unwrap(), "secret_in_request");
+    assert_eq!(origin.requests().len(), 1);
+    let records = world.into_records();
+    let requests = records.requests();
+    assert_eq!((requests[0].mode(), requests[0].text("/target/scheme")), ("forward", Some("http")));
+    let parent = requests[0].text("/parent");
+    assert!(records.tunnels().iter().any(|tunnel| Some(tunnel.flow()) == parent), "{records:#?}");
+}
+
+#[test]
+fn what_else_comes_to_a_port_of_plain_http_is_refused() {
+    let origin = Origin::plain().echo();
+    for bytes in [&b"SSH-2.0-x\r\n"[..], b"\x00\x01\x02\x03", b"\x16\xff\xff", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let world = World::start(Setup::allowing(&["host: relay.exeat.test"]).origin("**", &origin));
+        let mut wire = world.agent().tunnel("relay.exeat.test:80");
+        push(&mut wire, bytes);
+        let _ = wire.read_to_end(&mut Vec::new());
+        origin.assert_never_contacted();
+        assert!(world.into_records().iter().any(|record| record.verdict() == "denied"), "{bytes:?}");
+    }
+    let world = World::start(Setup::allowing(&["host: relay.exeat.test"]).origin("**", &origin));
+    let mut wire = world.agent().tunnel("relay.exeat.test:80");
+    push(&mut wire, &client_hello(&Hello::to(&world, HOST)));
+    let _ = wire.read_to_end(&mut Vec::new());
+    origin.assert_never_contacted();
+    world.into_records().only("denied", "dest_not_listed");
+}
+
+/// The gateway's hello goes up in its place, or it is the origin's to refuse.
+#[test]
+fn protocols_that_no_hello_should_offer_are_recorded_and_never_spoken_by_the_gateway() {
+    let origin = Origin::tls().echo();
+    let odd = |hello: Hello| Hello { alpn: vec![b"ssh/2.0".to_vec()], ..hello };
+    let opened = World::start(Setup::allowing(&["host: relay.exeat.test"]).origin(HOST, &origin));
+    assert!(odd(Hello::to(&opened, HOST)).shake(opened.agent().tunnel(AUTHORITY)).is_err());
+    origin.assert_untouched();
+    let records = opened.into_records();
+    assert_eq!(records.only("failed", "downstream_tls_failed").text("/downstream/tls/alpn/0"), Some("ssh/2.0"));
+    let relayed = world(&origin);
+    assert!(odd(Hello::through(HOST)).shake(relayed.agent().tunnel(AUTHORITY)).is_err());
+    assert!(origin.requests().is_empty());
+    assert_eq!(relayed.into_records()[0].text("/downstream/tls/alpn/0"), Some("ssh/2.0"));
+}

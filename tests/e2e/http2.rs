@@ -11,13 +11,13 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-const HOST: &str = "h2.exeat.test";
+pub const HOST: &str = "h2.exeat.test";
 
-fn world(origin: &Http2Origin) -> World {
+pub fn world(origin: &Http2Origin) -> World {
     World::start(Setup::new().connect(HOST, &origin.address.to_string()))
 }
 
-fn echo() -> Http2Origin {
+pub fn echo() -> Http2Origin {
     Http2Origin::answering(|got| Said::ok(format!("{} {}\n{}", got.method, got.uri, got.body.len())))
 }
 
@@ -287,7 +287,7 @@ fn with_websocket(echo_as: &'static str) -> (World, Http2Agent, Origin, Http2Ori
 }
 
 /// A WebSocket in a stream (RFC 8441), with these fields.
-async fn websocket(agent: &Http2Agent, fields: &[(&str, &str)]) -> Result<(Multiplexed, HeaderMap), Heard> {
+pub async fn websocket(agent: &Http2Agent, fields: &[(&str, &str)]) -> Result<(Multiplexed, HeaderMap), Heard> {
     let request =
         Request::connect(format!("https://{HOST}/chat")).extension(h2::ext::Protocol::from_static("websocket"));
     let fields = [("sec-websocket-version", "13")].into_iter().chain(fields.iter().copied());
@@ -348,6 +348,14 @@ fn a_secret_in_a_websocket_in_a_stream_closes_it() {
 }
 
 #[test]
+fn alt_svc_is_taken_out_of_a_stream_s_answer() {
+    let origin = Http2Origin::answering(|_| Said { fields: vec![("alt-svc", "h3=\":443\"".into())], ..Said::ok("x") });
+    let world = world(&origin);
+    let heard = Http2Agent::to(&world, HOST).get("/");
+    assert!(heard.status == 200 && !heard.fields.contains_key("alt-svc"), "{heard:?}");
+}
+
+#[test]
 fn nothing_but_websocket_is_asked_for_in_an_extended_connect() {
     let (_world, agent, _old, _new) = with_websocket("");
     agent.run(async {
@@ -381,7 +389,7 @@ fn changing(first: std::net::SocketAddr, then: std::net::SocketAddr) -> std::net
 }
 
 /// Streams are promised, and then the origin turns out to speak HTTP/1.1: the downgrade that smuggling lives on.
-fn downgraded<T>(old: &Origin, open: impl Fn(&World) -> T) -> (World, Http2Agent, T) {
+pub fn downgraded<T>(old: &Origin, open: impl Fn(&World) -> T) -> (World, Http2Agent, T) {
     let new = echo();
     let world = World::start(Setup::new().connect(HOST, &changing(new.address, old.address).to_string()));
     let agent = Http2Agent::to(&world, HOST);
@@ -419,135 +427,6 @@ fn a_stream_becomes_one_http1_request_with_one_framing() {
     assert_eq!(chunked.trailers, [("x-up".to_owned(), "7".to_owned())]);
     assert_eq!((sized.field("content-length"), sized.field("transfer-encoding")), (Some("5"), None));
     old.assert_one_reading();
-}
-
-/// TLS with HTTP/2 agreed on, and the preface sent.
-fn raw(world: &World) -> Wire<Tls> {
-    let mut tls = frames::agree(world, HOST);
-    agent::push(&mut tls, &[frames::PREFACE, &frames::frame(frames::SETTINGS, 0, 0, b"")].concat());
-    tls
-}
-
-/// The head of a request for the host.
-fn request(method: &str, more: &[(&str, &[u8])]) -> Vec<u8> {
-    frames::request_block(HOST, method, more)
-}
-
-/// Reads frames until one is wanted or the connection ends.
-fn until(tls: &mut Wire<Tls>, wanted: impl Fn(u8, u32) -> bool) -> Option<(u8, Vec<u8>)> {
-    use std::io::Read;
-    loop {
-        let mut head = [0; 9];
-        tls.read_exact(&mut head).ok()?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        let mut payload = vec![0; length];
-        tls.read_exact(&mut payload).ok()?;
-        if wanted(head[3], stream) {
-            return Some((head[3], payload));
-        }
-    }
-}
-
-#[test]
-fn what_would_smuggle_a_request_into_http1_never_leaves() {
-    use frames::*;
-    let old = Origin::tls().echo();
-    let cases = [
-        ("a line break in a value", vec![("x-a", &b"b\r\nGET /evil HTTP/1.1"[..])], &b""[..]),
-        ("a zero in a value", vec![("x-a", b"b\0c")], b""),
-        ("a line break in a name", vec![("x-a\r\nx-b", b"c")], b""),
-        ("a space in a name", vec![("x a", b"c")], b""),
-        ("a colon in a name", vec![("x:a", b"c")], b""),
-        ("upper case in a name", vec![("X-A", b"c")], b""),
-        ("blanks around a value", vec![("x-a", b" b")], b""),
-        ("a Transfer-Encoding", vec![("transfer-encoding", b"chunked")], b"0\r\n\r\nGET /evil HTTP/1.1\r\n\r\n"),
-        ("a Connection", vec![("connection", b"x-a"), ("x-a", b"b")], b""),
-        ("an Upgrade", vec![("upgrade", b"h2c")], b""),
-        ("a Keep-Alive", vec![("keep-alive", b"1")], b""),
-        ("another TE", vec![("te", b"gzip")], b""),
-        ("a length that the body exceeds", vec![("content-length", b"1")], b"GET /evil HTTP/1.1\r\n\r\n"),
-        ("a length that the body lacks", vec![("content-length", b"100")], b"short"),
-        ("two lengths", vec![("content-length", b"5"), ("content-length", b"6")], b"short"),
-        ("a length with a sign", vec![("content-length", b"+5")], b"short"),
-        ("a pseudo field after others", vec![("x-a", b"b"), (":path", b"/evil")], b""),
-        ("two paths", vec![(":path", b"/evil")], b""),
-        ("an unknown pseudo field", vec![(":evil", b"1")], b""),
-    ];
-    let (_world, _agent, connections) = downgraded(&old, |world| cases.iter().map(|_| raw(world)).collect::<Vec<_>>());
-    let before = old.requests().len();
-    for ((what, fields, body), mut tls) in cases.into_iter().zip(connections) {
-        let end = if body.is_empty() { END_STREAM } else { 0 };
-        let mut bytes = frame(HEADERS, END_HEADERS | end, 1, &request("POST", &fields));
-        if !body.is_empty() {
-            bytes.extend(frame(DATA, END_STREAM, 1, body));
-        }
-        agent::push(&mut tls, &bytes);
-        let answer =
-            until(&mut tls, |kind, stream| kind == GOAWAY || stream == 1 && matches!(kind, HEADERS | RST_STREAM));
-        // A refusal or a reset of the stream, or the connection's end: whatever it is, the origin saw no request.
-        assert!(
-            answer.is_none_or(|(kind, payload)| kind != HEADERS || payload.first() != Some(&0x88)),
-            "{what} passed"
-        );
-        assert_eq!(old.requests().len(), before, "{what} reached the origin");
-    }
-    old.assert_one_reading();
-}
-
-#[test]
-fn floods_of_frames_end_their_connection_and_nothing_else() {
-    use frames::*;
-    let origin = echo();
-    let world = world(&origin);
-    let witness = Http2Agent::to(&world, HOST);
-    assert_eq!(witness.get("/").status, 200);
-    let get = request("GET", &[]);
-    let rapid_reset = |number: u32| {
-        let stream = number * 2 + 1;
-        let cancel = frame(RST_STREAM, 0, stream, &8u32.to_be_bytes());
-        [frame(HEADERS, END_HEADERS | END_STREAM, stream, &get), cancel].concat()
-    };
-    let start = |number: u32| if number == 0 { frame(HEADERS, END_STREAM, 1, &get) } else { Vec::new() };
-    let continuations =
-        |number: u32| [start(number), frame(CONTINUATION, 0, 1, &block(&[("x-a", &[b'a'; 100])]))].concat();
-    let empty_continuations = |number: u32| [start(number), frame(CONTINUATION, 0, 1, b"")].concat();
-    let pings = |_| frame(PING, 0, 0, &[7; 8]);
-    let settings = |_| frame(SETTINGS, 0, 0, b"");
-    let empty_data = |number: u32| {
-        let head = if number == 0 { frame(HEADERS, END_HEADERS, 1, &request("POST", &[])) } else { Vec::new() };
-        [head, frame(DATA, 0, 1, b"")].concat()
-    };
-    type Flood<'a> = (&'a str, &'a dyn Fn(u32) -> Vec<u8>, u32);
-    let floods: [Flood<'_>; 6] = [
-        ("rapid reset", &rapid_reset, 20_000),
-        ("CONTINUATION", &continuations, 20_000),
-        ("empty CONTINUATION", &empty_continuations, 100_000),
-        ("PING", &pings, 200_000),
-        ("SETTINGS", &settings, 200_000),
-        ("empty DATA", &empty_data, 200_000),
-    ];
-    let before = resident(world.pid());
-    for (what, flood, count) in floods {
-        use std::io::Write;
-        let mut tls = raw(&world);
-        for batch in 0..count.div_ceil(500) {
-            let bytes: Vec<u8> = (batch * 500..(batch + 1) * 500).flat_map(flood).collect();
-            // Nothing of what comes back is read: answers must not pile up either.
-            if tls.write_all(&bytes).and_then(|()| tls.flush()).is_err() {
-                break;
-            }
-        }
-        assert_eq!(witness.get("/").status, 200, "{what} took the others down");
-        let grown = resident(world.pid()).saturating_sub(before);
-        assert!(grown < 64 << 20, "{what} left {grown} bytes more");
-    }
-}
-
-fn resident(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! TLS opened with a minted leaf: the leaf, the name's equality everywhere, and the upstream certificate.
 
-use crate::support::agent::push;
+use crate::support::agent::{finish, push};
 use crate::support::certs::Identity;
-use crate::support::hello::{client_hello, ech_outer, with_extension};
+use crate::support::hello::{client_hello, ech_outer, fragmented, with_extension};
 use crate::support::*;
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
 use std::io::Read;
+use std::sync::Arc;
 use x509_parser::prelude::*;
 
 const HOST: &str = "tls.exeat.test";
@@ -367,4 +368,66 @@ fn alt_svc_is_taken_out_of_answers_inside_tls() {
     let origin = Origin::tls().http(move |_| reply.clone());
     let world = world(&origin);
     assert_eq!(world.agent().https(HOST).get(HOST, "/").field("alt-svc"), None);
+}
+
+/// TLS 1.3 sends data before the handshake is over, and can be made to send it twice (RFC 8446 §8): none is taken.
+#[test]
+fn no_early_data_is_taken() {
+    let origin = Origin::tls().echo();
+    let world = world(&origin);
+    let mut hello = Hello::to(&world, HOST);
+    let mut config = Arc::unwrap_or_clone(hello.config());
+    config.enable_early_data = true;
+    hello.shared = Some(Arc::new(config));
+    let mut tls = world.agent().https_with("tls.exeat.test:443", &hello);
+    assert_eq!(tls.get(HOST, "/").status, 200);
+    drop(tls);
+    assert!(hello.connection().early_data().is_none(), "a ticket allows early data");
+    let tls = world.agent().https_with("tls.exeat.test:443", &hello);
+    assert_eq!(tls.stream.conn.handshake_kind(), Some(rustls::HandshakeKind::Resumed));
+}
+
+/// What is odd, broken or old in a handshake ends that connection and nothing else (T40).
+#[test]
+fn handshakes_that_are_abused_are_refused_and_the_next_one_is_served() {
+    let origin = Origin::tls().echo();
+    let world = world(&origin);
+    let hello = client_hello(&Hello::to(&world, HOST));
+    let alert = [21, 3, 3, 0, 2, 1, 0];
+    let old = {
+        let mut old = client_hello(&Hello::to(&world, HOST).speaking(ONLY_1_2));
+        // The message's own version: TLS 1.0.
+        old[9..11].copy_from_slice(&[3, 1]);
+        old
+    };
+    let claim = [&[22, 3, 1, 0x40, 0, 1, 0xff, 0xff, 0xff][..], &[0; 100]].concat();
+    let two_names = with_extension(&hello, 0, &[0, 6, 0, 0, 3, b'a', b'.', b'b']);
+    let abuses = [
+        ("16 MiB claimed", claim),
+        ("an alert first", alert.to_vec()),
+        ("an alert after the hello", [&hello[..], &alert].concat()),
+        ("TLS 1.0", old),
+        ("two names", two_names),
+        ("half a hello", hello[..hello.len() / 2].to_vec()),
+    ];
+    for (number, (what, bytes)) in abuses.into_iter().enumerate() {
+        let mut wire = world.agent().tunnel("tls.exeat.test:443");
+        push(&mut wire, &bytes);
+        finish(&wire);
+        let _ = wire.read_to_end(&mut Vec::new());
+        origin.assert_never_contacted();
+        let records = world.records(number + 1);
+        assert!(records.iter().all(|record| record.verdict() != "allowed"), "{what} {records:#?}");
+    }
+    for number in 0..150u8 {
+        let garbage: Vec<u8> = (0..64u8).map(|at| at.wrapping_mul(number | 1).wrapping_add(number)).collect();
+        push(&mut world.agent().tunnel("tls.exeat.test:443"), &[&[22, 3, 1][..], &garbage].concat());
+    }
+    for (padding, size) in [(60_000, 16_000), (40_000, 16)] {
+        let large = fragmented(&with_extension(&hello, 21, &vec![0; padding]), size);
+        let mut wire = world.agent().tunnel("tls.exeat.test:443");
+        push(&mut wire, &large);
+        assert_eq!(wire.exact(1).unwrap(), [22], "a ServerHello comes back");
+    }
+    assert_eq!(world.agent().https(HOST).get(HOST, "/").status, 200);
 }

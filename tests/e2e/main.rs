@@ -27,16 +27,34 @@ mod control;
 mod dns;
 /// Ways around, each of them closed.
 mod evasion;
+/// The wall clock jumps.
+mod faults_clock;
+/// The disk of the journal is full, read-only or gone.
+mod faults_disk;
+/// Name servers that die, come back and dawdle.
+mod faults_dns;
+/// Origins that close, reset and stall at every stage.
+mod faults_origin;
+/// Signals in the midst of work.
+mod faults_process;
+/// What floods hold of the memory.
+mod floods;
 /// Plain HTTP in absolute form.
 mod forward;
 /// The cases of h2spec, against the side that agents speak to.
 mod h2spec;
 /// Streams inside an opened tunnel, and origins that speak HTTP/2.
 mod http2;
+/// Frames that no library would send.
+mod http2_frames;
 /// The same on the TLS listener.
 mod http2_listener;
+/// WebSockets to origins that speak HTTP/2 only.
+mod http2_websocket;
 /// Who asks: credentials, sessions, their end.
 mod identity;
+/// Thousands of connections on which nothing moves.
+mod idle;
 /// TLS opened with a minted leaf.
 mod intercept;
 /// One record a flow, and none without.
@@ -55,6 +73,8 @@ mod overload;
 mod parents;
 /// What a session may reach.
 mod policy;
+/// The configuration read again.
+mod reload;
 /// One command behind a gateway of its own.
 mod run;
 /// What an operator says about secrets.
@@ -63,6 +83,8 @@ mod secret_settings;
 mod secret_tools;
 /// What must not leave.
 mod secrets;
+/// Reading told from writing.
+mod services;
 /// Peers that stall, and descriptors that run out.
 mod slow;
 /// One stream, one reading.

@@ -120,7 +120,6 @@ fn a_name_is_handed_over_only_where_the_rule_says_so() {
     for (rule, asked) in [
         ("host: far.exeat.test", "CONNECT 127.0.0.1:4711\n"),
         ("host: far.exeat.test, resolve: gateway", "CONNECT 127.0.0.1:4711\n"),
-        ("host: far.exeat.test, resolve: parent", "CONNECT far.exeat.test:80\n"),
     ] {
         let (parent, heads) = scripted(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n");
         let world = through(parent.address, rule);
@@ -130,6 +129,56 @@ fn a_name_is_handed_over_only_where_the_rule_says_so() {
         assert!(heads[0].contains("Proxy-Authorization: Basic bWU6c2VjcmV0\n"), "{heads:?}");
         assert!(!heads[0].contains(world.token("dev")));
     }
+}
+
+const BY_NAME: &str = "host: far.exeat.test, resolve: parent";
+
+#[test]
+fn a_parent_that_is_given_the_name_gets_plain_requests_in_absolute_form_and_websockets_by_a_tunnel() {
+    let (parent, heads) = scripted(b"HTTP/1.1 204 No Content\r\n\r\n");
+    let world = through(parent.address, BY_NAME);
+    assert_eq!(world.agent().get("http://far.exeat.test/a?b").status, 204);
+    {
+        let heads = heads.lock().unwrap();
+        assert!(heads[0].starts_with("GET http://far.exeat.test/a?b\nHost: far.exeat.test\n"), "{heads:?}");
+        assert_eq!(heads[0].matches("Proxy-Authorization: Basic bWU6c2VjcmV0\n").count(), 1, "{heads:?}");
+        assert!(heads[0].contains("Via: 1.1 exeat-") && !heads[0].contains(world.token("dev")), "{heads:?}");
+    }
+    let asking = crate::support::websocket::asking("");
+    let agent = world.agent();
+    let waiting = agent.send(agent.head("GET", URL, &asking));
+    let seen = parent.wait("a tunnel", |seen| seen.get(1).is_some_and(|seen| seen.bytes.ends_with(b"\r\n\r\n")));
+    assert!(seen[1].bytes.starts_with(b"CONNECT far.exeat.test:80 HTTP/1.1\r\n"), "{seen:?}");
+    drop(waiting);
+    let records = world.into_records();
+    assert_eq!(records[0].text("/upstream/address"), Some(parent.address.to_string().as_str()), "{records:#?}");
+}
+
+#[test]
+fn a_parent_s_own_refusal_of_credentials_is_not_for_the_agent() {
+    let (parent, _) = scripted(b"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n");
+    let world = through(parent.address, BY_NAME);
+    let response = world.agent().get(URL);
+    assert_failed(&response, "upstream_parent_refused");
+    assert_eq!(response.field("proxy-authenticate"), None);
+}
+
+/// The parent's own address is an inner one, as parents' are.
+#[test]
+fn connections_through_a_parent_are_used_again() {
+    let origin = Origin::plain().echo();
+    let parent = parent_world(&origin);
+    let keys = format!("url: \"http://{}\", credentials: \"env:PARENT\"", parent.proxy);
+    let setup = Setup::allowing(&[BY_NAME]).parent(&keys).env("PARENT", &credentials(&parent));
+    let world = World::start(setup);
+    for _ in 0..3 {
+        assert_eq!(world.agent().get(URL).text(), "GET /x\n");
+    }
+    drop(world);
+    let records = parent.into_records();
+    assert_eq!(records.len(), 3, "{records:#?}");
+    let from: std::collections::BTreeSet<_> = records.iter().map(|record| record.text("/downstream/address")).collect();
+    assert_eq!(from.len(), 1, "{records:#?}");
 }
 
 #[test]

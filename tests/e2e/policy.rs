@@ -35,7 +35,6 @@ fn names_and_ports_are_matched_whole() {
         ("a.b.c.deep.test:443", true),
         ("ported.test:8443", true),
         ("ported.test:9443", true),
-        ("allowed.test:80", false),
         ("allowed.test:22", false),
         ("allowed.test:8443", false),
         ("ported.test:443", false),

@@ -52,6 +52,19 @@ fn the_exit_code_is_the_commands_own() {
     }
 }
 
+/// What the gateway asks of the kernel for itself must not come over its command: it outlives exec.
+#[test]
+fn the_command_has_the_memory_settings_that_it_would_have_without_a_gateway() {
+    let settings = |done: Output| {
+        let lines = text(&done.stdout);
+        let own = lines.lines().find(|line| line.starts_with("THP_enabled")).map(str::to_owned);
+        own.expect("the kernel tells it")
+    };
+    let show = ["cat", "/proc/self/status"];
+    let without = Command::new(show[0]).arg(show[1]).output().unwrap();
+    assert_eq!(settings(Place::new().run(&[], &show)), settings(without));
+}
+
 #[test]
 fn a_command_that_a_signal_ended_is_told_as_shells_do() {
     let place = Place::new();

@@ -184,6 +184,18 @@ fn a_token_split_over_chunks_does_not_leave_wherever_it_is_split() {
     }
 }
 
+/// Chunks are framed anew, so that nothing beside their data goes on.
+#[test]
+fn a_token_in_a_chunk_extension_does_not_leave() {
+    let case = Case::start();
+    let agent = case.world.agent();
+    let mut wire = agent.send(agent.head("POST", URL, "Transfer-Encoding: chunked\r\n"));
+    push(&mut wire, format!("5;k={0}\r\nhello\r\n0;k=\"{0}\"\r\n\r\n", case.token).as_bytes());
+    assert_eq!(wire.response_to("POST").unwrap().status, 200);
+    assert!(!String::from_utf8_lossy(&case.origin.bytes()).contains(&case.token[4..]));
+    assert_eq!(case.origin.only_request().text(), "hello");
+}
+
 #[test]
 fn a_token_that_straddles_the_buffers_edges_does_not_leave() {
     let case = Case::start();

@@ -11,6 +11,12 @@ const HOST: &str = "led.exeat.test";
 const TLS: &str = "198.51.100.7:443";
 const PLAIN: &str = "198.51.100.7:80";
 
+const TLS_V6: &str = "[2001:db8::7]:443";
+const PLAIN_V6: &str = "[2001:db8::7]:80";
+
+const REDIRECT_V6: &str = "
+ip -6 address add 2001:db8:1::1/128 dev lo && ip -6 route add default dev lo src 2001:db8:1::1 &&
+ip6tables -t nat -A OUTPUT -p tcp -d 2001:db8::/64 -j REDIRECT --to-ports 3130";
 const REDIRECT: &str = "
 iptables -t nat -A OUTPUT -p tcp -d 198.51.100.0/24 -j REDIRECT --to-ports 3130";
 const TPROXY: &str = "
@@ -45,6 +51,11 @@ fn redirected_connections_are_judged_by_their_names() {
 }
 
 #[test]
+fn redirected_connections_of_ipv6_are_judged_by_their_names() {
+    run_inside(REDIRECT_V6, "inside_redirect_v6");
+}
+
+#[test]
 fn connections_of_tproxy_are_judged_by_their_names() {
     run_inside(TPROXY, "inside_tproxy");
 }
@@ -64,7 +75,7 @@ fn a_connection_to_the_listener_itself_leads_nowhere() {
 #[test]
 #[ignore = "runs in a network namespace, started by redirected_connections_are_judged_by_their_names"]
 fn inside_redirect() {
-    names_decide("redirect");
+    names_decide("redirect", "0.0.0.0", [TLS, PLAIN]);
     sources_are_sessions("redirect");
     loops_are_refused();
 }
@@ -72,26 +83,32 @@ fn inside_redirect() {
 #[test]
 #[ignore = "runs in a network namespace, started by connections_of_tproxy_are_judged_by_their_names"]
 fn inside_tproxy() {
-    names_decide("tproxy");
+    names_decide("tproxy", "0.0.0.0", [TLS, PLAIN]);
+}
+
+#[test]
+#[ignore = "runs in a network namespace, started by redirected_connections_of_ipv6_are_judged_by_their_names"]
+fn inside_redirect_v6() {
+    names_decide("redirect", "[::]", [TLS_V6, PLAIN_V6]);
 }
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-fn setup(original: &str, session: &str) -> Setup {
-    Setup::new().listen(&format!("transparent: {{address: \"0.0.0.0:3130\", original: {original}{session}}}"))
+fn setup(original: &str, at: &str, session: &str) -> Setup {
+    Setup::new().listen(&format!("transparent: {{address: \"{at}:3130\", original: {original}{session}}}"))
 }
 
-fn names_decide(original: &str) {
+fn names_decide(original: &str, at: &str, [secured, unsecured]: [&str; 2]) {
     let (secure, plain) = (Origin::tls().echo(), Origin::plain().echo());
-    let setup = setup(original, ", session: dev").origin(HOST, &secure).origin("plain.exeat.test", &plain);
+    let setup = setup(original, at, ", session: dev").origin(HOST, &secure).origin("plain.exeat.test", &plain);
     let world = World::start(setup);
-    let mut tls = Hello::to(&world, HOST).shake(dial(address(TLS))).unwrap();
+    let mut tls = Hello::to(&world, HOST).shake(dial(address(secured))).unwrap();
     assert_eq!(tls.get(HOST, "/led").text(), "GET /led\n");
     assert_refused(&tls.get("plain.exeat.test", "/"), "authority_mismatch");
     let ask = |host: &str| {
-        let mut wire = dial(address(PLAIN));
+        let mut wire = dial(address(unsecured));
         push(&mut wire, format!("GET /led HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes());
         wire.response_to("GET").unwrap()
     };
@@ -104,16 +121,16 @@ fn names_decide(original: &str) {
     let nameless = client_hello(&Hello::to(&world, HOST).without_sni());
     let hidden = with_extension(&client_hello(&Hello::to(&world, "evil.test")), 0xfe0d, &ech_outer());
     for hello in [&evil, &nameless, &hidden] {
-        let mut wire = dial(address(TLS));
+        let mut wire = dial(address(secured));
         push(&mut wire, hello);
         assert_eq!(wire.exact(7).unwrap(), [21, 3, 3, 0, 2, 2, 49]);
     }
-    let mut ssh = dial(address(TLS));
+    let mut ssh = dial(address(secured));
     push(&mut ssh, b"SSH-2.0-OpenSSH_9.9\r\n");
     assert!(ssh.rest().unwrap_or_default().is_empty());
     let records = world.into_records();
     let tunnel = records.iter().find(|record| record.host() == HOST).unwrap();
-    assert_eq!(tunnel.text("/downstream/original"), Some(TLS), "{tunnel:?}");
+    assert_eq!(tunnel.text("/downstream/original"), Some(secured), "{tunnel:?}");
     assert_eq!(tunnel.text("/downstream/way"), Some("transparent"));
     assert_eq!(tunnel.text("/session/id"), Some("dev"));
     for reason in ["dest_not_listed", "sni_missing", "tunnel_not_tls"] {
@@ -124,7 +141,7 @@ fn names_decide(original: &str) {
 
 fn sources_are_sessions(original: &str) {
     let origin = Origin::plain().echo();
-    let setup = setup(original, "").session("led", "agent").session_key("led", "sources: [\"127.0.0.0/8\"]");
+    let setup = setup(original, "0.0.0.0", "").session("led", "agent").session_key("led", "sources: [\"127.0.0.0/8\"]");
     let world = World::start(setup.origin("plain.exeat.test", &origin));
     let mut wire = dial(address(PLAIN));
     push(&mut wire, b"GET /led HTTP/1.1\r\nHost: plain.exeat.test\r\n\r\n");
@@ -139,7 +156,7 @@ fn sources_are_sessions(original: &str) {
 }
 /// The gateway's own connections are led back to it, as when nobody exempts it from the rule.
 fn loops_are_refused() {
-    let setup = setup("redirect", ", session: dev").connect("plain.exeat.test", "198.51.100.7:80");
+    let setup = setup("redirect", "0.0.0.0", ", session: dev").connect("plain.exeat.test", "198.51.100.7:80");
     let world = World::start(setup);
     let mut wire = dial(address(PLAIN));
     push(&mut wire, b"GET /loop HTTP/1.1\r\nHost: plain.exeat.test\r\n\r\n");

@@ -11,6 +11,7 @@ const EXAMPLES: &str = "\
 Examples:
   exeat run -- claude
   exeat run --allow example.com --allow internal.example:8443 -- curl https://example.com
+  exeat run --allow github-write:acme/site -- claude   # push there, and nowhere else
   exeat run --observe -- make test      # refuse nothing, tell what would have been refused
   exeat run --home ACME_TOKEN=api.acme.dev -- claude   # where a secret of the environment may go
   exeat run --policy ci --task 'nightly build' --label team=core -- ./build.sh
@@ -20,7 +21,7 @@ them reach the network past the gateway. NO_PROXY is empty: a service on this ma
 rule as well (--allow localhost:3000).
 
 Each run has a directory of its own, with its journal, under $XDG_STATE_HOME/exeat/runs or
-~/.local/state/exeat/runs.
+~/.local/state/exeat/runs; one that is 30 days old is removed by a later run.
 
 The exit code is the command's own: 128 + n when signal n ended it, 127 when it is not found,
 126 when it can't be executed. It is 2 when the configuration is wrong: nothing starts then.";
@@ -37,8 +38,9 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "NAME|FILE")]
     pub(super) policy: Option<String>,
 
-    /// One more destination that the command may reach, for this run only
-    #[arg(long, value_name = "HOST[:PORT]")]
+    /// One more destination that the command may reach, for this run only: a host, or a preset (npm, github-write,
+    /// github-write:acme/site)
+    #[arg(long, value_name = "HOST[:PORT]|PRESET[:REPO]")]
     pub(super) allow: Vec<String>,
 
     /// What the command is to do, for the journal; without it the command's name

@@ -12,6 +12,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+/// How long what a run leaves behind is kept.
+const KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
+
 /// Why a run has no place for its files.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PlaceError {
@@ -98,6 +101,33 @@ impl Place {
     }
 }
 
+/// Removes the directories of runs that ended long ago, journals and all. What is none of ours, or can't be
+/// removed, stays.
+pub(super) fn prune(runs: &Path, now: jiff::Timestamp) {
+    let Ok(entries) = fs::read_dir(runs) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let is_old = entry.file_name().to_str().and_then(began).is_some_and(|began| now.duration_since(began) > KEPT);
+        // A link is no directory here, wherever it leads.
+        if is_old && entry.file_type().is_ok_and(|kind| kind.is_dir()) && !is_under_way(&entry.path()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// When a run began, by its directory's name; nothing where it is none of a run.
+fn began(name: &str) -> Option<jiff::Timestamp> {
+    let (time, unique) = name.split_once('-')?;
+    let is_ours = unique.len() == 8 && unique.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", time).ok().filter(|_| is_ours)?;
+    time.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+}
+
+/// Whether a gateway still holds the run's journal.
+fn is_under_way(run: &Path) -> bool {
+    let lock = fs::File::open(run.join("flows").join(crate::flow::LOCK_FILE));
+    lock.is_ok_and(|lock| lock.try_lock().is_err())
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(shared) = &self.shared {
@@ -131,6 +161,34 @@ mod tests {
         assert_eq!(with(Some("relative"), Some("/h")).unwrap(), Path::new("/h/.local/state/exeat/runs"));
         assert_eq!(with(None, Some("/h")).unwrap(), Path::new("/h/.local/state/exeat/runs"));
         assert!(matches!(with(None, None), Err(PlaceError::NoHome)));
+    }
+
+    #[test]
+    fn runs_of_long_ago_are_removed_and_nothing_else_is() {
+        let runs = tempfile::tempdir().unwrap();
+        let path = |name: &str| runs.path().join(name);
+        let kept = [
+            "20261115T120000Z-0a1b2c3d",
+            "20250101T000000Z-notahexx",
+            "20250101T000000Z",
+            "notes",
+            "20250101T000000Z-deadbeef",
+        ];
+        for name in kept.iter().chain(&["20250102T000000Z-0a1b2c3d"]) {
+            fs::create_dir_all(path(name).join("flows")).unwrap();
+            fs::write(path(name).join("flows/flows.jsonl"), "x").unwrap();
+        }
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), path("20250103T000000Z-0a1b2c3d")).unwrap();
+        // Of one that is still under way the journal is locked.
+        let lock =
+            fs::File::create(path("20250101T000000Z-deadbeef").join("flows").join(crate::flow::LOCK_FILE)).unwrap();
+        lock.lock().unwrap();
+        prune(runs.path(), "2026-11-22T13:45:00Z".parse().unwrap());
+        assert!(kept.iter().all(|name| path(name).join("flows/flows.jsonl").exists()));
+        assert!(!path("20250102T000000Z-0a1b2c3d").exists());
+        assert!(elsewhere.path().exists() && path("20250103T000000Z-0a1b2c3d").is_symlink());
+        prune(Path::new("/nowhere"), jiff::Timestamp::now());
     }
 
     #[test]

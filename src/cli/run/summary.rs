@@ -70,6 +70,7 @@ struct Line {
     verdict: String,
     reason: Option<String>,
     rule: Option<String>,
+    permitted_by: Option<String>,
     mode: Option<String>,
     target: Option<Target>,
     #[serde(default)]
@@ -222,7 +223,10 @@ impl Refusal {
         Self {
             place: target.map(Target::authority).unwrap_or_default(),
             request: target.filter(|_| hangs_on_request).and_then(Target::request),
-            allow: target.filter(|_| reason == Reason::DestinationNotListed.code()).map(Target::allow),
+            allow: line
+                .permitted_by
+                .clone()
+                .or_else(|| target.filter(|_| reason == Reason::DestinationNotListed.code()).map(Target::allow)),
             rule: line.rule.clone(),
             reason,
             count: 0,

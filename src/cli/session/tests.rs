@@ -39,6 +39,7 @@ impl World {
             metrics: Arc::new(Metrics::new()),
             ready: Arc::new(|| true),
             queued: Arc::new(|| 0),
+            reload: Arc::new(|| Box::pin(async { Err("not here".to_owned()) })),
         };
         let address = format!("http://{}", control.listen);
         tokio::spawn(serve(listener, router(control), CancellationToken::new()));

@@ -156,7 +156,10 @@ fn without_a_file_there_is_the_policy_for_coding_agents() {
         ("POST", "https://github.com/a/b.git/git-receive-pack", false),
         ("GET", "https://api.github.com/repos/a/b", true),
         ("POST", "https://api.github.com/gists", false),
-        ("POST", "https://api.github.com/graphql", false),
+        // Queries: whether it is one is told by the body.
+        ("POST", "https://api.github.com/graphql", true),
+        ("POST", "https://uploads.github.com/repos/a/b/releases/1/assets?name=x", false),
+        ("PUT", "https://github-cloud.s3.amazonaws.com/alambic/x", false),
         ("GET", "http://github.com/a/b", false),
         ("GET", "https://github.com.evil.test/", false),
         ("GET", "https://example.com/", false),
@@ -175,7 +178,7 @@ fn without_a_home_the_defaults_have_no_place() {
 fn every_preset_loads_says_where_it_is_documented_and_is_reachable_alone() {
     let names: Vec<_> = preset::names().collect();
     assert!(names.is_sorted() && names.len() >= 40, "{names:?}");
-    for required in ["anthropic", "openai", "github-read", "github-write", "npm", "pypi", "crates", "go", "debian"] {
+    for required in ["anthropic", "openai", "github", "npm", "pypi", "crates", "go", "debian"] {
         assert!(names.contains(&required), "{required}");
     }
     for name in names {
@@ -197,7 +200,7 @@ fn all_presets_go_together() {
     let names: Vec<_> = preset::names().collect();
     let config = compile(&format!("policies: {{p: {{presets: [{}]}}}}", names.join(", "))).unwrap();
     let policy = &config.rulesets["p"].policy;
-    assert!(allows(policy, "POST", "https://github.com/a/b/git-receive-pack"), "github-write is among them");
+    assert!(!allows(policy, "POST", "https://github.com/a/b/git-receive-pack"), "a preset alone reads");
     assert!(allows(policy, "GET", "https://registry-1.docker.io/v2/library/debian/manifests/stable"));
     assert!(!allows(policy, "GET", "https://example.com/"));
 }
@@ -235,6 +238,64 @@ fn presets_that_only_read_take_no_write() {
     }
     for host in ["api.github.com", "uploads.github.com", "api.bitbucket.org"] {
         assert!(!allows(policy, "POST", &format!("https://{host}/repos/a/b/issues")), "{host}");
+    }
+}
+
+#[test]
+fn a_preset_goes_as_far_as_its_entry_says_and_no_further() {
+    let text = "policies: {p: {presets: [github, npm-write, {preset: github, access: write, repos: [acme/site, \"acme/t-*\"]}]}}";
+    let config = compile(text).unwrap();
+    let policy = &config.rulesets["p"].policy;
+    for (method, url, expected) in [
+        ("POST", "https://github.com/a/b.git/git-upload-pack", true),
+        ("POST", "https://github.com/acme/site.git/git-receive-pack", true),
+        ("POST", "https://github.com/acme/t-x/git-receive-pack", true),
+        ("POST", "https://github.com/acme/other/git-receive-pack", false),
+        ("POST", "https://github.com/evil/site/git-receive-pack", false),
+        ("PUT", "https://api.github.com/repos/acme/site/contents/x", true),
+        ("PUT", "https://api.github.com/repos/evil/site/contents/x", false),
+        ("POST", "https://api.github.com/repos/acme/site/hooks", false),
+        ("POST", "https://uploads.github.com/repos/acme/site/releases/1/assets?name=x", true),
+        ("PUT", "https://github-cloud.s3.amazonaws.com/alambic/x", false),
+        ("PUT", "https://registry.npmjs.org/left-pad", true),
+    ] {
+        assert_eq!(allows(policy, method, url), expected, "{method} {url}");
+    }
+    let graphql = policy.decide(&target("POST", "https://api.github.com/graphql")).unwrap();
+    assert!(graphql.provided().is_some(), "a write of some repositories is no mutation of any");
+    let denial = policy.decide(&target("POST", "https://github.com/evil/x.git/git-receive-pack")).unwrap_err();
+    assert_eq!(denial.rule.as_deref(), Some("github-write.allow[0]"));
+    assert_eq!(denial.permitted_by.as_deref(), Some("github-write:evil/x"));
+}
+
+#[test]
+fn the_command_line_takes_presets_as_policies_do() {
+    let allowing = |allow: &[&str]| {
+        let allow: Vec<String> = allow.iter().map(|text| (*text).to_owned()).collect();
+        for_run_in(RunOptions { allow: &allow, ..RunOptions::default() }, &environment)
+    };
+    let config = allowing(&["github-write:acme/site", "npm-write", "ghcr", "npm.example.test", "npm:8080"]).unwrap();
+    let policy = &config.rulesets[RUN_POLICY].policy;
+    for (method, url, expected) in [
+        ("POST", "https://github.com/acme/site.git/git-receive-pack", true),
+        ("POST", "https://github.com/acme/other.git/git-receive-pack", false),
+        ("POST", "https://github.com/any/other.git/git-upload-pack", true),
+        ("PUT", "https://registry.npmjs.org/left-pad", true),
+        ("GET", "https://ghcr.io/v2/acme/x/manifests/latest", true),
+        ("PUT", "https://ghcr.io/v2/acme/x/manifests/latest", false),
+        ("GET", "https://npm.example.test/", true),
+        ("GET", "https://npm:8080/", true),
+    ] {
+        assert_eq!(allows(policy, method, url), expected, "{method} {url}");
+    }
+    for (wrong, told) in [
+        ("github-write:acme", "OWNER/REPO"),
+        ("debian-write", "for reading only"),
+        ("debian:acme/x", "for reading only"),
+        ("github:acme/x?", "a name has letters"),
+    ] {
+        let errors = allowing(&[wrong]).unwrap_err().to_string();
+        assert!(errors.contains(told), "{wrong}: {errors}");
     }
 }
 

@@ -383,7 +383,7 @@ proptest! {
                 let allowed = allow.iter().any(|rule| {
                     rule.host.matches(host)
                         && rule.allows_port(target.scheme, &target.authority)
-                        && rule.allows_inside(target)
+                        && rule.allows_inside(target) == Allowed::Yes
                 });
                 let denied = deny.iter().any(|rule| {
                     rule.host.matches(host) && rule.denies_port(&target.authority) && rule.denies_inside(target)

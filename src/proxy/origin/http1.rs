@@ -5,17 +5,21 @@ use crate::http1::{BodyReader, Field, Fields, Frame, Framing, HeadScan, Response
 use crate::proxy::error::Error;
 use crate::proxy::forward::Admitted;
 use crate::proxy::headers::{closes, passes_as_trailer};
+use crate::upstream::{self, ByName, ParentError, ParentFields};
 use crate::websocket::Handshake;
 use crate::wire::Wire;
 use bytes::Bytes;
 use http::Method;
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// An origin on an HTTP/1 connection.
 pub(in crate::proxy) struct Http1Origin {
     wire: Wire,
     method: Method,
+    /// What a parent that takes requests in absolute form is shown.
+    parent: Option<Arc<ParentFields>>,
     /// How the request's body is framed, and whether all of it was queued.
     framing: Framing,
     is_sent: bool,
@@ -35,19 +39,35 @@ enum State {
 }
 
 impl Http1Origin {
-    pub(super) fn new(wire: Wire, method: Method) -> Self {
+    pub(super) fn new(wire: Wire, by_name: Option<ByName>, method: Method) -> Self {
         let state = State::Head(HeadScan::default());
-        Self { wire, method, framing: Framing::None, is_sent: false, handshake: None, state, persists: false }
+        let parent = by_name.and_then(|by_name| match by_name {
+            ByName::Requests(fields) => Some(fields),
+            ByName::Tunnel => None,
+        });
+        Self { wire, method, parent, framing: Framing::None, is_sent: false, handshake: None, state, persists: false }
     }
 
-    /// The request as it goes up: origin form, one `Host`, one framing, nothing that was for this hop.
+    /// The request as it goes up: origin form (absolute form to a parent), one `Host`, one framing, nothing that was for
+    /// this hop.
     pub(super) fn request(&mut self, admitted: &Admitted) -> Result<usize, Error> {
         let Admitted { target, framing, handshake, .. } = admitted;
         let out = self.wire.head_buffer();
-        encode::request_line(out, target.method.as_str(), target.path.sent());
+        let host = host_value(&target.authority, target.scheme);
+        match &self.parent {
+            None => encode::request_line(out, target.method.as_str(), target.path.sent()),
+            Some(_) => {
+                // OPTIONS for the server as a whole goes without a path (RFC 9112 §3.2.4).
+                let path = if target.path.sent() == "*" { "" } else { target.path.sent() };
+                encode::request_line(out, target.method.as_str(), &format!("http://{host}{path}"));
+            }
+        }
         out.extend_from_slice(b"Host: ");
-        out.extend_from_slice(host_value(&target.authority, target.scheme).as_bytes());
+        out.extend_from_slice(host.as_bytes());
         out.extend_from_slice(b"\r\n");
+        if let Some(fields) = &self.parent {
+            out.extend_from_slice(fields.lines());
+        }
         passed(admitted).for_each(|field| encode::field(out, field));
         if takes_trailers(admitted) {
             out.extend_from_slice(b"TE: trailers\r\n");
@@ -118,6 +138,8 @@ impl Http1Origin {
         let framing = response_framing(&head, &self.method).map_err(|error| bad(&error))?;
         match head.status {
             101 => self.switch(head).map(Some),
+            // What a parent wants to be shown is nothing for an agent's eyes.
+            407 if self.parent.is_some() => Err(Error::Connect(upstream::Error::Parent(ParentError::Credentials))),
             100..=199 => {
                 self.state = State::Head(HeadScan::default());
                 Ok(Some(Part::Interim(head)))

@@ -8,9 +8,12 @@ use crate::proxy::stream_body::{Cut, Incoming, Outgoing};
 use crate::proxy::translate::{append, fields_of};
 use crate::reason::{Denial, Reason};
 use crate::upstream::Streams;
+use crate::websocket::{Deflate, Handshake};
+use crate::wire::{Multiplexed, Stream, Wire};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::ResponseFuture;
+use h2::ext::Protocol;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use std::future::Future;
 use std::io;
@@ -24,6 +27,8 @@ pub(in crate::proxy) struct Http2Origin {
     /// The request's head, until it is sent.
     head: Option<Request<()>>,
     body: Outgoing,
+    /// The request asks for a WebSocket.
+    handshake: Option<Handshake>,
     state: State,
     part: Option<Part>,
 }
@@ -34,6 +39,8 @@ enum State {
     Failed(h2::Error),
     Head(ResponseFuture),
     Body(Incoming),
+    /// The stream is a WebSocket now.
+    Switched(RecvStream),
     /// The stream ended with the head: so must the answer, for gRPC tells by it what is a trailer.
     Bodyless,
     Ended,
@@ -41,14 +48,11 @@ enum State {
 
 impl Http2Origin {
     pub(super) fn new(streams: Streams, method: Method) -> Self {
-        Self { streams, method, head: None, body: Outgoing::default(), state: State::Idle, part: None }
+        let body = Outgoing::default();
+        Self { streams, method, head: None, body, handshake: None, state: State::Idle, part: None }
     }
 
     pub(super) fn request(&mut self, admitted: &Admitted) -> Result<usize, Error> {
-        if admitted.handshake.is_some() {
-            let what = "the origin speaks HTTP/2 only, and a WebSocket over it is not supported";
-            return Err(Denial::new(Reason::BadUpstreamResponse).because(what).into());
-        }
         let target = &admitted.target;
         let authority = host_value(&target.authority, target.scheme);
         // An `OPTIONS *` has the path `*` (RFC 9113 §8.3.1), which a URI can't say with an authority.
@@ -58,9 +62,13 @@ impl Http2Origin {
         let uri =
             uri.build().map_err(|_| Denial::new(Reason::BadTarget).because("the origin's HTTP/2 can't carry it"))?;
         let mut map = HeaderMap::with_capacity(32);
-        passed(admitted).for_each(|field| append(&mut map, field));
+        let is_left_out = |field: &Field<'_>| admitted.handshake.is_some() && field.is("sec-websocket-key");
+        passed(admitted).filter(|field| !is_left_out(field)).for_each(|field| append(&mut map, field));
         if takes_trailers(admitted) {
             append(&mut map, Field { name: b"te", value: b"trailers" });
+        }
+        if let Some(offers) = admitted.handshake.as_ref().and_then(Handshake::extensions) {
+            append(&mut map, Field { name: b"sec-websocket-extensions", value: offers.as_bytes() });
         }
         let length = map.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
         let mut request = Request::new(());
@@ -68,8 +76,14 @@ impl Http2Origin {
         *request.uri_mut() = uri;
         *request.version_mut() = http::Version::HTTP_2;
         *request.headers_mut() = map;
+        if admitted.handshake.is_some() {
+            // RFC 8441 §4: what a GET with an Upgrade is in HTTP/1.1.
+            *request.method_mut() = Method::CONNECT;
+            request.extensions_mut().insert(Protocol::from_static("websocket"));
+        }
+        self.handshake.clone_from(&admitted.handshake);
         self.head = Some(request);
-        if admitted.framing == Framing::None {
+        if admitted.framing == Framing::None && admitted.handshake.is_none() {
             self.body.end(&Fields::default());
         }
         Ok(length + target.path.sent().len())
@@ -136,7 +150,7 @@ impl Http2Origin {
                 return Poll::Ready(Err(gone(error)));
             }
             // Nothing was asked yet, or all was answered.
-            State::Idle | State::Bodyless | State::Ended => return Poll::Pending,
+            State::Idle | State::Bodyless | State::Switched(_) | State::Ended => return Poll::Pending,
         };
         self.part = Some(part);
         Poll::Ready(Ok(()))
@@ -146,6 +160,11 @@ impl Http2Origin {
         let (parts, body) = response.into_parts();
         let fields = fields_of(&parts.headers, HEAD.fields).map_err(|error| Error::BadResponse(error.to_string()))?;
         let status = parts.status.as_u16();
+        if let Some(handshake) = self.handshake.as_ref().filter(|_| parts.status.is_success()) {
+            let (head, deflate) = switched(handshake, &fields)?;
+            self.state = State::Switched(body);
+            return Ok(Part::Switched(head, deflate));
+        }
         let framing = if is_bodyless(status, &self.method) {
             Framing::None
         } else {
@@ -159,9 +178,31 @@ impl Http2Origin {
         Ok(Part::Head(ResponseHead::assemble(status, fields), framing))
     }
 
+    /// The stream as a stream of bytes.
+    pub(super) fn into_switched(self) -> Option<Wire> {
+        let State::Switched(incoming) = self.state else { return None };
+        let stream = Multiplexed::new(incoming, self.body.into_stream()?);
+        Some(Wire::new(Stream::Multiplexed(Box::new(stream))))
+    }
+
     pub(super) fn is_untouched(&self) -> bool {
         matches!(self.state, State::Idle | State::Failed(_) | State::Head(_)) && self.part.is_none()
     }
+}
+
+/// The 101 that the answer stands for, whose fields are held to the request's like any; it proves nothing with a key
+/// (RFC 8441 §5), for the version does.
+fn switched(handshake: &Handshake, fields: &Fields) -> Result<(ResponseHead, Option<Deflate>), Error> {
+    let stands_for: [(&[u8], &[u8]); 3] = [
+        (b"upgrade", b"websocket"),
+        (b"connection", b"Upgrade"),
+        (b"sec-websocket-accept", handshake.accept().as_bytes()),
+    ];
+    let others = fields.iter().filter(|field| !stands_for.iter().any(|(name, _)| field.name == *name));
+    let all = Fields::collect(others.map(|field| (field.name, field.value)).chain(stands_for), usize::MAX);
+    let all = all.map_err(|error| Error::BadResponse(error.to_string()))?;
+    let deflate = handshake.check_answer(&all).map_err(Error::UpstreamHandshake)?;
+    Ok((ResponseHead::assemble(101, all), deflate))
 }
 
 fn interim_head(response: &Response<()>) -> Result<ResponseHead, Error> {

@@ -13,7 +13,7 @@ use super::forward::Admitted;
 use super::headers::Nominated;
 use crate::http1::{Field, Fields, Frame, Framing, HeadLimits, ResponseHead};
 use crate::net::{Authority, Host, Scheme};
-use crate::upstream::Link;
+use crate::upstream::{ByName, Link};
 use crate::websocket::Deflate;
 use crate::wire::Wire;
 use bytes::Bytes;
@@ -56,10 +56,10 @@ macro_rules! each {
 }
 
 impl Origin {
-    /// The origin at the end of a connection, for a request of that method.
-    pub(super) fn new(link: Link, method: Method) -> Self {
+    /// The origin at the end of a connection, for a request of that method; or the parent, which was given its name.
+    pub(super) fn new(link: Link, by_name: Option<ByName>, method: Method) -> Self {
         match link {
-            Link::Http1(wire) => Origin::Http1(Box::new(Http1Origin::new(wire, method))),
+            Link::Http1(wire) => Origin::Http1(Box::new(Http1Origin::new(wire, by_name, method))),
             Link::Http2(streams) => Origin::Http2(Box::new(Http2Origin::new(streams, method))),
         }
     }
@@ -103,7 +103,7 @@ impl Origin {
     pub(super) fn into_switched(self) -> Option<Wire> {
         match self {
             Origin::Http1(inner) => Some(inner.into_switched()),
-            Origin::Http2(_) => None,
+            Origin::Http2(inner) => inner.into_switched(),
         }
     }
 

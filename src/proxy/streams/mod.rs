@@ -30,7 +30,7 @@ const MOST_REQUESTS: usize = MOST_STREAMS as usize * 2;
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 /// Bytes of one answer that wait for the connection to take them.
-const SEND_BUFFER: usize = 256 * 1024;
+const SEND_BUFFER: usize = 64 * 1024;
 /// Bytes of a request's header section that the library takes; ours refuses, and records, before that.
 const HEAD_SLACK: usize = 16 * 1024;
 
@@ -62,7 +62,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, leg: Leg) {
             (Place::Tunnel { identity, authority, flow }, Some(recorder), _slot)
         }
     };
-    interrupt.arm(shared.limits.handshake_timeout);
+    interrupt.arm(shared.limits().handshake_timeout);
     let ended = match interrupt.during(builder(shared).handshake(stream)).await {
         Ok(Ok(connection)) => accept(shared, &Arc::new(Carrier { place, peer }), &mut interrupt, connection).await,
         Ok(Err(error)) => Err(Error::ClientGone(Some(io::Error::other(error)))),
@@ -80,7 +80,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, leg: Leg) {
 
 fn builder(shared: &Shared) -> Builder {
     let mut builder = Builder::new();
-    let head = u32::try_from(shared.limits.head.bytes + HEAD_SLACK).unwrap_or(u32::MAX);
+    let head = u32::try_from(shared.limits().head.bytes + HEAD_SLACK).unwrap_or(u32::MAX);
     builder
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -99,16 +99,16 @@ async fn accept(
     connection: Requests,
 ) -> Result<(), Error> {
     let mut serving = Serving { connection, requests: JoinSet::new(), is_closing: false };
-    interrupt.arm(shared.limits.keep_alive_timeout);
+    interrupt.arm(shared.limits().keep_alive_timeout);
     let ended = loop {
         match poll_fn(|cx| serving.poll(cx, interrupt)).await {
             Event::Request(request, respond) => {
                 serving.requests.spawn(request::serve(shared.clone(), carrier.clone(), request, respond));
             }
-            Event::RequestEnded => interrupt.arm(shared.limits.keep_alive_timeout),
+            Event::RequestEnded => interrupt.arm(shared.limits().keep_alive_timeout),
             Event::Closed(ended) => break ended,
             Event::Interrupted(Cause::Deadline) if !serving.requests.is_empty() => {
-                interrupt.arm(shared.limits.keep_alive_timeout);
+                interrupt.arm(shared.limits().keep_alive_timeout);
             }
             Event::Interrupted(Cause::Deadline | Cause::Draining) if !serving.is_closing => {
                 interrupt.arm(Limits::LINGER);

@@ -83,7 +83,7 @@ pub(super) async fn serve(
             return Box::pin(serve_websocket(&shared, asked, client, *switched, &admitted)).await;
         }
         Err(error) => {
-            interrupt = refuse(&mut client, asked, &error).await;
+            interrupt = refuse(&shared, &mut client, asked, &error).await;
             return flush(&shared, &mut client, &mut interrupt).await;
         }
     }
@@ -92,7 +92,7 @@ pub(super) async fn serve(
 
 /// Writes the last of the answer, or cuts it.
 async fn flush(shared: &Shared, client: &mut Http2Client, interrupt: &mut Interrupt) {
-    interrupt.arm(shared.limits.idle_timeout);
+    interrupt.arm(shared.limits().idle_timeout);
     let flushed = {
         let mut client = Client::Http2(client);
         interrupt.during(poll_fn(|cx| client.poll_flush(cx))).await
@@ -109,7 +109,7 @@ async fn handle(
     asked: &mut Asked,
     client: &mut Http2Client,
 ) -> Result<Done, Error> {
-    let limits = &shared.limits.head;
+    let limits = &shared.limits().head;
     let fields = fields_of(&asked.parts.headers, limits.fields).map_err(|error| Error::Head(error.into()))?;
     let identity = match &carrier.place {
         Place::Gateway { remembered, .. } => {
@@ -147,7 +147,7 @@ async fn handle(
         // HTTP/2 has no upgrades (RFC 9113 §8.6).
         return Err(Reason::UpgradeNotAllowed.into());
     }
-    let target = target(&head, &asked.parts.uri, &carrier.place).map_err(Error::Target)?;
+    let target = Arc::new(target(&head, &asked.parts.uri, &carrier.place).map_err(Error::Target)?);
     asked.authority = Some(target.authority.clone());
     match carrier.place {
         Place::Gateway { .. } => asked.recorder.mode(Mode::Forward),
@@ -156,7 +156,7 @@ async fn handle(
             asked.recorder.parent(flow);
         }
     }
-    let permit = gate::admit(&identity, &target, &head.fields, &mut asked.recorder)?;
+    let permit = gate::admit(&identity, &target, &head.fields, &mut asked.interrupt, &mut asked.recorder)?;
     let admitted = Admitted { head, target, permit, framing, asks, identity, handshake };
     let mut client = Client::Http2(client);
     Ok(match forward(shared, &mut client, &mut asked.interrupt, &mut asked.recorder, &admitted).await? {
@@ -179,7 +179,7 @@ fn websocket_get(fields: &Fields) -> Result<(Method, Fields), Error> {
 /// Serves a stream that has become a WebSocket, to its end.
 async fn serve_websocket(shared: &Shared, asked: Asked, client: Http2Client, switched: Switched, admitted: &Admitted) {
     let Asked { mut interrupt, mut recorder, .. } = asked;
-    let Switched { mut origin, deflate } = switched;
+    let Switched { mut origin, deflate, _streams } = switched;
     let stream = match client.into_tunnel() {
         Ok(stream) => Stream::Multiplexed(Box::new(stream)),
         Err(error) => {
@@ -193,7 +193,7 @@ async fn serve_websocket(shared: &Shared, asked: Asked, client: Http2Client, swi
     let agreed = Agreed { target: &admitted.target, identity: admitted.identity.clone(), deflate };
     let recorded = match websocket::relay(shared, &mut interrupt, ends, agreed, &mut recorder).await {
         Ok(()) => shared.finish(recorder).await,
-        Err(error) => refusal::record(recorder, &error, true).await,
+        Err(error) => refusal::record(shared, recorder, &error, true).await,
     };
     if recorded.is_err() {
         down.discard_queued();
@@ -214,11 +214,12 @@ async fn connect(shared: &Shared, carrier: &Carrier, asked: &mut Asked, identity
     let target = asked.parts.uri.authority().map_or("", |authority| authority.as_str());
     let authority = Target::connect(target.as_bytes(), HostFields::None, || own.clone()).map_err(Error::Target)?;
     asked.authority = Some(authority.clone());
-    let permit = gate::admit_tunnel(&identity, &authority, &mut asked.recorder)?;
-    asked.interrupt.arm(shared.limits.connect_timeout * 3);
+    let permit = gate::admit_tunnel(&identity, &authority, &mut asked.interrupt, &mut asked.recorder)?;
+    asked.interrupt.arm(shared.limits().connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, &permit, &mut asked.recorder));
     let way = asked.interrupt.during(dial).await.map_err(Error::Interrupted)??;
-    Ok(Opened { authority, permit, identity, way, recorder: None, answer: b"", plain: false })
+    let plain = identity.ruleset.policy.lists_plain(&authority);
+    Ok(Opened { authority, permit, identity, way, recorder: None, answer: b"", plain })
 }
 
 /// Serves what comes through a stream that became a tunnel.
@@ -270,7 +271,7 @@ fn target(head: &RequestHead, uri: &Uri, place: &Place) -> Result<Target, Target
 }
 
 /// Records and answers a request that ends short of its answer.
-async fn refuse(client: &mut Http2Client, asked: Asked, error: &Error) -> Interrupt {
+async fn refuse(shared: &Shared, client: &mut Http2Client, asked: Asked, error: &Error) -> Interrupt {
     let is_silent = !client.take_back_answer() || matches!(error, Error::ClientGone(_));
     let context = refusal::Context {
         flow: Some(asked.recorder.id()),
@@ -280,7 +281,7 @@ async fn refuse(client: &mut Http2Client, asked: Asked, error: &Error) -> Interr
         close: false,
     };
     let answer = Answer::new(&error.denial(), &context);
-    let recorded = refusal::record(asked.recorder, error, is_silent).await;
+    let recorded = refusal::record(shared, asked.recorder, error, is_silent).await;
     if is_silent {
         client.cut();
     } else if recorded.is_ok() {

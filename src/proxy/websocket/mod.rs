@@ -146,7 +146,7 @@ pub(super) async fn relay<D: Duplex, U: Duplex>(
         up_is_closed: false,
         down_is_closed: false,
     };
-    interrupt.arm(shared.limits.idle_timeout);
+    interrupt.arm(shared.limits().idle_timeout);
     let ended = poll_fn(|cx| both.poll(cx, shared, interrupt, down, up)).await;
     let ended = match ended {
         Ok(End::Closed) => Ok(()),
@@ -215,7 +215,7 @@ impl Both<'_> {
         if self.is_closing() != was_closing {
             interrupt.arm(CLOSE_WAIT);
         } else if !was_closing && before != self.progress() {
-            interrupt.arm(shared.limits.idle_timeout);
+            interrupt.arm(shared.limits().idle_timeout);
         }
         interrupt.poll_idle(cx).map(|cause| Err(Error::Interrupted(cause)))
     }

@@ -55,6 +55,19 @@ pub(in crate::secrets) fn gate_at(buffer: &[u8], at: usize, ended: bool) -> Opti
     }
 }
 
+/// Where the first escape may begin that the bytes end too early to tell.
+pub(in crate::secrets) fn undecided(buffer: &[u8], from: usize) -> usize {
+    let tail = buffer.len().saturating_sub(LONGEST).max(from);
+    let rest = buffer.get(tail..).unwrap_or_default();
+    // No escape goes over a separator, but for a soft line break; of UTF-16 more than one byte counts.
+    let last = rest.iter().rposition(|byte| is_separator(*byte)).unwrap_or(0);
+    let open = |(at, byte): (usize, &u8)| {
+        let soft = *byte == b'=' && matches!(rest.get(at + 1), Some(b'\r' | b'\n'));
+        may_begin(*byte) && (at >= last || soft || *byte == 0)
+    };
+    tail + rest.iter().enumerate().position(open).unwrap_or(rest.len())
+}
+
 /// Whether the escape at the front may hide a token's character, and what kind it is.
 fn gate(text: &[u8], ended: bool) -> Option<&'static str> {
     match (text, unit(text, ended)) {
@@ -89,11 +102,14 @@ fn is_wide(text: &[u8], at: usize) -> bool {
 
 /// A soft line break inside a word, or an escape of a character that needs none.
 fn quoted_printable_gate(text: &[u8]) -> bool {
+    const BREAKS: [&[u8]; 4] = [b"=\n", b"=\r\n", b"=\\n", b"=\\r\\n"];
+    if let Some(rest) = BREAKS.iter().find_map(|soft| text.strip_prefix(*soft)) {
+        return match rest {
+            [b'-' | b'_' | b'.', next, ..] | [next, ..] => next.is_ascii_alphanumeric(),
+            [] => false,
+        };
+    }
     match text {
-        [b'=', b'\n', b'-' | b'_' | b'.', next, ..] | [b'=', b'\r', b'\n', b'-' | b'_' | b'.', next, ..] => {
-            next.is_ascii_alphanumeric()
-        }
-        [b'=', b'\n', next, ..] | [b'=', b'\r', b'\n', next, ..] => next.is_ascii_alphanumeric(),
         [b'=', high, low, b'=', ..] => quoted(*high, *low).is_some(),
         [b'=', high, low, rest @ ..] => quoted(*high, *low)
             .is_some_and(|byte| matches!(byte, b'_' | b'-' | b'.' | b'+' | b'/') || quoted_again(byte, rest)),
@@ -132,6 +148,7 @@ pub(in crate::secrets) fn unit(text: &[u8], ended: bool) -> Unit {
     };
     match found {
         Some(unit) => unit,
+        None if ended && text.starts_with(b"&#") => last_entity(text),
         None if ended || text.len() >= LONGEST => Unit::Plain,
         None => Unit::More,
     }
@@ -145,6 +162,7 @@ const fn escape(length: usize, byte: u8) -> Option<Unit> {
 fn percent(rest: &[u8]) -> Option<Unit> {
     match rest {
         [b'u' | b'U', digits @ ..] => match number(digits.get(..4)?, 16) {
+            Some(high @ 0xd800..=0xdbff) => surrogates(high, digits.get(4..)?, b"%u"),
             Some(code) => Some(character(6, code)),
             None => Some(Unit::Plain),
         },
@@ -163,7 +181,11 @@ fn backslash(rest: &[u8]) -> Option<Unit> {
             let code = digits.get(..close).and_then(|digits| number(digits, 16));
             Some(code.map_or(Unit::Plain, |code| character(close + 4, code)))
         }
-        [b'u', digits @ ..] => Some(number(digits.get(..4)?, 16).map_or(Unit::Plain, |code| character(6, code))),
+        [b'u', digits @ ..] => match number(digits.get(..4)?, 16) {
+            Some(high @ 0xd800..=0xdbff) => surrogates(high, digits.get(4..)?, b"\\u"),
+            Some(code) => Some(character(6, code)),
+            None => Some(Unit::Plain),
+        },
         [b'U', digits @ ..] => Some(number(digits.get(..8)?, 16).map_or(Unit::Plain, |code| character(10, code))),
         [b'x' | b'X', digits @ ..] => Some(number(digits.get(..2)?, 16).map_or(Unit::Plain, |code| character(4, code))),
         [b'0'..=b'7', ..] => Some(number(rest.get(..3)?, 8).map_or(Unit::Plain, |code| character(4, code))),
@@ -173,6 +195,26 @@ fn backslash(rest: &[u8]) -> Option<Unit> {
         [_, ..] => Some(Unit::Plain),
         [] => None,
     }
+}
+
+/// A number that the text ends in, without its semicolon.
+fn last_entity(text: &[u8]) -> Unit {
+    let complete = [text.get(1..).unwrap_or_default(), b";"].concat();
+    match entity(&complete) {
+        Some(Unit::Escape { length, byte }) if length == text.len() + 1 => Unit::Escape { length: length - 1, byte },
+        _ => Unit::Plain,
+    }
+}
+
+/// A character beyond the first plane is written as two halves (RFC 8259, section 7).
+fn surrogates(high: u32, rest: &[u8], mark: &[u8; 2]) -> Option<Unit> {
+    let Some(digits) = rest.strip_prefix(mark) else {
+        return (!mark.starts_with(rest)).then(|| character(6, high));
+    };
+    Some(match number(digits.get(..4)?, 16) {
+        Some(low @ 0xdc00..=0xdfff) => character(12, 0x1_0000 + ((high - 0xd800) << 10 | (low - 0xdc00))),
+        _ => character(6, high),
+    })
 }
 
 fn entity(rest: &[u8]) -> Option<Unit> {
@@ -220,7 +262,10 @@ fn entity(rest: &[u8]) -> Option<Unit> {
 fn soft(rest: &[u8]) -> Option<Unit> {
     match rest {
         [b'\n', ..] => Some(Unit::Escape { length: 2, byte: None }),
-        [b'\r', b'\n', ..] => Some(Unit::Escape { length: 3, byte: None }),
+        [b'\r', b'\n', ..] | [b'\\', b'n', ..] => Some(Unit::Escape { length: 3, byte: None }),
+        // The line break itself is escaped, as in a JSON string.
+        [b'\\', b'r', b'\\', b'n', ..] => Some(Unit::Escape { length: 5, byte: None }),
+        [b'\\'] | [b'\\', b'r'] | [b'\\', b'r', b'\\'] => None,
         [high, low, ..] => {
             Some(quoted(*high, *low).map_or(Unit::Plain, |byte| Unit::Escape { length: 3, byte: Some(byte) }))
         }
@@ -292,6 +337,12 @@ mod tests {
             "gһp_",
             "ghp&lowbar;",
             "𝗀hp_",
+            "\\ud835\\udc20hp_",
+            "%uD835%uDC20hp_",
+            "g=\\r\\nhp_",
+            "g=\\nhp_",
+            "ghp&#95",
+            "ghp&#x5F",
         ] {
             assert_eq!(all(text), "ghp_", "{text}");
         }

@@ -4,6 +4,7 @@
 pub(super) mod base32;
 pub(super) mod base64;
 
+mod delta;
 pub(super) mod escape;
 pub(super) mod fold;
 pub(super) mod hex;

@@ -1,10 +1,12 @@
-//! Bytes written as numbers: `67 68 70`, `67:68:70`, `0x67, 0x68`, `[103, 104, 112]`.
+//! Bytes written as numbers: `67 68 70`, `67:68:70`, `0x67, 0x68`, `[103, 104, 112]`, `["67", "68"]`.
 
 use super::hex;
 use crate::secrets::classes::Class;
 
 /// Bytes of text in a row that make a streak; fewer, if short values are known.
 pub(in crate::secrets) const STREAK: usize = 16;
+/// Signs between two numbers at most: a comma, a space and quotes, which may be escaped.
+const BETWEEN: usize = 6;
 /// What stands between two numbers at most: a comma, and a new line with its indent.
 const GAP: usize = 24;
 
@@ -14,7 +16,10 @@ pub(in crate::secrets) const PARTS: Class = Class::new({
     let mut byte = 0u8;
     while byte < 128 {
         has[byte as usize] = byte.is_ascii_hexdigit()
-            || matches!(byte, b',' | b'-' | b'.' | b':' | b';' | b'x' | b' ' | b'\t'..=b'\r' | b'|');
+            || matches!(
+                byte,
+                b',' | b'-' | b'.' | b':' | b';' | b'x' | b' ' | b'\t'..=b'\r' | b'|' | b'"' | b'\'' | b'\\'
+            );
         byte += 1;
     }
     has
@@ -34,7 +39,7 @@ pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: Each<'_>) 
             let from = at;
             at += token.len();
             if !is_digit(token.first().copied().unwrap_or(0)) {
-                if token.len() <= 4 || (token.len() <= GAP && is_indent(token)) {
+                if token.len() <= BETWEEN || (token.len() <= GAP && is_indent(token)) {
                     continue;
                 }
             } else if let Some(byte) = number(token, radix).filter(|byte| super::is_text(*byte, bytes.last())) {
@@ -126,6 +131,9 @@ mod tests {
             join(&|byte| format!("0x{byte:02X}"), ", "),
             join(&|byte| byte.to_string(), ","),
             join(&|byte| byte.to_string(), ",\n  "),
+            join(&hex, "\", \""),
+            join(&hex, "\\\", \\\""),
+            join(&|byte| format!("0x{byte:02x}"), "','"),
         ] {
             let mut found = Vec::new();
             streaks(text.as_bytes(), STREAK, &mut |places, bytes| found.push((places[0], bytes.to_vec())));

@@ -1,5 +1,7 @@
-//! Git packs: what `git push` sends. Every object is a zlib stream; of deltas the inserted bytes are read.
+//! Git packs: what `git push` sends. Every object is a zlib stream; of deltas the inserted bytes are read, and what
+//! stands around them in the base, if that is in the pack and small.
 
+use super::delta::{Bases, Delta, Name};
 use super::inflate::{Broken, Coding, Inflate, Step};
 use crate::secrets::stream::{Origin, SEPARATOR, Scan, Stream};
 use crate::secrets::unpack::{Fed, Rows, Trail};
@@ -19,23 +21,23 @@ pub(in crate::secrets) struct Pack {
     inflated: Vec<u8>,
     out: Vec<u8>,
     rows: Rows,
+    /// Bytes of the pack that were read, and where the object began.
+    position: u64,
+    object: u64,
+    bases: Bases,
 }
 
 enum State {
     Head,
     Object,
-    Body(Inflate, Option<Delta>),
+    Body(Inflate, Body),
 }
 
-/// A delta's instructions (gitformat-pack, "Deltified representation").
-#[derive(Default)]
-struct Delta {
-    /// Sizes of base and result that are still to be read.
-    sizes: u8,
-    /// Bytes of a copy's operands that are still to come, or of an insert.
-    skip: u8,
-    insert: u8,
-    begun: bool,
+/// What an object holds.
+enum Body {
+    /// Its type, and its content as long as it may be a base.
+    Plain(u8, Option<Vec<u8>>),
+    Delta(Delta),
 }
 
 impl Pack {
@@ -48,6 +50,9 @@ impl Pack {
             inflated: Vec::new(),
             out: Vec::new(),
             rows: Rows::default(),
+            position: 0,
+            object: 0,
+            bases: Bases::default(),
         }
     }
 
@@ -72,8 +77,17 @@ impl Pack {
                 State::Object if self.left == 0 => return Ok(Fed { read: taken, ended: true }),
                 State::Object => match object_head(rest)? {
                     None => break,
-                    Some((length, delta)) => {
-                        self.state = State::Body(Inflate::new(Coding::Zlib)?, delta.then(Delta::new));
+                    Some((length, kind)) => {
+                        self.object = self.position;
+                        let body = match kind {
+                            ObjectKind::Plain(kind) => Body::Plain(kind, Some(Vec::new())),
+                            ObjectKind::Offset(back) => {
+                                let base = self.object.checked_sub(back).map(Name::Offset);
+                                Body::Delta(Delta::new(base.and_then(|name| self.bases.find(&name))))
+                            }
+                            ObjectKind::Id(id) => Body::Delta(Delta::new(self.bases.find(&Name::Id(id)))),
+                        };
+                        self.state = State::Body(Inflate::new(Coding::Zlib)?, body);
                         self.trail.step(length, 0);
                         (length, true)
                     }
@@ -81,6 +95,7 @@ impl Pack {
                 State::Body(..) => self.body(scan, origin, rest)?,
             };
             taken += read;
+            self.position += read as u64;
             if !more || scan.work.is_exhausted() {
                 break;
             }
@@ -90,18 +105,28 @@ impl Pack {
 
     /// One step of an object's zlib stream: bytes read, and whether to go on.
     fn body(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, rest: &[u8]) -> Result<(usize, bool), Broken> {
-        let State::Body(inflate, delta) = &mut self.state else { return Err(Broken) };
+        let State::Body(inflate, body) = &mut self.state else { return Err(Broken) };
         self.inflated.clear();
         self.out.clear();
         let step = inflate.step(rest, &mut self.inflated);
         let Step { read, ended } = step.unwrap_or_default();
         scan.work.inflated += self.inflated.len() as u64;
-        match delta {
-            Some(delta) => delta.read(&self.inflated, &mut self.out),
-            None => std::mem::swap(&mut self.out, &mut self.inflated),
+        match body {
+            Body::Delta(delta) => {
+                let copied = delta.read(&self.inflated, &mut self.out);
+                scan.work.inflated += copied as u64;
+            }
+            Body::Plain(_, content) => {
+                Bases::keep(content, &self.inflated);
+                std::mem::swap(&mut self.out, &mut self.inflated);
+            }
         }
         self.rows.thin(&mut self.out);
         if ended {
+            match body {
+                Body::Delta(delta) => self.bases.add(self.object, delta.take_result()),
+                Body::Plain(kind, content) => self.bases.add(self.object, content.take().map(|text| (*kind, text))),
+            }
             self.out.extend_from_slice(&[SEPARATOR; 16]);
             self.left -= 1;
             self.state = State::Object;
@@ -133,54 +158,41 @@ impl Pack {
     }
 }
 
-/// An object's head: its length, and whether a delta follows; `None` if it isn't there as a whole.
-fn object_head(rest: &[u8]) -> Result<Option<(usize, bool)>, Broken> {
+/// What an object is, and what a delta is based on.
+#[derive(Debug, PartialEq, Eq)]
+enum ObjectKind {
+    Plain(u8),
+    /// So many bytes before it.
+    Offset(u64),
+    Id([u8; 20]),
+}
+
+/// An object's head: its length, and what follows; `None` if it isn't there as a whole.
+fn object_head(rest: &[u8]) -> Result<Option<(usize, ObjectKind)>, Broken> {
     let Some(end) = rest.iter().take(OBJECT_HEAD).position(|byte| byte & 0x80 == 0) else {
         return if rest.len() < OBJECT_HEAD { Ok(None) } else { Err(Broken) };
     };
     let kind = rest.first().map_or(0, |byte| byte >> 4 & 7);
     let length = end + 1;
+    let base = rest.get(length..).unwrap_or_default();
     match kind {
-        1..=4 => Ok(Some((length, false))),
-        6 => {
-            let offset = rest.get(length..).unwrap_or_default();
-            match offset.iter().take(10).position(|byte| byte & 0x80 == 0) {
-                Some(end) => Ok(Some((length + end + 1, true))),
-                None if offset.len() < 10 => Ok(None),
-                None => Err(Broken),
-            }
-        }
-        7 => Ok((rest.len() >= length + 20).then_some((length + 20, true))),
+        1..=4 => Ok(Some((length, ObjectKind::Plain(kind)))),
+        6 => match base.iter().take(10).position(|byte| byte & 0x80 == 0) {
+            Some(end) => Ok(Some((length + end + 1, ObjectKind::Offset(offset(base.get(..=end).unwrap_or_default()))))),
+            None if base.len() < 10 => Ok(None),
+            None => Err(Broken),
+        },
+        7 => Ok(base.first_chunk::<20>().map(|id| (length + 20, ObjectKind::Id(*id)))),
         _ => Err(Broken),
     }
 }
 
-impl Delta {
-    fn new() -> Self {
-        Self { sizes: 2, ..Self::default() }
-    }
-
-    /// Appends what a delta inserts; where it copies from its base, a separator stands.
-    fn read(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        for &byte in bytes {
-            if self.sizes > 0 {
-                self.sizes -= u8::from(byte & 0x80 == 0);
-            } else if self.insert > 0 {
-                out.push(byte);
-                self.insert -= 1;
-            } else if self.skip > 0 {
-                self.skip -= 1;
-            } else if byte & 0x80 != 0 {
-                self.skip = (byte & 0x7f).count_ones() as u8;
-                if self.begun {
-                    out.push(SEPARATOR);
-                }
-            } else {
-                self.insert = byte;
-                self.begun = true;
-            }
-        }
-    }
+/// How far back a base lies: seven bits a byte, one more at each continuation.
+fn offset(bytes: &[u8]) -> u64 {
+    bytes.iter().zip(0u32..).fold(0u64, |offset, (byte, number)| {
+        let more = if number == 0 { 0 } else { offset.wrapping_add(1) };
+        more.wrapping_shl(7) | u64::from(byte & 0x7f)
+    })
 }
 
 #[cfg(test)]
@@ -188,18 +200,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delta_gives_what_it_inserts() {
-        let mut delta = Delta::new();
-        let mut out = Vec::new();
-        // Sizes 300 and 5, insert "ab", copy with two operands, insert "c".
-        delta.read(&[0xac, 0x02, 5, 2, b'a', b'b', 0x81 | 0x10, 9, 9, 1, b'c'], &mut out);
-        assert_eq!(out, [b'a', b'b', SEPARATOR, b'c']);
-    }
-
-    #[test]
     fn an_objects_head_tells_its_length() {
-        assert_eq!(object_head(&[0xb5, 0x01, 0x78]), Ok(Some((2, false))));
-        assert_eq!(object_head(&[0x65, 0x81, 0x01, 0x78]), Ok(Some((3, true))));
+        assert_eq!(object_head(&[0xb5, 0x01, 0x78]), Ok(Some((2, ObjectKind::Plain(3)))));
+        assert_eq!(object_head(&[0x65, 0x81, 0x01, 0x78]), Ok(Some((3, ObjectKind::Offset(257)))));
         assert_eq!(object_head(&[0x75, 0]), Ok(None));
         assert_eq!(object_head(&[0x05]), Err(Broken));
         assert_eq!(object_head(&[0xb5]), Ok(None));

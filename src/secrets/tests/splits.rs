@@ -113,6 +113,25 @@ fn config() -> ProptestConfig {
     }
 }
 
+#[test]
+fn what_can_become_no_match_flows_on_at_once() {
+    let guard = guard(Settings::default());
+    let evil = host("evil.example");
+    for text in ["a line of text\n".repeat(600), "\n".repeat(8192), "{\"event\": \"tick\", \"on\": true}\n".repeat(9)] {
+        let context = BodyContext {
+            host: &evil,
+            method: "POST",
+            path: "/",
+            content_type: Some(b"text/plain"),
+            content_encoding: None,
+        };
+        let mut scan = guard.body(&context);
+        scan.push(Bytes::copy_from_slice(text.as_bytes())).unwrap();
+        let out: usize = std::iter::from_fn(|| scan.released()).map(|bytes| bytes.len()).sum();
+        assert_eq!(out, text.len(), "{text:.30}");
+    }
+}
+
 proptest! {
     #![proptest_config(config())]
 

@@ -113,6 +113,42 @@ fn git_may_fetch_and_not_push_where_the_policy_says_so() {
     assert!(records.iter().any(|record| record.reason() == "request_not_listed"), "{records:#?}");
 }
 
+/// T01 for repositories: what `service`, `access` and `repos` let real git do, and what they don't.
+#[test]
+fn git_reads_one_owner_s_repositories_and_pushes_to_one_of_them() {
+    let root = repositories();
+    for owned in ["acme/site.git", "acme/other.git", "evil/site.git"] {
+        prepare("git", &["clone", "-q", "--bare", "work", owned], root.path());
+        prepare("git", &["-C", owned, "config", "http.receivepack", "true"], root.path());
+    }
+    let origin = backend(root.path().to_owned());
+    let read = "host: git.exeat.test, service: github, repos: [\"acme/*\"]";
+    let write = "host: git.exeat.test, service: github, access: write, repos: [acme/site]";
+    let world = World::start(Setup::allowing(&[read, write]).origin("**", &origin));
+    let way = Way::Intercepted;
+    let url = |repository: &str| format!("https://{HOST}/{repository}");
+    git(&world, way, &["clone", "-q", &url("acme/site.git"), "site"]).ok();
+    git(&world, way, &["clone", "-q", &url("acme/other.git"), "other"]).ok();
+    git(&world, way, &["clone", "-q", &url("evil/site.git"), "evil"]).failed();
+    std::fs::write(world.path("site/second.txt"), "second\n").unwrap();
+    commit(root.path(), &world.path("site"), "Second");
+    for (to, refused) in [("acme/other.git", true), ("evil/site.git", true), ("acme/site.git", false)] {
+        let done = git(&world, way, &["-C", "site", "push", "-q", &url(to), "main"]);
+        assert_eq!(!done.status.success(), refused, "{to}: {done:?}");
+        let head = prepare("git", &["-C", to, "log", "-1", "--format=%s", "main"], root.path());
+        assert_eq!(head.stdout, if refused { "First\n" } else { "Second\n" }, "{to}");
+    }
+    let records = world.into_records();
+    let told =
+        |text: &str| records.iter().any(|record| record["error"].as_str().is_some_and(|error| error.contains(text)));
+    assert!(
+        told("git push to acme/other is not permitted: the rule agent.allow[1] lets acme/site be written"),
+        "{records:#?}"
+    );
+    assert!(told("git push to evil/site is not permitted"), "{records:#?}");
+    assert!(told("git fetch of evil/site is not permitted"), "{records:#?}");
+}
+
 #[test]
 fn git_is_refused_where_the_host_is_not_listed() {
     let root = repositories();

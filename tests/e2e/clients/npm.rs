@@ -55,6 +55,56 @@ fn npm_views_and_installs() {
     }
 }
 
+/// A registry that takes what it is sent.
+fn taking() -> Origin {
+    Origin::tls().http(|request| match request.method.as_str() {
+        "PUT" | "DELETE" => Reply::ok("{\"ok\": true}").with("Content-Type", "application/json"),
+        _ => Reply::status(404).body("{}"),
+    })
+}
+
+#[test]
+fn npm_publishes_the_packages_of_its_scope_and_no_others() {
+    let origin = taking();
+    let rule = format!("host: {HOST}, service: npm, access: write, repos: [\"@acme/*\"]");
+    let world = World::start(Setup::allowing(&[&rule]).origin("**", &origin));
+    let publish = |name: &str| {
+        let manifest = json!({"name": name, "version": "1.0.0"});
+        // A folder of its own: what lies beside it, the gateway's key among it, would be packed too.
+        std::fs::create_dir_all(world.path("package")).unwrap();
+        std::fs::write(world.path("package/package.json"), manifest.to_string()).unwrap();
+        let options = ["publish", "./package", "--access", "public", "--//npm.exeat.test/:_authToken=t"];
+        npm(&world, Way::Intercepted, &options)
+    };
+    publish("@acme/site").ok();
+    let refused = publish("@evil/site").failed();
+    assert!(refused.all().contains("403"), "{refused:?}");
+    publish("left-pad").failed();
+    let tag = ["dist-tag", "add", "@evil/site@1.0.0", "beta", "--//npm.exeat.test/:_authToken=t"];
+    npm(&world, Way::Intercepted, &tag).failed();
+    let puts: Vec<String> =
+        origin.requests().iter().filter(|r| r.method != "GET").map(|r| r.target.to_ascii_lowercase()).collect();
+    assert_eq!(puts, ["/@acme%2fsite"]);
+    let records = world.into_records();
+    let told =
+        |text: &str| records.iter().any(|record| record["error"].as_str().is_some_and(|error| error.contains(text)));
+    assert!(
+        told("a publish of @evil/site is not permitted: the rule agent.allow[0] lets @acme/* be written"),
+        "{records:#?}"
+    );
+}
+
+#[test]
+fn npm_installs_and_does_not_publish_where_it_may_read() {
+    let origin = registry();
+    let rule = format!("host: {HOST}, service: npm");
+    let world = World::start(Setup::allowing(&[&rule]).origin("**", &origin));
+    std::fs::write(world.path("package.json"), "{\"name\": \"app\", \"version\": \"1.0.0\"}").unwrap();
+    npm(&world, Way::Intercepted, &["install", "fixture"]).ok();
+    npm(&world, Way::Intercepted, &["publish", "--//npm.exeat.test/:_authToken=t"]).failed();
+    assert!(origin.requests().iter().all(|request| request.method == "GET"));
+}
+
 #[test]
 fn npm_is_refused_where_the_registry_is_not_listed() {
     let origin = registry();

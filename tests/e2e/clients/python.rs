@@ -123,3 +123,39 @@ fn pip_is_refused_where_the_index_is_not_listed() {
     origin.assert_never_contacted();
     assert!(world.into_records().iter().all(|record| record.reason() == "dest_not_listed"));
 }
+
+const WHEEL: &str = "
+import zipfile
+with zipfile.ZipFile('acme_tool-1.0-py3-none-any.whl', 'w') as z:
+    z.writestr('acme_tool.py', '')
+    z.writestr('acme_tool-1.0.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: acme-tool\\nVersion: 1.0\\n')
+    z.writestr('acme_tool-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nTag: py3-none-any\\n')
+    z.writestr('acme_tool-1.0.dist-info/RECORD', '')
+";
+
+#[test]
+fn twine_uploads_where_it_may_write_and_only_there() {
+    for (access, expected) in [("write", true), ("read", false)] {
+        let origin = Origin::tls().http(|_| Reply::ok(""));
+        let rule = format!("host: {HOST}, service: pypi, access: {access}");
+        let world = World::start(Setup::allowing(&[&rule]).origin("**", &origin));
+        run(&world, Way::Intercepted, WHEEL).ok();
+        let url = format!("https://{HOST}/legacy/");
+        let arguments = [
+            "-m",
+            "twine",
+            "upload",
+            "--non-interactive",
+            "--repository-url",
+            &url,
+            "-u",
+            "u",
+            "-p",
+            "p",
+            "acme_tool-1.0-py3-none-any.whl",
+        ];
+        let done = Client::behind(python(), &world, Way::Intercepted).args(arguments).run();
+        assert_eq!(done.status.success(), expected, "{done:?}");
+        assert_eq!(origin.requests().iter().any(|request| request.method == "POST"), expected);
+    }
+}

@@ -26,7 +26,17 @@ pub use origin::{Origin, Reply};
 pub use setup::{Setup, policy_for};
 pub use world::World;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// After this long a thing that should have happened is taken as not happening.
 pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Waits until it holds, for as long as [`DEADLINE`].
+#[track_caller]
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < end, "not in time: {what}");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}

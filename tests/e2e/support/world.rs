@@ -170,6 +170,13 @@ impl World {
         self.child.id()
     }
 
+    /// Waits for a line on stderr.
+    #[track_caller]
+    pub fn says(&self, line: &str) {
+        let text = self.stderr.until(line, START);
+        assert!(text.contains(line), "{text}");
+    }
+
     /// All that was written on stderr so far.
     pub fn stderr(&self) -> String {
         self.stderr.text.lock().unwrap().0.clone()

@@ -113,6 +113,29 @@ fn python_websockets_speaks_through_it() {
     assert_works(|world, first| run_python(world, WEBSOCKETS, first), "1000 ['permessage-deflate']", "1000 []");
 }
 
+/// `ws://` through a proxy is a CONNECT to port 80.
+#[test]
+fn plain_websockets_of_clients_that_tunnel_them_are_opened_and_looked_into() {
+    type Run<'a> = &'a dyn Fn(&World, &[&str]) -> Done;
+    let plain = |script: &str| script.replace("wss://", "ws://").replace(", ssl=context", "");
+    let [python, ws, undici] = [WEBSOCKETS, WS, UNDICI].map(plain);
+    let by: [Run<'_>; 3] = [
+        &|world, first| run_python(world, &python, first),
+        &|world, first| run_node(world, &ws, first),
+        &|world, first| run_node(world, &undici, first),
+    ];
+    for run in by {
+        let origin = Origin::plain().websocket_echo("");
+        let world = world(&origin);
+        assert!(run(&world, &[]).stdout.starts_with("1000 "));
+        let told = run(&world, &[&github_token()]).stdout;
+        assert!(told.starts_with("1008 secret_in_request: rule "), "{told}");
+        let records = world.into_records();
+        let modes: Vec<_> = records.requests().iter().map(|record| (record.mode(), record.verdict())).collect();
+        assert_eq!(modes, [("websocket", "allowed"), ("websocket", "denied")]);
+    }
+}
+
 #[test]
 fn aiohttp_speaks_through_it() {
     assert_works(|world, first| run_python(world, AIOHTTP, first), "1000 15", "1000 0");

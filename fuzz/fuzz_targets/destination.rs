@@ -2,4 +2,4 @@
 #[path = "../protocols.rs"]
 #[allow(dead_code)]
 mod protocols;
-libfuzzer_sys::fuzz_target!(|data: &[u8]| protocols::target(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| protocols::destination(data));

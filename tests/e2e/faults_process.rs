@@ -1,0 +1,153 @@
+//! Signals in the midst of work: killed, drained, its journal rotated.
+
+use crate::support::*;
+use nix::sys::signal::Signal;
+use std::collections::HashSet;
+use std::io::Write;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const HOST: &str = "plain.exeat.test";
+
+/// Asks without end, over connections that are kept, until it fails; what was answered, by its path.
+fn ask_until_it_ends(world: &World, next: &AtomicU32, over: &AtomicBool) -> Vec<(String, u16)> {
+    let (agent, mut answered) = (world.agent(), Vec::new());
+    while !over.load(Ordering::Relaxed) {
+        let Ok(stream) = std::net::TcpStream::connect(world.proxy) else { return answered };
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut wire = Wire::new(stream);
+        for _ in 0..20 {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            // Every third is refused.
+            let host = if number.is_multiple_of(3) { "elsewhere.invalid" } else { HOST };
+            let head = agent.head("GET", &format!("http://{host}/{number}"), "");
+            if wire.write_all(head.as_bytes()).is_err() {
+                break;
+            }
+            match wire.response_to("GET") {
+                Ok(response) => answered.push((format!("/{number}"), response.status)),
+                Err(_) => break,
+            }
+        }
+    }
+    answered
+}
+
+#[test]
+fn what_a_client_has_seen_is_in_the_journal_whenever_the_gateway_is_killed() {
+    let origin = Origin::plain().echo();
+    let mut world = World::start(Setup::new().origin(HOST, &origin));
+    let (mut seen, mut rounds) = (HashSet::new(), 0);
+    let next = AtomicU32::new(1);
+    while rounds < 12 {
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let asking: Vec<_> = (0..4).map(|_| scope.spawn(|| ask_until_it_ends(&world, &next, &over))).collect();
+            let enough = next.load(Ordering::Relaxed) + 60 + rounds * 17;
+            while next.load(Ordering::Relaxed) < enough {
+                thread::park_timeout(Duration::from_micros(200));
+            }
+            world.signal(Signal::SIGKILL);
+            over.store(true, Ordering::Relaxed);
+            seen.extend(asking.into_iter().flat_map(|answers| answers.join().unwrap()).map(|(path, _)| path));
+        });
+        world.wait();
+        world = world.restart_dead();
+        rounds += 1;
+    }
+    let records = world.into_records();
+    let written: HashSet<String> =
+        records.iter().filter_map(|record| record.text("/target/path").map(str::to_owned)).collect();
+    let lost: Vec<_> = seen.difference(&written).collect();
+    assert!(lost.is_empty(), "{} of {} answers have no record: {lost:?}", lost.len(), seen.len());
+}
+
+#[test]
+fn a_drain_under_load_cuts_no_answer_and_loses_no_record() {
+    let origin = Origin::plain().echo();
+    let mut world = World::start(Setup::new().origin(HOST, &origin));
+    let (next, over) = (AtomicU32::new(1), AtomicBool::new(false));
+    let answered = thread::scope(|scope| {
+        let asking: Vec<_> = (0..4).map(|_| scope.spawn(|| ask_until_it_ends(&world, &next, &over))).collect();
+        while next.load(Ordering::Relaxed) < 200 {
+            thread::park_timeout(Duration::from_millis(1));
+        }
+        world.signal(Signal::SIGTERM);
+        let end = Instant::now() + DEADLINE;
+        while std::net::TcpStream::connect(world.proxy).is_ok() {
+            assert!(Instant::now() < end, "connections are still taken");
+        }
+        over.store(true, Ordering::Relaxed);
+        asking.into_iter().flat_map(|answers| answers.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert_eq!(world.wait().code(), Some(0));
+    let records = Records::read(&world.path("flows"));
+    let written: HashSet<&str> = records.iter().filter_map(|record| record.text("/target/path")).collect();
+    assert!(answered.iter().all(|(path, _)| written.contains(path.as_str())));
+    assert_eq!(origin.requests().len(), answered.iter().filter(|(_, status)| *status == 200).count(), "one was cut");
+}
+
+#[test]
+fn a_thousand_requests_under_way_are_all_finished_before_the_exit() {
+    const MANY: usize = 1000;
+    let released = std::sync::Arc::new((Mutex::new(false), std::sync::Condvar::new()));
+    let wait = released.clone();
+    let origin = Origin::plain().raw(move |peer| {
+        let _ = peer.request_head()?;
+        let held = wait.1.wait_timeout_while(wait.0.lock().unwrap(), DEADLINE, |released| !*released).unwrap();
+        drop(held);
+        peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+        Ok(())
+    });
+    let policy = policy_for(&["host: \"**.exeat.test\""]) + "limits: {connections: 2000}";
+    let mut world = World::start(Setup::under(&policy).origin(HOST, &origin).after_shell("ulimit -n 8192"));
+    let agent = world.agent();
+    let url = "http://plain.exeat.test/";
+    let mut wires: Vec<_> = (0..MANY).map(|_| agent.send(agent.head("GET", url, ""))).collect();
+    origin.wait("all requests", |seen| seen.iter().filter(|seen| seen.total > 0).count() == MANY);
+    world.signal(Signal::SIGTERM);
+    let end = Instant::now() + DEADLINE;
+    while std::net::TcpStream::connect(world.proxy).is_ok() {
+        assert!(Instant::now() < end, "connections are still taken");
+    }
+    *released.0.lock().unwrap() = true;
+    released.1.notify_all();
+    for wire in &mut wires {
+        assert_eq!(wire.response_to("GET").unwrap().status, 200);
+    }
+    assert_eq!(world.wait().code(), Some(0));
+    assert_eq!(Records::read(&world.path("flows")).len(), MANY);
+}
+
+#[test]
+fn a_journal_that_is_rotated_under_load_loses_nothing() {
+    let origin = Origin::plain().echo();
+    let mut world = World::start(Setup::new().origin(HOST, &origin));
+    let (next, over) = (AtomicU32::new(1), AtomicBool::new(false));
+    let answered = thread::scope(|scope| {
+        let asking: Vec<_> = (0..4).map(|_| scope.spawn(|| ask_until_it_ends(&world, &next, &over))).collect();
+        for round in 0..15 {
+            let so_far = next.load(Ordering::Relaxed);
+            while next.load(Ordering::Relaxed) < so_far + 20 {
+                thread::park_timeout(Duration::from_millis(1));
+            }
+            // As a log rotator does: aside, then the signal; now and then the signal alone.
+            if round % 3 != 0 {
+                let _ = std::fs::rename(world.path("flows/flows.jsonl"), world.path(&format!("flows/old-{round}")));
+            }
+            world.signal(Signal::SIGHUP);
+        }
+        over.store(true, Ordering::Relaxed);
+        asking.into_iter().flat_map(|answers| answers.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(world.stop().success());
+    let text: String = std::fs::read_dir(world.path("flows"))
+        .unwrap()
+        .filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok())
+        .collect();
+    let lost = answered.iter().filter(|(path, _)| !text.contains(&format!("\"path\":\"{path}\""))).count();
+    assert_eq!(lost, 0, "of {}", answered.len());
+    assert!(answered.len() >= 250, "{}", answered.len());
+}
