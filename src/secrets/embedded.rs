@@ -14,6 +14,7 @@ const ZIP_NAMES: usize = 4096;
 const MOST_OPEN: usize = 2;
 /// What it costs to open one.
 const OPENING: u64 = 2048;
+const OPENING_ZSTD: u64 = 4 * OPENING;
 
 /// Every magic has a byte that text never has: gzip 1f, zip 03, zstd fd, a pack's version 02 or 03.
 pub(super) const MARKS: [bool; 256] = {
@@ -85,6 +86,15 @@ enum Magic {
     No,
 }
 
+impl Magic {
+    const fn cost(&self) -> u64 {
+        match self {
+            Magic::Stream(Coding::Zstd, _) => OPENING_ZSTD,
+            _ => OPENING,
+        }
+    }
+}
+
 impl Embedded {
     pub(super) fn reset(&mut self) {
         self.at = 0;
@@ -116,7 +126,7 @@ impl Embedded {
             };
             let start = self.at + start as u64;
             self.at = start + 1;
-            scan.work.spent += OPENING;
+            scan.work.spent += magic.cost();
             if scan.work.is_exhausted() {
                 break;
             }

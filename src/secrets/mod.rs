@@ -45,6 +45,7 @@ mod teddy;
 #[cfg(test)]
 mod tests;
 mod unpack;
+mod walked;
 
 pub use body::{BodyContext, BodyScan, Stopped};
 pub use catalogue::{BoundarySpec, Catalogue, CatalogueError, ChecksumSpec, ContextSpec, Edge, Group, RuleSpec};

@@ -113,7 +113,8 @@ impl Suspects {
             return None;
         }
         let floor = buffer.len().saturating_sub(64);
-        let rows = (2..=GAP + 1).flat_map(|step| (0..step).map(move |rest| (step, rest)));
+        let widest = (GAP + 1).min(buffer.len().saturating_sub(1) / TIMES);
+        let rows = (2..=widest).flat_map(|step| (0..step).map(move |rest| (step, rest)));
         let begin = |(step, rest): (usize, usize)| {
             let last = buffer.len().checked_sub(1 + rest)?;
             let mut start = last.checked_sub(TIMES * step).filter(|start| *start >= floor)?;
