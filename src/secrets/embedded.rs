@@ -14,6 +14,19 @@ const ZIP_NAMES: usize = 4096;
 const MOST_OPEN: usize = 2;
 /// What it costs to open one.
 const OPENING: u64 = 2048;
+const OPENING_ZSTD: u64 = 4 * OPENING;
+
+/// Every magic has a byte that text never has: gzip 1f, zip 03, zstd fd, a pack's version 02 or 03.
+pub(super) const MARKS: [bool; 256] = {
+    let mut has = [false; 256];
+    let marks = [0x1f, 0x02, 0x03, 0xfd];
+    let mut at = 0;
+    while at < marks.len() {
+        has[marks[at]] = true;
+        at += 1;
+    }
+    has
+};
 
 /// The pass over embedded files.
 #[derive(Default)]
@@ -73,6 +86,15 @@ enum Magic {
     No,
 }
 
+impl Magic {
+    const fn cost(&self) -> u64 {
+        match self {
+            Magic::Stream(Coding::Zstd, _) => OPENING_ZSTD,
+            _ => OPENING,
+        }
+    }
+}
+
 impl Embedded {
     pub(super) fn reset(&mut self) {
         self.at = 0;
@@ -92,8 +114,10 @@ impl Embedded {
         }
         self.open.retain_mut(|open| open.feed(level, scan, origin, ended));
         loop {
-            let rest = level.buffer.get((self.at - level.base) as usize..).unwrap_or_default();
-            let (start, magic) = match find(rest, self.at == 0, ended) {
+            let from = (self.at - level.base) as usize;
+            let rest = level.buffer.get(from..).unwrap_or_default();
+            let marks = || level.survey.places(|block| block.marks, from..level.buffer.len()).map(|at| at - from);
+            let (start, magic) = match find(rest, marks, self.at == 0, ended) {
                 Ok(found) => found,
                 Err(clear) => {
                     self.at += clear as u64;
@@ -102,7 +126,7 @@ impl Embedded {
             };
             let start = self.at + start as u64;
             self.at = start + 1;
-            scan.work.spent += OPENING;
+            scan.work.spent += magic.cost();
             if scan.work.is_exhausted() {
                 break;
             }
@@ -134,7 +158,14 @@ impl Open {
 }
 
 /// The first embedded file; an error is how far there is none for sure.
-fn find(rest: &[u8], at_start: bool, ended: bool) -> Result<(usize, Magic), usize> {
+///
+/// `marks` are the places of the bytes that magics have and text never has.
+fn find<M: Iterator<Item = usize>>(
+    rest: &[u8],
+    marks: impl Fn() -> M,
+    at_start: bool,
+    ended: bool,
+) -> Result<(usize, Magic), usize> {
     if at_start {
         match zlib(rest) {
             Magic::More if !ended => return Err(0),
@@ -142,10 +173,8 @@ fn find(rest: &[u8], at_start: bool, ended: bool) -> Result<(usize, Magic), usiz
             _ => {}
         }
     }
-    // Every magic has a byte that text never has: gzip 1f, zip 03, zstd fd, a pack's version 02.
-    let marks = memchr::memchr3_iter(0x1f, 0x03, 0xfd, rest);
     let mut open = rest.len();
-    for at in marks {
+    for at in marks().filter(|at| rest.get(*at) != Some(&0x02)) {
         let start = match rest.get(at) {
             Some(0x1f) => Some(at),
             _ => at.checked_sub(3).or_else(|| at.checked_sub(2)),
@@ -157,7 +186,8 @@ fn find(rest: &[u8], at_start: bool, ended: bool) -> Result<(usize, Magic), usiz
                 Magic::More => open = open.min(start),
                 Magic::Pack => {}
                 found @ Magic::Stream(..) => {
-                    return before_pack(rest, start).map_or(Ok((start, found)), |pack| Ok((pack, Magic::Pack)));
+                    let pack = before_pack(rest, marks(), start);
+                    return pack.map_or(Ok((start, found)), |pack| Ok((pack, Magic::Pack)));
                 }
             }
         }
@@ -165,7 +195,7 @@ fn find(rest: &[u8], at_start: bool, ended: bool) -> Result<(usize, Magic), usiz
             break;
         }
     }
-    if let Some(pack) = before_pack(rest, rest.len()) {
+    if let Some(pack) = before_pack(rest, marks(), rest.len()) {
         return Ok((pack, Magic::Pack));
     }
     if ended {
@@ -175,9 +205,13 @@ fn find(rest: &[u8], at_start: bool, ended: bool) -> Result<(usize, Magic), usiz
     Err(open.min(rest.len() - open_magic(rest)))
 }
 
-fn before_pack(rest: &[u8], limit: usize) -> Option<usize> {
-    let found = memchr::memmem::find(rest.get(..limit).unwrap_or_default(), b"PACK\0\0\0")?;
-    matches!(rest.get(found + 7), Some(2 | 3)).then_some(found)
+/// Where the first pack begins whose head ends before `limit` but for its version.
+fn before_pack(rest: &[u8], marks: impl Iterator<Item = usize>, limit: usize) -> Option<usize> {
+    let begins = |at: usize| {
+        let start = at.checked_sub(7).filter(|_| at <= limit)?;
+        (rest.get(start..at)? == b"PACK\0\0\0" && matches!(rest.get(at), Some(2 | 3))).then_some(start)
+    };
+    marks.take_while(|at| *at <= limit).find_map(begins)
 }
 
 /// How many of the last bytes begin a magic.
@@ -235,14 +269,17 @@ mod tests {
 
     #[test]
     fn a_magic_is_found_and_a_cut_one_is_awaited() {
-        let found = |text: &[u8]| find(text, false, false).map(|(at, _)| at);
+        let marks =
+            |text: &[u8]| -> Vec<usize> { (0..text.len()).filter(|at| MARKS[usize::from(text[*at])]).collect() };
+        let find = |text: &[u8], at_start| find(text, || marks(text).into_iter(), at_start, false);
+        let found = |text: &[u8]| find(text, false).map(|(at, _)| at);
         assert_eq!(found(b"--x\r\n\r\n\x1f\x8b\x08\0abc"), Ok(7));
         assert_eq!(found(b"..\x28\xb5\x2f\xfd.."), Ok(2));
         assert_eq!(found(b"xPACK\0\0\0\x02\0\0\0\x01"), Ok(1));
         assert_eq!(found(b"text\x1f\x8b"), Err(4));
         assert_eq!(found(b"text PK\x03\x04"), Err(5));
         assert_eq!(found(b"only text here"), Err(14));
-        assert_eq!(find(b"\x78\x9cabc", true, false).map(|(at, _)| at), Ok(0));
-        assert_eq!(find(b"\x78", true, false).map(|(at, _)| at), Err(0));
+        assert_eq!(find(b"\x78\x9cabc", true).map(|(at, _)| at), Ok(0));
+        assert_eq!(find(b"\x78", true).map(|(at, _)| at), Err(0));
     }
 }

@@ -59,7 +59,7 @@ impl Escapes {
         let mut at = (self.at - level.base) as usize;
         loop {
             let Some(kind) = self.inside else {
-                match escape::next_gate(buffer, at, ended) {
+                match next_gate(level, at, ended) {
                     Ok((gate, kind)) => {
                         let floor = self.word_end.saturating_sub(level.base) as usize;
                         at = word_start(buffer, gate).max(floor).min(gate);
@@ -185,6 +185,15 @@ impl Escapes {
         self.map.fed(self.out.len(), cleared);
         self.out.clear();
     }
+}
+
+/// The first escape at `from` or later that may hide a token's character, and its kind; an error is how far there
+/// is none for sure.
+fn next_gate(level: &Stream, from: usize, ended: bool) -> Result<(usize, &'static str), usize> {
+    let buffer = &level.buffer;
+    let limit = if ended { buffer.len() } else { escape::undecided(buffer, from) };
+    let mut gates = level.survey.places(|block| block.gates, from..limit);
+    gates.find_map(|at| escape::gate_at(buffer, at, ended).map(|kind| (at, kind))).ok_or(limit)
 }
 
 /// Where the bytes of a decoded level come from.

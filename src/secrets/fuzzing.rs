@@ -102,10 +102,9 @@ pub fn escapes(data: &[u8]) {
         };
     }
     assert!(at <= data.len());
-    let mut from = 0;
-    while let Ok((gate, _)) = escape::next_gate(data, from, true) {
-        assert!(gate >= from && gate < data.len());
-        from = gate + 1;
+    for at in 0..data.len() {
+        let gate = escape::gate_at(data, at, true);
+        assert!(gate.is_none() || data.get(at).is_some_and(|byte| escape::may_begin(*byte)));
     }
 }
 

@@ -43,16 +43,20 @@ fn is_password(before: &[u8], text: &[u8], after: &[u8]) -> bool {
         byte.is_ascii_whitespace()
             || matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b';' | b',' | b'<' | b'&' | b'}' | b')')
     });
-    let reference =
-        matches!(value, [b'$' | b'%' | b'#' | b'@' | b'&' | b'*', ..]) || memchr::memmem::find(value, b"${").is_some();
-    let open = [&b"hash"[..], b"reset", b"confirm", b"label", b"min", b"max"];
-    let says = fold_context(last_name(before));
+    let reference = || {
+        matches!(value, [b'$' | b'%' | b'#' | b'@' | b'&' | b'*', ..]) || memchr::memmem::find(value, b"${").is_some()
+    };
+    let open_name = || {
+        let says = fold_context(last_name(before));
+        let open = [&b"hash"[..], b"reset", b"confirm", b"label", b"min", b"max"];
+        open.iter().any(|word| memchr::memmem::find(&says, word).is_some())
+    };
     kinds.iter().filter(|kind| **kind).count() >= 3
         && kinds[0]
         && distinct >= 8
         && ends
-        && !reference
-        && !open.iter().any(|word| memchr::memmem::find(&says, word).is_some())
+        && !reference()
+        && !open_name()
         && !is_wordy(value)
 }
 
@@ -212,7 +216,10 @@ fn names_secret(name: &[u8], names: &[Box<[u8]>]) -> bool {
         b"buffer",
         b"key_id",
     ];
-    let has = |word: &[u8]| memchr::memmem::find(name, word).is_some();
+    // Most words have a letter that the name has not.
+    let letters = name.iter().fold(0u32, |letters, byte| letters | 1 << (byte & 31));
+    let may_have = |word: &[u8]| word.len() <= name.len() && word.iter().all(|byte| letters >> (byte & 31) & 1 == 1);
+    let has = |word: &[u8]| may_have(word) && memchr::memmem::find(name, word).is_some();
     // What something is called by, not what opens it; but a Vault role's secret is an id.
     if name.ends_with(b"_id") && !name.ends_with(b"secret_id") {
         return false;
@@ -253,6 +260,26 @@ fn is_random(value: &[u8]) -> bool {
 /// Pairs of letters that English and names in code are made of: two in five of all pairs.
 const PAIRS: &[u8] = b"thheineranreonatenndtiesorteofedisitalarsttontngsehaasouiolevecomedehiriroicneearacelichllbemasiomurcaeltalansdifohopeecprnoctusacotiltrlyncetutsssorsunlowageiewheewiemadolrtpowenaulnitsmoowpaimmiaishirsuidosiviaamficivipligtuevldrympfeblabghtyopwosaayexkefrooavagifapgrodbosprddoucbueiovbyrmepttocfaefcurnscgidayocrcldugaquueffbaeylsvaumppuauplugohtruugdsltpircrregauckewmubrbiptakpuuirgibtlnykirkysobmmfuphogmsyeudmbipuboirlgudrhrcctwftwnnuafhunneovorvnfxpgnsmflizoknlmyglawjuoaeqsyslpsjolfnvjenkkngsdyhyzeksxtbsikddptrpskxioeoywslvdl";
 
+/// For each letter those that often follow it, one bit each.
+const FOLLOWERS: [u32; 26] = {
+    let mut followers = [0; 26];
+    let mut at = 0;
+    while at < PAIRS.len() {
+        followers[(PAIRS[at] - b'a') as usize] |= 1 << (PAIRS[at + 1] - b'a');
+        at += 2;
+    }
+    followers
+};
+
+/// Whether two letters often stand together, in either case.
+fn is_common(pair: &[u8]) -> bool {
+    let letter = |byte: u8| byte.to_ascii_lowercase().wrapping_sub(b'a');
+    match *pair {
+        [a, b] => FOLLOWERS.get(usize::from(letter(a))).is_some_and(|after| after >> (letter(b) & 31) & 1 == 1),
+        _ => false,
+    }
+}
+
 /// Whether much of a value is made of words.
 pub(super) fn is_wordy(value: &[u8]) -> bool {
     let letters = value.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
@@ -265,8 +292,7 @@ pub(super) fn is_wordy(value: &[u8]) -> bool {
         if segment.len() < 3 || !segment.last().is_some_and(u8::is_ascii_alphabetic) {
             continue;
         }
-        let lower = segment.to_ascii_lowercase();
-        let common = lower.windows(2).filter(|pair| PAIRS.chunks_exact(2).any(|common| common == *pair)).count();
+        let common = segment.windows(2).filter(|pair| is_common(pair)).count();
         if common * 4 >= pairs * 3 {
             words += segment.len();
         }

@@ -19,7 +19,6 @@ pub(super) struct Lists {
     at: u64,
     seen: u64,
     found: Vec<(u32, u32)>,
-    masks: Vec<u64>,
     child: Option<Box<Stream>>,
     dumps: Vec<u64>,
 }
@@ -51,30 +50,30 @@ impl Lists {
         }
         let mut found = std::mem::take(&mut self.found);
         let least = if scan.known.is_empty() { SHORTEST } else { SHORTEST_KNOWN };
-        numbers::PARTS.runs(buffer, at, least, &mut self.masks, &mut found);
+        level.survey.runs(|block| block.parts, at, least, &mut found);
         let mut open = None;
         'lists: for &(start, end) in &found {
-            let (mut start, end) = ((start as usize).max(at), end as usize);
+            let end = end as usize;
+            let mut start = first_number(buffer, (start as usize).max(at), end);
             while end - start > PIECE {
                 self.decode(level, scan, origin, start, start + PIECE);
-                start += PIECE - OVERLAP;
-                at = start;
+                at = start + PIECE - OVERLAP;
+                start = first_number(buffer, at, end);
             }
             if end == buffer.len() && !ended {
                 open = Some(start);
                 break 'lists;
             }
-            self.decode(level, scan, origin, start, end);
+            if end - start >= least {
+                self.decode(level, scan, origin, start, end);
+            }
             at = end;
         }
         self.found = found;
         let parts = open.unwrap_or_else(|| {
-            let rest = buffer.get(at..).unwrap_or_default();
-            rest.iter().rposition(|byte| !numbers::PARTS.has(*byte)).map_or(at, |last| at + last + 1)
+            level.survey.last_unset(|block| block.parts, at, buffer.len()).map_or(at, |last| last + 1)
         });
-        // What stands before its first number is no part of a list, and a byte of text begins with a digit.
-        let number = buffer.get(parts..).and_then(|rest| rest.iter().position(u8::is_ascii_digit));
-        at = number.filter(|_| !ended).map_or(buffer.len(), |number| parts + number);
+        at = if ended { buffer.len() } else { first_number(buffer, parts, buffer.len()) };
         self.at = level.base + at as u64;
         self.at
     }
@@ -98,4 +97,10 @@ impl Lists {
         }
         numbers::streaks(text, shortest, &mut each);
     }
+}
+
+/// Where the first number stands: what is before it is no part of a list, as a byte of text begins with a digit.
+fn first_number(buffer: &[u8], start: usize, end: usize) -> usize {
+    let list = buffer.get(start..end).unwrap_or_default();
+    list.iter().position(u8::is_ascii_digit).map_or(end, |at| start + at)
 }

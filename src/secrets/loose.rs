@@ -1,5 +1,6 @@
 //! Shapes without a literal of their own (32 hex digits): words before the value tell whose it is.
 
+use super::keys::Keys;
 use super::rule::Context;
 use super::runs::SHORTEST;
 use super::scanner::run_length;
@@ -16,13 +17,13 @@ pub(super) struct Loose {
     shapes: Vec<LooseShape>,
     words: Vec<Word>,
     by_word: HashMap<Box<[u8]>, usize>,
-    /// Words by their first three bytes.
-    heads: ByHead<u32>,
+    /// Words by their first bytes.
+    heads: Keys,
     /// What words begin with that is neither letter nor digit.
     signs: Vec<u8>,
     /// For each length of a run, what it must be made of for some shape; then the shapes that need no word near.
     near: Vec<Gate>,
-    far: Vec<(Gate, Vec<u16>)>,
+    far: Vec<(Gate, Vec<Alike>)>,
     /// Lengths and demands that the gates know already.
     seen: HashSet<(u32, u32, Demand)>,
 }
@@ -71,6 +72,12 @@ impl Demand {
     }
 }
 
+/// As much of a run is looked at for what it is made of.
+const LONGEST_LOOK: usize = 256;
+
+/// Shapes of one demand, and whether they need no word at all.
+type Alike = ((Demand, bool), Vec<u16>);
+
 /// Longer runs are taken for as long as this.
 const LENGTHS: usize = 512;
 
@@ -82,8 +89,6 @@ struct LooseShape {
     /// The lengths of the run that it begins with.
     least: u32,
     most: u32,
-    /// Whether it needs no word at all.
-    free: bool,
 }
 
 struct Word {
@@ -223,7 +228,7 @@ const KINDS: [u8; 256] = {
 
 impl Makeup {
     pub(super) fn of(run: &[u8]) -> Self {
-        let run = run.get(..256).unwrap_or(run);
+        let run = run.get(..LONGEST_LOOK).unwrap_or(run);
         Self(u16::from(run.iter().fold(0, |kinds, byte| kinds | KINDS[usize::from(*byte)])))
     }
 
@@ -250,7 +255,7 @@ impl Loose {
         let free = context.is_none();
         let wide = most - least > 32 && lead.1 == 0;
         let demand = Demand { makeup, letters, wide };
-        self.shapes.push(LooseShape { shape, lead, demand, least, most, free });
+        self.shapes.push(LooseShape { shape, lead, demand, least, most });
         self.near.resize(LENGTHS + 1, Gate::default());
         self.far.resize(LENGTHS + 1, Default::default());
         let lengths = least as usize..=(most as usize).min(LENGTHS);
@@ -258,7 +263,10 @@ impl Loose {
             let gate = Gate::of(demand);
             for (known, shapes) in self.far.get_mut(lengths).into_iter().flatten() {
                 known.join(&gate);
-                shapes.push(number as u16);
+                match shapes.iter_mut().find(|alike| alike.0 == (demand, free)) {
+                    Some(alike) => alike.1.push(number as u16),
+                    None => shapes.push(((demand, free), vec![number as u16])),
+                }
             }
         } else if self.seen.insert((least, most, demand)) {
             let gate = Gate::of(demand);
@@ -267,10 +275,15 @@ impl Loose {
         let Some(context) = context.filter(|_| !far) else { return };
         for text in &context.keywords {
             let word = *self.by_word.entry(text.clone()).or_insert_with(|| {
-                if let Some(head) = text.first_chunk::<3>() {
-                    self.heads.add(*head, self.words.len() as u32);
-                    if !head[0].is_ascii_alphanumeric() && !self.signs.contains(&head[0]) {
-                        self.signs.push(head[0]);
+                let head = match text[..] {
+                    [a, b, c] => Some([None, Some(a), Some(b), Some(c)]),
+                    [a, b, c, d, ..] => Some([Some(a), Some(b), Some(c), Some(d)]),
+                    _ => None,
+                };
+                if let (Some(head), Some(&first)) = (head, text.first()) {
+                    self.heads.add(head, self.words.len() as u32);
+                    if !first.is_ascii_alphanumeric() && !self.signs.contains(&first) {
+                        self.signs.push(first);
                     }
                 }
                 self.words.push(Word::new(text.clone()));
@@ -294,12 +307,12 @@ impl Loose {
         if let Some((gate, shapes)) = self.far.get(at)
             && gate.takes(makeup, assigned)
         {
-            for shape in shapes.iter().filter_map(|&number| self.shapes.get(usize::from(number))) {
-                let fits = shape.demand.takes(makeup, assigned);
-                if fits && (shape.free || !shape.demand.wide || makeup.is_mixed()) {
-                    out.push((shape.shape, shape.lead));
-                }
-            }
+            let fits = |demand: &Demand, free: bool| {
+                demand.takes(makeup, assigned) && (free || !demand.wide || makeup.is_mixed())
+            };
+            let shapes = shapes.iter().filter(|((demand, free), _)| fits(demand, *free)).flat_map(|(_, shapes)| shapes);
+            let shapes = shapes.filter_map(|&number| self.shapes.get(usize::from(number)));
+            out.extend(shapes.map(|shape| (shape.shape, shape.lead)));
         }
         if self.near.get(at).is_some_and(|gate| gate.takes(makeup, assigned)) {
             self.near_words(before, &mut |shape| {
@@ -333,12 +346,18 @@ impl Loose {
         }
         let mut word_at = |at: usize| {
             let Some(window) = folded.get(at..) else { return };
-            let Some(&head) = window.first_chunk::<3>() else { return };
-            for word in self.heads.get(head).iter().filter_map(|&word| self.words.get(word as usize)) {
-                if word.begins(window) {
-                    let distance = NEAR - at;
-                    let shapes = word.shapes.iter().filter(|(_, within)| distance <= *within);
-                    shapes.filter_map(|(number, _)| self.shapes.get(*number)).for_each(&mut *each);
+            let Some(&head) = window.first_chunk() else { return };
+            let head = u32::from_le_bytes(head);
+            for key in [head, head & 0xff_ffff] {
+                if !self.heads.may_have(key) {
+                    continue;
+                }
+                for word in self.heads.get(key).iter().filter_map(|&word| self.words.get(word as usize)) {
+                    if word.begins(window) {
+                        let distance = NEAR - at;
+                        let shapes = word.shapes.iter().filter(|(_, within)| distance <= *within);
+                        shapes.filter_map(|(number, _)| self.shapes.get(*number)).for_each(&mut *each);
+                    }
                 }
             }
         };
@@ -347,9 +366,7 @@ impl Loose {
             let mut left = u64::from_le_bytes(*eight);
             while left != 0 {
                 let at = number * 8 + left.trailing_zeros() as usize / 8;
-                if self.heads.may_have([folded[at], folded[at + 1], folded[at + 2]]) {
-                    word_at(at);
-                }
+                word_at(at);
                 left &= left - 1;
             }
         }
@@ -392,6 +409,11 @@ const fn fold(byte: u8) -> u8 {
     let upper = byte.wrapping_sub(b'A') < 26;
     let gap = (byte == b'-') | (byte == b'.') | (byte == b' ');
     if gap { b'_' } else { byte | (upper as u8) << 5 }
+}
+
+/// Whether a run may be such a value: others are names in code.
+pub(super) fn may_be_value(before: &[u8], run: &[u8]) -> bool {
+    is_assigned(before) || run.iter().take(LONGEST_LOOK).any(u8::is_ascii_digit)
 }
 
 /// Whether what follows is assigned to a name, or stands behind `Bearer`.

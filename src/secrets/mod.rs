@@ -4,6 +4,7 @@
 //! No finding ever holds the secret. One engine for every surface: [`Guard::scan_head`] and [`Guard::body`].
 
 mod anchor;
+mod anchors;
 mod binary;
 mod body;
 pub mod canary;
@@ -25,6 +26,7 @@ mod guard;
 mod head;
 mod home;
 mod joins;
+mod keys;
 pub mod known;
 mod lists;
 mod loose;
@@ -38,9 +40,12 @@ mod seen;
 mod settings;
 mod shape;
 mod stream;
+mod survey;
+mod teddy;
 #[cfg(test)]
 mod tests;
 mod unpack;
+mod walked;
 
 pub use body::{BodyContext, BodyScan, Stopped};
 pub use catalogue::{BoundarySpec, Catalogue, CatalogueError, ChecksumSpec, ContextSpec, Edge, Group, RuleSpec};

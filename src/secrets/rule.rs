@@ -8,6 +8,7 @@ use super::home::{BadHome, BadPlace, Home, Place, Spot};
 use super::shape::ShapeError;
 use super::{filter, generic};
 use crate::net::Host;
+use memchr::memmem::Finder;
 use std::sync::Arc;
 
 /// A rule ready to judge a match.
@@ -47,6 +48,7 @@ pub(super) struct Rule {
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) keywords: Box<[Box<[u8]>]>,
+    finders: Box<[Finder<'static>]>,
     pub(super) within: usize,
 }
 
@@ -199,14 +201,16 @@ impl Context {
         if spec.keywords.iter().any(|word| word.len() < 2) {
             return None;
         }
-        let keywords = spec.keywords.iter().map(|word| fold_context(word.as_bytes()).into()).collect();
-        Some(Self { keywords, within: usize::from(spec.within) })
+        let keywords: Box<[Box<[u8]>]> =
+            spec.keywords.iter().map(|word| fold_context(word.as_bytes()).into()).collect();
+        let finders = keywords.iter().map(|word| Finder::new(word).into_owned()).collect();
+        Some(Self { keywords, finders, within: usize::from(spec.within) })
     }
 
     fn stands_before(&self, before: &[u8]) -> bool {
         let window = before.get(before.len().saturating_sub(self.within)..).unwrap_or(before);
         let window = fold_context(window);
-        self.keywords.iter().any(|word| memchr::memmem::find(&window, word).is_some())
+        self.finders.iter().any(|word| word.find(&window).is_some())
     }
 }
 

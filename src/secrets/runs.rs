@@ -1,14 +1,15 @@
 //! Runs of value characters: values without a prefix of their own, and whatever is encoded in them.
 
 use super::binary::{Binary, Coding, Layout};
-use super::classes::Class;
+use super::classes::{Class, Classes};
 use super::decode::{base32, base64, hex};
-use super::loose::Makeup;
+use super::loose::{Makeup, may_be_value};
 use super::pieces::Hint;
 use super::rule::is_protobuf_field;
 use super::scanner::LONGEST_END;
 use super::shape::ByteSet;
 use super::stream::{BEFORE, DEEPEST, Origin, Pending, Scan, Stream, word_start};
+use super::survey::Survey;
 use std::ops::Range;
 
 /// Shorter runs hold no value without a prefix and no encoded token.
@@ -28,6 +29,17 @@ const VALUE: Class = Class::new({
     has
 });
 
+pub(super) const VALUES: [bool; 256] = VALUE.members();
+
+/// Those that a token may stand behind.
+pub(super) const JOINTS: [bool; 256] = {
+    let mut has = [false; 256];
+    has[b'/' as usize] = true;
+    has[b'+' as usize] = true;
+    has[b'-' as usize] = true;
+    has
+};
+
 #[inline]
 const fn is_value(byte: u8) -> bool {
     VALUE.has(byte)
@@ -36,6 +48,9 @@ const fn is_value(byte: u8) -> bool {
 pub(super) fn value_set() -> ByteSet {
     ByteSet::of((0..=255).filter(|&byte| is_value(byte)))
 }
+
+/// The alphabets of other codings.
+const CODED: Classes<3> = Classes::new([hex::DIGITS.members(), base32::UPPER.members(), base32::LOWER.members()]);
 
 /// Text of this many bytes in base64 that goes over into something else is decoded on: random characters never look
 /// like so much text.
@@ -53,9 +68,6 @@ pub(super) struct Runs {
     /// Whether that is inside a run of which pieces were decoded already.
     inside: bool,
     found: Vec<(u32, u32)>,
-    /// Which bytes are value characters, from this place of the buffer on.
-    masks: Vec<u64>,
-    seen_from: usize,
     text: Vec<u8>,
     child: Option<Box<Stream>>,
     /// Characters at a piece's front that the piece before had too.
@@ -87,17 +99,11 @@ impl Runs {
     }
 
     /// Finds the runs that this pass goes on with, and those that `from` and what follows lie in.
-    pub(super) fn find(&mut self, buffer: &[u8], from: usize, base: u64) {
+    pub(super) fn find(&mut self, buffer: &[u8], survey: &Survey, from: usize, base: u64) {
         let floor = from.saturating_sub(BEFORE);
         let head = buffer.get(floor..from).unwrap_or_default();
         let run = floor + head.iter().rposition(|byte| !is_value(*byte)).map_or(0, |at| at + 1);
-        self.seen_from = run.min((self.at - base) as usize);
-        VALUE.runs(buffer, self.seen_from, SHORTEST, &mut self.masks, &mut self.found);
-    }
-
-    /// Which bytes are value characters, 64 a word, and from which place of the buffer on.
-    pub(super) fn masks(&self) -> (&[u64], usize) {
-        (&self.masks, self.seen_from)
+        survey.runs(|block| block.value, run.min((self.at - base) as usize), SHORTEST, &mut self.found);
     }
 
     pub(super) fn found(&self) -> &[(u32, u32)] {
@@ -162,7 +168,10 @@ impl Runs {
         }
         self.found = found;
         if decided {
-            let open = at_or_open_run(&level.buffer, at, ended);
+            let end = level.buffer.len();
+            let last = level.survey.last_unset(|block| block.value, at, end);
+            // The start of the run that the buffer ends in: it may grow.
+            let open = if ended { end } else { last.map_or(at, |last| last + 1) };
             self.inside &= open == at;
             at = open;
             // A wrapped run that ended with its last whole piece: nothing of it is to come.
@@ -256,8 +265,13 @@ impl Runs {
             mixed = mixed.or((bytes.len() >= MIXED && text_ends).then_some(start));
             each("base64", start, bytes, (4, 3));
         });
-        hex::streaks(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)));
-        base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
+        let [in_hex, in_upper, in_lower] = CODED.has_runs(&text, [hex::SHORTEST, base32::SHORTEST, base32::SHORTEST]);
+        if in_hex {
+            hex::streaks(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)));
+        }
+        if in_upper || in_lower {
+            base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
+        }
         if let Some(from) = mixed.filter(|_| !begun && coding.is_none()) {
             self.decode_binary(level, scan, origin, piece, (&text, Some(Coding::Base64), from));
         }
@@ -271,9 +285,10 @@ impl Runs {
         if level.depth >= DEEPEST || scan.path.last() == Some(&"reversed") {
             return;
         }
-        let word = word_end(&level.buffer, end, true);
-        let around = || word.filter(|_| scan.scanner.is_reversed_around(&level.buffer, end));
-        let Some(end) = [Some(end), word].into_iter().flatten().find(ends).or_else(around) else { return };
+        let word = || word_end(&level.buffer, end, true);
+        let around = || word().filter(|_| scan.scanner.is_reversed_around(&level.buffer, end));
+        let found = Some(end).filter(ends).or_else(|| word().filter(ends)).or_else(around);
+        let Some(end) = found else { return };
         let start = word_start(&level.buffer, end);
         let mut text = level.buffer.get(start..end).unwrap_or_default().to_vec();
         text.reverse();
@@ -353,9 +368,8 @@ impl Runs {
     ) -> Result<(), Option<Pending>> {
         let (mut matches, mut candidates) = (Vec::new(), Vec::new());
         let run = run.start..run.end.min(run.start + PIECE);
-        let text = level.buffer.get(run.start..run.end.min(until)).unwrap_or_default();
-        let inner = memchr::memchr3_iter(b'/', b'+', b'-', text).map(|at| run.start + at + 1);
-        let inner: Vec<usize> = inner.filter(|&at| scan.scanner.starts.may_be(level.head(at))).collect();
+        let joints = level.survey.places(|block| block.joints, run.start..run.end.min(until)).map(|at| at + 1);
+        let inner: Vec<usize> = joints.filter(|&at| scan.scanner.starts.may_be(level.head(at))).collect();
         let first = (!inside).then_some(run.start);
         let second = first.and_then(|at| level.lead(at, run.end)).map(|lead| run.start + lead);
         for start in first.into_iter().chain(second).chain(inner) {
@@ -373,12 +387,15 @@ impl Runs {
             if !shapes.is_empty() && matches.is_empty() {
                 level.suspects.add(level.base + start as u64, Hint::Token);
             }
-            if Some(start) == first || Some(start) == second {
+            let text = level.buffer.get(start..run.end).unwrap_or_default();
+            let near = level.buffer.get(start.saturating_sub(BEFORE)..start).unwrap_or_default();
+            let is_front = Some(start) == first || Some(start) == second;
+            if is_front && (!matches.is_empty() || may_be_value(near, text)) {
                 let before = level.before(start);
-                if is_fraction(before, level.buffer.get(start..run.end).unwrap_or_default()) {
+                if is_fraction(before, text) {
                     continue;
                 }
-                let makeup = Makeup::of(level.buffer.get(start..run.end).unwrap_or_default());
+                let makeup = Makeup::of(text);
                 scan.scanner.loose.candidates(before, (run.end - start) as u32, makeup, &mut candidates);
                 for (shape, (least, most)) in candidates.drain(..) {
                     for back in least..=most {
@@ -470,15 +487,6 @@ fn lead_start(buffer: &[u8], at: usize) -> usize {
 fn run_end(buffer: &[u8], from: usize) -> usize {
     let rest = buffer.get(from..).unwrap_or_default();
     from + rest.iter().position(|&byte| !is_value(byte)).unwrap_or(rest.len())
-}
-
-/// `at`, or the start of the run that the buffer ends in: it may grow.
-fn at_or_open_run(buffer: &[u8], at: usize, ended: bool) -> usize {
-    if ended {
-        return buffer.len();
-    }
-    let rest = buffer.get(at..).unwrap_or_default();
-    rest.iter().rposition(|&byte| !is_value(byte)).map_or(at, |last| at + last + 1)
 }
 
 const _: () = assert!(BEFORE >= SHORTEST);

@@ -1,6 +1,7 @@
 //! The catalogue compiled: one for the process, shared by all policies.
 
-use super::anchor::{Anchor, Anchors, Traits, anchors_of, has_delimiter};
+use super::anchor::{Anchor, anchors_of, has_delimiter};
+use super::anchors::{Anchors, Traits};
 use super::catalogue::{Catalogue, PublicSpec, RuleSpec};
 use super::examples::Examples;
 use super::loose::{ByHead, Loose};
@@ -142,11 +143,12 @@ impl Scanner {
                 owner.is_some_and(Rule::wants_left_edge)
             },
             lies_in_a_run: &|shape| in_runs.contains(&shape),
+            has_at: &|shape| this.shapes.get(shape as usize).is_some_and(|shape| shape.has_at),
         };
-        let compiled = Anchors::new(anchors, &traits);
-        this.anchors = compiled;
         // On a level of joined pieces an edge is where a piece begins.
-        this.joined = Anchors::new(joined, &Traits::NONE);
+        let joined = Anchors::new(joined, &Traits { has_at: traits.has_at, ..Traits::NONE });
+        let anchors = Anchors::new(anchors, &traits);
+        (this.anchors, this.joined) = (anchors, joined);
         Ok(this)
     }
 

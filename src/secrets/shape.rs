@@ -1,5 +1,6 @@
 //! A credential's shape: its pattern as counted character classes, or a small DFA where that can't say it.
 
+use super::walked::Walked;
 use regex_automata::dfa::{Automaton, dense};
 use regex_automata::util::primitives::StateID;
 use regex_automata::util::start;
@@ -40,6 +41,16 @@ impl ByteSet {
     pub(super) fn of(bytes: impl IntoIterator<Item = u8>) -> Self {
         let mut set = Self::EMPTY;
         bytes.into_iter().for_each(|byte| set.insert(byte));
+        set
+    }
+
+    /// The bytes that are set in a table.
+    pub(super) const fn of_table(table: &[bool; 256]) -> Self {
+        let (mut set, mut byte) = (Self::EMPTY, 0);
+        while byte < 256 {
+            set.0[byte >> 6] |= (table[byte] as u64) << (byte & 63);
+            byte += 1;
+        }
         set
     }
 
@@ -103,6 +114,13 @@ pub(super) enum Outcome {
     Match(usize),
     /// The bytes end before it is known.
     More,
+}
+
+/// What running a shape counts, and where its bytes stand.
+pub(super) struct Walk<'a> {
+    pub(super) spent: &'a mut u64,
+    pub(super) walked: &'a mut Walked,
+    pub(super) at: u64,
 }
 
 /// How far a shape came before its bytes ended.
@@ -208,35 +226,46 @@ impl Shape {
 
     #[cfg(test)]
     fn run(&self, hay: &[u8], ended: bool, work: &mut u64) -> Outcome {
-        self.resume(hay, ended, work, &mut Progress::default())
+        let walk = Walk { spent: work, walked: &mut Walked::default(), at: 0 };
+        self.resume(hay, ended, walk, &mut Progress::default())
     }
 
-    /// Runs from the first byte of `hay`; `ended` says that nothing follows. Bytes looked at are counted into `work`.
+    /// Runs from the first byte of `hay`; `ended` says that nothing follows. Bytes looked at are counted.
     /// After [`Outcome::More`] it goes on where it was: `hay` is then what it was, and more.
-    pub(super) fn resume(&self, hay: &[u8], ended: bool, work: &mut u64, progress: &mut Progress) -> Outcome {
+    pub(super) fn resume(&self, hay: &[u8], ended: bool, walk: Walk<'_>, progress: &mut Progress) -> Outcome {
         let (hay, ended) = match hay.get(..LONGEST) {
             Some(cut) => (cut, true),
             None => (hay, ended),
         };
         match self {
-            Shape::Steps(steps) => run_steps(steps, hay, ended, work, progress),
-            Shape::Dfa(lazy) => {
-                lazy.get().map_or(Outcome::No, |built| run_dfa(&built.dfa, built.start, hay, ended, work, progress))
-            }
+            Shape::Steps(steps) => run_steps(steps, hay, ended, walk, progress),
+            Shape::Dfa(lazy) => lazy
+                .get()
+                .map_or(Outcome::No, |built| run_dfa(&built.dfa, built.start, hay, ended, walk.spent, progress)),
         }
     }
 }
 
-fn run_steps(steps: &[Step], hay: &[u8], ended: bool, work: &mut u64, progress: &mut Progress) -> Outcome {
+fn run_steps(steps: &[Step], hay: &[u8], ended: bool, walk: Walk<'_>, progress: &mut Progress) -> Outcome {
     let mut at = progress.at;
     let mut before = progress.taken;
-    *work += 1;
+    *walk.spent += 1;
     for (number, step) in steps.iter().enumerate().skip(progress.step) {
+        // Letters of a literal, mostly.
+        if let (1, 1, Some(&byte)) = (step.min, step.max, hay.get(at)) {
+            if !step.set.has(byte) {
+                return Outcome::No;
+            }
+            *walk.spent += 1;
+            at += 1;
+            continue;
+        }
         let rest = hay.get(at + before..).unwrap_or_default();
         let most = rest.len().min(step.max as usize - before);
-        let fresh = rest.iter().take(most).position(|&byte| !step.set.has(byte)).unwrap_or(most);
+        let place = walk.at + (at + before) as u64;
+        let fresh = walk.walked.count(&step.set, place, rest.get(..most).unwrap_or(rest));
         let taken = before + fresh;
-        *work += fresh as u64;
+        *walk.spent += fresh as u64;
         let short = fresh == rest.len() && taken < step.max as usize && !ended;
         if short {
             *progress = Progress { at, taken, step: number, state: None, last: None };
@@ -407,9 +436,11 @@ mod tests {
         ] {
             for shape in Parts::parse(pattern).unwrap().shapes {
                 let (mut progress, mut work, mut once) = (Progress::default(), 0, 0);
+                let mut walked = Walked::default();
                 let expected = shape.run(hay.as_bytes(), true, &mut once);
                 let first = (0..=hay.len()).find_map(|end| {
-                    let outcome = shape.resume(&hay.as_bytes()[..end], end == hay.len(), &mut work, &mut progress);
+                    let walk = Walk { spent: &mut work, walked: &mut walked, at: 0 };
+                    let outcome = shape.resume(&hay.as_bytes()[..end], end == hay.len(), walk, &mut progress);
                     (outcome != Outcome::More).then_some(outcome)
                 });
                 assert_eq!(first, Some(expected), "{pattern} {hay}");

@@ -4,7 +4,7 @@
 //! around it, never by where a chunk ended: so any split of the same bytes gives the same findings. What a pass
 //! can't decide yet it asks to be held; the least of these places is how far the level is cleared.
 
-use super::anchor::Sighting;
+use super::anchors::Sighting;
 use super::embedded::Embedded;
 use super::escapes::Escapes;
 use super::joins::{Joins, Kind};
@@ -14,7 +14,9 @@ use super::pieces::{Hint, Pieces, Suspects};
 use super::rule::Candidate;
 use super::runs::Runs;
 use super::scanner::Scanner;
-use super::shape::{Outcome, Progress};
+use super::shape::{ByteSet, Outcome, Progress, Walk};
+use super::survey::Survey;
+use super::walked::Walked;
 use std::collections::VecDeque;
 
 /// Bytes kept before the first undecided one: contexts and literals inside a shape reach no further back.
@@ -27,6 +29,17 @@ const FARTHEST: usize = 256;
 const SLICE: usize = 16 * 1024;
 /// How deep decodings nest.
 pub(super) const DEEPEST: u8 = 4;
+
+/// What may stand before the `@` of an address.
+const USERINFO: ByteSet = ByteSet::of_table(&{
+    let mut has = [true; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        has[byte] = !matches!(byte as u8, b'@' | b'\\') && !is_separator(byte as u8);
+        byte += 1;
+    }
+    has
+});
 
 /// What all levels of one scan share.
 pub(super) struct Scan<'a> {
@@ -103,14 +116,15 @@ pub(super) struct Pending {
 
 impl Pending {
     /// Where the match may start, as long as the bytes leave it open.
-    pub(super) fn waits(&mut self, level: &Stream, scan: &mut Scan<'_>, ended: bool) -> Option<u64> {
+    pub(super) fn waits(&mut self, level: &mut Stream, scan: &mut Scan<'_>, ended: bool) -> Option<u64> {
         let hay = level.buffer.get((self.start - level.base) as usize..).unwrap_or_default();
         if ended || (self.wanted > 0 && hay.len() >= self.wanted) {
             return None;
         }
         if self.wanted == 0 {
             let shape = &scan.scanner.shapes.get(self.shape as usize)?.shape;
-            match shape.resume(hay, false, &mut scan.work.spent, &mut self.progress) {
+            let walk = Walk { spent: &mut scan.work.spent, walked: &mut level.walked, at: self.start };
+            match shape.resume(hay, false, walk, &mut self.progress) {
                 Outcome::More => {}
                 Outcome::Match(length) if hay.len() < length + AFTER => self.wanted = length + AFTER,
                 Outcome::Match(_) | Outcome::No => return None,
@@ -143,6 +157,10 @@ pub(super) struct Stream {
     pieces: Pieces,
     pub(super) suspects: Suspects,
     sightings: Vec<Sighting>,
+    pub(super) walked: Walked,
+    masks: Vec<u64>,
+    /// What is known of the buffer's bytes.
+    pub(super) survey: Survey,
     cleared: u64,
     /// For a level of joined pieces: where they end. It has literals only.
     edges: Option<VecDeque<u64>>,
@@ -172,6 +190,9 @@ impl Stream {
             pieces: Pieces::default(),
             suspects: Suspects::default(),
             sightings: Vec::new(),
+            walked: Walked::default(),
+            masks: Vec::new(),
+            survey: Survey::default(),
         }
     }
 
@@ -199,6 +220,8 @@ impl Stream {
         }
         while let Some(slice) = slices.next() {
             self.buffer.extend_from_slice(slice);
+            let anchors = if self.edges.is_some() { &scan.scanner.joined } else { &scan.scanner.anchors };
+            self.survey.extend(&self.buffer, anchors.teddy());
             self.cleared = self.step(scan, origin, ended && slices.peek().is_none());
         }
         self.cleared
@@ -207,6 +230,8 @@ impl Stream {
     /// Makes it ready for other bytes.
     pub(super) fn reset(&mut self) {
         self.buffer.clear();
+        self.survey.clear();
+        self.walked.clear();
         (self.base, self.literals, self.known, self.cleared) = (0, 0, 0, 0);
         (self.covered, self.covered_runs) = (0, 0);
         self.pending = None;
@@ -311,8 +336,11 @@ impl Stream {
     #[inline(never)]
     fn forget(&mut self, needed: u64) {
         let keep = needed.saturating_sub(self.base) as usize;
-        if let Some(gone) = keep.checked_sub(BEFORE).filter(|&gone| gone >= 4096 || gone * 2 > self.buffer.len()) {
+        // Whole blocks, so that what is known of the rest stays.
+        let gone = keep.saturating_sub(BEFORE) & !63;
+        if gone >= 4096 || gone * 2 > self.buffer.len() {
             self.buffer.drain(..gone);
+            self.survey.forget(gone);
             self.base += gone as u64;
         }
     }
@@ -332,12 +360,12 @@ impl Stream {
         let mut sightings = std::mem::take(&mut self.sightings);
         let anchors = if self.edges.is_some() { &scan.scanner.joined } else { &scan.scanner.anchors };
         if self.edges.is_none() {
-            self.runs.find(&self.buffer, from, self.base);
-            let (masks, start) = self.runs.masks();
-            self.suspects.see(masks, self.base + start as u64, (&self.buffer, self.base), ended);
+            self.runs.find(&self.buffer, &self.survey, from, self.base);
+            self.suspects.see(&self.survey, (&self.buffer, self.base), ended);
         }
-        anchors.collect(&self.buffer, from, self.runs.found(), &mut sightings);
         let mut next = tail.max(from);
+        let text = (&self.buffer[..], &self.survey);
+        anchors.collect(text, from..next, self.runs.found(), &mut self.masks, &mut sightings);
         for group in sightings.chunk_by(|a, b| a.at == b.at) {
             let at = group.first().map_or(0, |sighting| sighting.at as usize);
             if at >= tail {
@@ -374,8 +402,7 @@ impl Stream {
         for sighting in group {
             let anchors = if self.edges.is_some() { &scan.scanner.joined } else { &scan.scanner.anchors };
             for target in anchors.targets(sighting.entry) {
-                let has_at = scan.scanner.shapes.get(target.shape as usize).is_some_and(|shape| shape.has_at);
-                if has_at && !*may_have_at.get_or_insert_with(|| self.may_have_at(at, ended)) {
+                if target.has_at && !*may_have_at.get_or_insert_with(|| self.may_have_at(at, ended)) {
                     continue;
                 }
                 for back in target.nearest..=target.farthest {
@@ -401,7 +428,7 @@ impl Stream {
 
     /// Holds a shape to a place: the match's length, or an error if the bytes so far leave it open.
     pub(super) fn try_shape(
-        &self,
+        &mut self,
         scan: &mut Scan<'_>,
         shape: u32,
         start: usize,
@@ -410,23 +437,26 @@ impl Stream {
         let Some(owner) = scan.scanner.shapes.get(shape as usize) else { return Ok(None) };
         let hay = self.buffer.get(start..).unwrap_or_default();
         let mut progress = Progress::default();
-        let pending = |progress, wanted| Pending { start: self.base + start as u64, shape, progress, wanted };
-        match owner.shape.resume(hay, ended, &mut scan.work.spent, &mut progress) {
+        let at = self.base + start as u64;
+        let walk = Walk { spent: &mut scan.work.spent, walked: &mut self.walked, at };
+        match owner.shape.resume(hay, ended, walk, &mut progress) {
             Outcome::No => Ok(None),
-            Outcome::More => Err(pending(progress, 0)),
-            Outcome::Match(length) if !ended && hay.len() < length + AFTER => Err(pending(progress, length + AFTER)),
+            Outcome::More => Err(Pending { start: at, shape, progress, wanted: 0 }),
+            Outcome::Match(length) if !ended && hay.len() < length + AFTER => {
+                Err(Pending { start: at, shape, progress, wanted: length + AFTER })
+            }
             Outcome::Match(length) => Ok(Some(length)),
         }
     }
 
     /// Whether an `@` follows, as behind a user and a password, or may still come.
-    fn may_have_at(&self, start: usize, ended: bool) -> bool {
-        const USERINFO: usize = 512;
+    fn may_have_at(&mut self, start: usize, ended: bool) -> bool {
+        const LONGEST: usize = 512;
         let rest = self.buffer.get(start..).unwrap_or_default();
-        let near = rest.get(..USERINFO).unwrap_or(rest);
-        match near.iter().find(|byte| **byte == b'@' || is_separator(**byte) || **byte == b'\\') {
+        let near = rest.get(..LONGEST).unwrap_or(rest);
+        match near.get(self.walked.count(&USERINFO, self.base + start as u64, near)) {
             Some(byte) => *byte == b'@',
-            None => near.len() < USERINFO && !ended,
+            None => near.len() < LONGEST && !ended,
         }
     }
 
@@ -487,8 +517,8 @@ impl Stream {
         let hay = self.buffer.get(start..start + piece).unwrap_or_default();
         let owners = scan.scanner.shapes.iter().filter(|owner| rules.contains(&owner.rule));
         owners.into_iter().any(|owner| {
-            let Outcome::Match(found) = owner.shape.resume(hay, true, &mut scan.work.spent, &mut Progress::default())
-            else {
+            let walk = Walk { spent: &mut scan.work.spent, walked: &mut Walked::default(), at: from };
+            let Outcome::Match(found) = owner.shape.resume(hay, true, walk, &mut Progress::default()) else {
                 return false;
             };
             let rule = scan.scanner.rules.get(owner.rule as usize);

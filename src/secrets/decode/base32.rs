@@ -4,6 +4,8 @@ use crate::secrets::classes::Class;
 
 /// Bytes of text in a row that make a streak.
 const STREAK: usize = 14;
+/// The characters of one.
+pub(in crate::secrets) const SHORTEST: usize = STREAK * 8 / 5 + 1;
 
 const fn value(byte: u8) -> Option<u8> {
     match byte {
@@ -14,8 +16,8 @@ const fn value(byte: u8) -> Option<u8> {
     }
 }
 
-const UPPER: Class = characters(b'A');
-const LOWER: Class = characters(b'a');
+pub(in crate::secrets) const UPPER: Class = characters(b'A');
+pub(in crate::secrets) const LOWER: Class = characters(b'a');
 
 /// The alphabet of one case.
 const fn characters(first: u8) -> Class {
@@ -32,12 +34,16 @@ const fn characters(first: u8) -> Class {
 #[inline(never)]
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
     let (mut masks, mut runs, mut others) = (Vec::new(), Vec::new(), Vec::new());
-    UPPER.runs(text, 0, STREAK * 8 / 5 + 1, &mut masks, &mut runs);
-    LOWER.runs(text, 0, STREAK * 8 / 5 + 1, &mut masks, &mut others);
+    UPPER.runs(text, 0, SHORTEST, &mut masks, &mut runs);
+    LOWER.runs(text, 0, SHORTEST, &mut masks, &mut others);
+    let (mut values, mut bytes) = (Vec::new(), Vec::new());
     for (start, end) in runs.into_iter().chain(others) {
         let (start, end) = (start as usize, end as usize);
+        values.clear();
+        let run = text.get(start..end).unwrap_or_default();
+        values.extend(run.iter().map(|character| value(*character).unwrap_or(0)));
         for alignment in 0..8 {
-            decode(text.get(start + alignment..end).unwrap_or_default(), start + alignment, each);
+            decode(values.get(alignment..).unwrap_or_default(), start + alignment, &mut bytes, each);
         }
     }
 }
@@ -62,28 +68,65 @@ pub(in crate::secrets) fn decode_all(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn decode(run: &[u8], start: usize, each: &mut dyn FnMut(usize, &[u8])) {
-    let (mut bits, mut held, mut bytes, mut first) = (0u32, 0u32, Vec::new(), start);
-    for (at, &character) in run.iter().enumerate() {
-        bits = bits << 5 | u32::from(value(character).unwrap_or(0));
-        held += 5;
-        if held < 8 {
+/// Whether a byte ends a streak whatever stands before it.
+const fn is_none(byte: u8) -> bool {
+    !(byte == 0 || (byte >= 0x20 && byte < 0x7f) || byte.is_ascii_whitespace())
+}
+
+/// The bytes that a run's characters stand for, by their numbers.
+struct Bytes<'a>(&'a [u8]);
+
+impl Bytes<'_> {
+    const fn count(&self) -> usize {
+        self.0.len() * 5 / 8
+    }
+
+    fn get(&self, number: usize) -> u8 {
+        let (at, bit) = (number * 8 / 5, number * 8 % 5);
+        let value = |at: usize| u16::from(self.0.get(at).copied().unwrap_or(0));
+        ((value(at) << 10 | value(at + 1) << 5 | value(at + 2)) >> (7 - bit)) as u8
+    }
+
+    /// The character that a byte ends in.
+    const fn end(number: usize) -> usize {
+        (number * 8 + 7) / 5
+    }
+}
+
+/// Of a streak one byte in so many is looked at, before all of them are.
+fn decode(values: &[u8], start: usize, bytes: &mut Vec<u8>, each: &mut dyn FnMut(usize, &[u8])) {
+    let run = Bytes(values);
+    let (mut floor, mut probe) = (0, STREAK - 1);
+    while probe < run.count() {
+        if is_none(run.get(probe)) {
+            floor = probe + 1;
+            probe += STREAK;
             continue;
         }
-        held -= 8;
-        let byte = (bits >> held) as u8;
-        if super::is_text(byte, bytes.last()) {
-            bytes.push(byte);
-            continue;
+        let mut number = (floor..probe).rev().find(|number| is_none(run.get(*number))).map_or(floor, |last| last + 1);
+        let place = |number: usize| number.checked_sub(1).map_or(start, |last| start + Bytes::end(last));
+        let mut first = place(number);
+        bytes.clear();
+        while number < run.count() {
+            let byte = run.get(number);
+            number += 1;
+            if super::is_text(byte, bytes.last()) {
+                bytes.push(byte);
+                continue;
+            }
+            if bytes.len() >= STREAK {
+                each(first, bytes);
+            }
+            bytes.clear();
+            first = place(number);
+            if is_none(byte) {
+                break;
+            }
         }
         if bytes.len() >= STREAK {
-            each(first, &bytes);
+            each(first, bytes);
         }
-        bytes.clear();
-        first = start + at;
-    }
-    if bytes.len() >= STREAK {
-        each(first, &bytes);
+        (floor, probe) = (number, number + STREAK - 1);
     }
 }
 
@@ -91,6 +134,48 @@ fn decode(run: &[u8], start: usize, each: &mut dyn FnMut(usize, &[u8])) {
 mod tests {
     use super::*;
     use data_encoding::BASE32_NOPAD;
+    use proptest::prelude::*;
+
+    /// Every byte after the other.
+    fn plainly(run: &[u8], start: usize, each: &mut dyn FnMut(usize, &[u8])) {
+        let (mut bits, mut held, mut bytes, mut first) = (0u32, 0u32, Vec::new(), start);
+        for (at, &character) in run.iter().enumerate() {
+            bits = bits << 5 | u32::from(character);
+            held += 5;
+            if held < 8 {
+                continue;
+            }
+            held -= 8;
+            let byte = (bits >> held) as u8;
+            if super::super::is_text(byte, bytes.last()) {
+                bytes.push(byte);
+                continue;
+            }
+            if bytes.len() >= STREAK {
+                each(first, &bytes);
+            }
+            bytes.clear();
+            first = start + at;
+        }
+        if bytes.len() >= STREAK {
+            each(first, &bytes);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn streaks_are_those_that_a_look_at_every_byte_finds(
+            text in proptest::collection::vec(prop_oneof!["[ -~]{0,40}", "[\0a]{0,40}", "[\u{80}-\u{ff}]{0,3}"], 0..12),
+            lead in 0usize..8,
+        ) {
+            let run = BASE32_NOPAD.encode(text.concat().as_bytes());
+            let values: Vec<u8> = run.bytes().map(|character| value(character).unwrap()).skip(lead).collect();
+            let (mut found, mut expected) = (Vec::new(), Vec::new());
+            decode(&values, lead, &mut Vec::new(), &mut |at, bytes| found.push((at, bytes.to_vec())));
+            plainly(&values, lead, &mut |at, bytes| expected.push((at, bytes.to_vec())));
+            prop_assert_eq!(found, expected);
+        }
+    }
 
     #[test]
     fn text_in_base32_is_found_at_every_alignment() {

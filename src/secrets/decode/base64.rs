@@ -1,10 +1,11 @@
 //! Base64 of both alphabets, at every alignment, inside anything.
 //!
 //! A token in base64 is a streak of groups whose three bytes are all ASCII: three of the 24 bits are zero, so that
-//! random text has four such groups in a row once in 4,096 places. Only streaks are decoded.
+//! random text has four such groups in a row once in 4,096 places; a token of 17 bytes has as many at any alignment.
+//! Only such streaks are decoded.
 
-/// Groups in a row that make a streak: a token of 17 bytes has as many at any alignment.
-const STREAK: usize = 4;
+use crate::secrets::classes::Classes;
+
 const INVALID: u8 = 0x80;
 
 const VALUES: [u8; 256] = {
@@ -27,31 +28,30 @@ const VALUES: [u8; 256] = {
     table
 };
 
-/// What a character says against each of its places in a group of ASCII bytes: bit 0 as the first character
-/// (the top bit of byte 1), bit 1 as the second (of byte 2), bit 2 as the third (of byte 3).
-const AGAINST: [u8; 256] = {
-    let mut table = [7; 256];
+/// Whether a character may stand at a place in a group of ASCII bytes: a first one that leaves the top bit of byte 1
+/// unset, a second one that of byte 2, a third one that of byte 3.
+const fn may_stand(place: usize) -> [bool; 256] {
+    let mut table = [false; 256];
     let mut byte = 0;
     while byte < 256 {
         let value = VALUES[byte];
-        if value != INVALID {
-            table[byte] = (value >> 5 & 1) | (value >> 3 & 1) << 1 | (value >> 1 & 1) << 2;
-        }
+        table[byte] = value != INVALID && value >> (5 - 2 * place) & 1 == 0;
         byte += 1;
     }
     table
-};
+}
+
+const FIRST: [bool; 256] = may_stand(0);
+const SECOND: [bool; 256] = may_stand(1);
+const THIRD: [bool; 256] = may_stand(2);
+const FRONT: Classes<2> = Classes::new([FIRST, SECOND]);
+const BACK: Classes<1> = Classes::new([THIRD]);
 
 /// Whether a run begins like base64 of gzip, zip, zstd, a git pack or zlib.
 pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
     const HEADS: [&[u8]; 9] = [b"H4sI", b"UEsDB", b"KLUv/", b"KLUv_", b"UEFDSwAAAA", b"eAE", b"eF4", b"eJ", b"eN"];
     HEADS.iter().any(|head| text.starts_with(head))
 }
-
-/// Places that are looked at together, in long runs and in short ones.
-const LONG: usize = 256;
-const SHORT: usize = 32;
-const SPAN: usize = STREAK * 4 - 1;
 
 /// Whether a run is base64 of text that isn't ASCII: full-width letters, invisible characters between others.
 pub(in crate::secrets) fn begins_wide_text(text: &[u8]) -> bool {
@@ -64,76 +64,75 @@ pub(in crate::secrets) fn begins_wide_text(text: &[u8]) -> bool {
     valid + 4 > bytes.len() && !rest.is_ascii() && !rest.iter().any(|byte| matches!(byte, 0..=8 | 14..=31))
 }
 
+/// Blocks that are looked at together.
+const SPAN: usize = 16;
+
 /// Finds streaks in a run of base64 characters; `each` gets where a streak starts and its bytes.
 #[inline(never)]
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
-    if text.len() > 2 * SHORT + SPAN {
-        streaks_in::<LONG, { LONG + STREAK * 4 }>(text, each);
-    } else {
-        streaks_in::<SHORT, { SHORT + STREAK * 4 }>(text, each);
-    }
-}
-
-#[inline(always)]
-fn streaks_in<const BLOCK: usize, const WITH_SPAN: usize>(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
     // The end of the streak that was told last, by alignment.
     let mut told = [0usize; 4];
     let mut bytes = Vec::new();
-    let mut from = 0;
-    while from + SPAN <= text.len() {
-        let starts = (text.len() - SPAN + 1 - from).min(BLOCK);
-        let mut against = [7u8; WITH_SPAN];
-        let window = text.get(from..).unwrap_or_default();
-        for (flag, &byte) in against.iter_mut().zip(window) {
-            *flag = AGAINST[usize::from(byte)];
-        }
-        let mut groups = [1u8; WITH_SPAN];
-        for (at, group) in groups.iter_mut().take(WITH_SPAN - 2).enumerate() {
-            *group = against[at] & 1 | against[at + 1] & 2 | against[at + 2] & 4;
-        }
-        let mut open = [1u8; BLOCK];
-        for (at, open) in open.iter_mut().enumerate() {
-            *open = groups[at] | groups[at + 4] | groups[at + 8] | groups[at + 12];
-        }
-        for at in memchr::memchr_iter(0, open.get(..starts).unwrap_or_default()) {
-            let start = from + at;
-            let told = &mut told[start % 4];
-            if start >= *told {
-                // One group more on each side: a token's first and last byte may share theirs with others.
-                let first = start.saturating_sub(4).max(start % 4);
-                *told = decode_streak(text, start, &mut bytes);
-                let mut lead = Vec::new();
-                if first < start {
-                    decode(text.get(first..start).unwrap_or_default(), &mut lead);
+    for (number, _) in text.chunks(SPAN * 64).enumerate() {
+        let from = number * SPAN * 64;
+        // With the block behind, which groups go on into.
+        let span = text.get(from..text.len().min(from + (SPAN + 1) * 64)).unwrap_or_default();
+        let (mut front, mut back) = ([[0; 2]; SPAN + 1], [[0; 1]; SPAN + 1]);
+        masks(span, &FRONT, &mut front);
+        masks(span, &BACK, &mut back);
+        for block in 0..SPAN.min(span.len().div_ceil(64)) {
+            let both = |low: u64, high: u64| u128::from(low) | u128::from(high) << 64;
+            let first = both(front[block][0], front[block + 1][0]);
+            let second = both(front[block][1], front[block + 1][1]);
+            let third = both(back[block][0], back[block + 1][0]);
+            let groups = first & second >> 1 & third >> 2;
+            let mut open = (groups & groups >> 4 & groups >> 8 & groups >> 12) as u64;
+            while open != 0 {
+                let start = from + block * 64 + open.trailing_zeros() as usize;
+                open &= open - 1;
+                if start >= told[start % 4] {
+                    told[start % 4] = tell(text, start, &mut bytes, each);
                 }
-                lead.extend_from_slice(&bytes);
-                each(first, &lead);
             }
         }
-        from += starts;
     }
 }
 
-/// Decodes from `start` on while groups are ASCII, and one group more; gives where it stopped.
-fn decode_streak(text: &[u8], start: usize, out: &mut Vec<u8>) -> usize {
-    out.clear();
+/// The masks of a text's blocks; what lies behind it belongs to no class.
+fn masks<const N: usize>(text: &[u8], classes: &Classes<N>, out: &mut [[u64; N]]) {
+    let (blocks, rest) = text.as_chunks::<64>();
+    classes.masks_of(blocks, out);
+    if let (Some(last), false) = (out.get_mut(blocks.len()), rest.is_empty()) {
+        *last = classes.short_masks(rest);
+    }
+}
+
+/// Decodes from `start` on while groups are ASCII, and one group more on each side: a token's first and last byte may
+/// share theirs with others. Gives where the streak ends.
+fn tell(text: &[u8], start: usize, bytes: &mut Vec<u8>, each: &mut dyn FnMut(usize, &[u8])) -> usize {
     let rest = text.get(start..).unwrap_or_default();
-    let good = rest.chunks_exact(4).take_while(|group| {
-        (AGAINST[usize::from(group[0])] & 1 | AGAINST[usize::from(group[1])] & 2 | AGAINST[usize::from(group[2])] & 4)
-            == 0
-    });
-    let end = good.count() * 4 + 4;
-    decode(rest.get(..end).unwrap_or(rest), out);
-    start + end
+    let is_ascii = |group: &&[u8; 4]| {
+        let [a, b, c, _] = group.map(usize::from);
+        FIRST[a] && SECOND[b] && THIRD[c]
+    };
+    let end = start + rest.as_chunks().0.iter().take_while(is_ascii).count() * 4 + 4;
+    let first = start.checked_sub(4).unwrap_or(start);
+    bytes.clear();
+    decode(text.get(first..end).or(text.get(first..)).unwrap_or_default(), bytes);
+    each(first, bytes);
+    end
 }
 
 /// Decodes whole groups, and what a last incomplete one holds.
 pub(in crate::secrets) fn decode(text: &[u8], out: &mut Vec<u8>) {
     let (groups, rest) = text.as_chunks::<4>();
-    for group in groups {
+    let from = out.len();
+    out.resize(from + groups.len() * 3, 0);
+    let (threes, _) = out.get_mut(from..).unwrap_or_default().as_chunks_mut::<3>();
+    for (three, group) in threes.iter_mut().zip(groups) {
         let [a, b, c, d] = group.map(|byte| u32::from(VALUES[usize::from(byte)] & 63));
         let [_, x, y, z] = (a << 18 | b << 12 | c << 6 | d).to_be_bytes();
-        out.extend_from_slice(&[x, y, z]);
+        *three = [x, y, z];
     }
     let value = |at: usize| rest.get(at).map_or(0, |&byte| u32::from(VALUES[usize::from(byte)] & 63));
     let [_, x, y, _] = (value(0) << 18 | value(1) << 12 | value(2) << 6).to_be_bytes();
@@ -149,6 +148,7 @@ pub(in crate::secrets) fn decode(text: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
+    use proptest::prelude::*;
 
     fn found(text: &str, needle: &[u8]) -> bool {
         let mut found = false;
@@ -167,6 +167,32 @@ mod tests {
                 let text = "Zz9+/_-aB".get(..glued).unwrap().to_owned() + &BASE64URL_NOPAD.encode(&plain) + "zzzzzzz";
                 assert!(found(&text, token), "{lead} {glued} {text}");
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn streaks_begin_where_four_groups_of_ascii_do(text in "[A-Za-z0-9+/]{0,40}([A-Ha-g0-3]{0,90}[A-Za-z+/]{0,60}){0,4}", lead in 0usize..1100) {
+            let text = ["9".repeat(lead), text].concat();
+            let text = text.as_bytes();
+            let is_ascii = |at: usize| {
+                let mut bytes = Vec::new();
+                decode(&text[at..at + 4], &mut bytes);
+                bytes.is_ascii()
+            };
+            let (mut told, mut expected) = ([0; 4], Vec::new());
+            for start in 0..text.len().saturating_sub(15) {
+                if start >= told[start % 4] && (0..4).all(|group| is_ascii(start + group * 4)) {
+                    let groups = (start..text.len() - 3).step_by(4).take_while(|at| is_ascii(*at)).count();
+                    told[start % 4] = start + groups * 4 + 4;
+                    expected.push(start.checked_sub(4).unwrap_or(start));
+                }
+            }
+            let mut found = Vec::new();
+            streaks(text, &mut |at, _| found.push(at));
+            // The last group may be cut: its fourth character says nothing.
+            found.retain(|at| expected.contains(at) || at + 15 + 4 < text.len());
+            prop_assert_eq!(found, expected);
         }
     }
 

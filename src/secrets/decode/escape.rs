@@ -19,7 +19,7 @@ pub(in crate::secrets) enum Unit {
 
 /// Whether an escape may begin with this byte.
 pub(in crate::secrets) const fn may_begin(byte: u8) -> bool {
-    matches!(byte, 0 | b'%' | b'\\' | b'&' | b'=' | 0x80..)
+    matches!(byte, 0 | b'%' | b'\\' | b'&' | b'=') || fold::LEADS[byte as usize]
 }
 
 /// Bytes that end a stretch of plain text: separators, and those that an escape may begin with.
@@ -33,21 +33,30 @@ pub(in crate::secrets) const SPECIAL: [bool; 256] = {
     table
 };
 
-/// The first escape at `from` or later that may hide a token's character, and its kind; an error is how far there
-/// is none for sure.
-#[inline(never)]
-pub(in crate::secrets) fn next_gate(buffer: &[u8], from: usize, ended: bool) -> Result<(usize, &'static str), usize> {
-    // In blocks: what one search comes to far ahead is not searched again behind every gate before it.
-    const BLOCK: usize = 2048;
-    let limit = if ended { buffer.len() } else { undecided(buffer, from) };
-    (from..limit)
-        .step_by(BLOCK)
-        .find_map(|start| gate_within(buffer, start, limit.min(start + BLOCK), ended))
-        .ok_or(limit)
+/// Bytes of ASCII that an escape begins with which hides a token's character, perhaps.
+pub(in crate::secrets) const GATES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 0x80 {
+        table[byte] = may_begin(byte as u8);
+        byte += 1;
+    }
+    table
+};
+
+/// What kind of escape at `at` hides a token's character, if there is one that may.
+pub(in crate::secrets) fn gate_at(buffer: &[u8], at: usize, ended: bool) -> Option<&'static str> {
+    let rest = buffer.get(at..).unwrap_or_default();
+    match rest.first()? {
+        b'%' | b'\\' | b'&' => gate(rest, ended),
+        b'=' => quoted_printable_gate(rest).then_some("quoted-printable"),
+        0 => is_wide(buffer, at).then_some("utf-16"),
+        _ => fold::is_gate_at(buffer, at).then_some("unicode"),
+    }
 }
 
 /// Where the first escape may begin that the bytes end too early to tell.
-fn undecided(buffer: &[u8], from: usize) -> usize {
+pub(in crate::secrets) fn undecided(buffer: &[u8], from: usize) -> usize {
     let tail = buffer.len().saturating_sub(LONGEST).max(from);
     let rest = buffer.get(tail..).unwrap_or_default();
     // No escape goes over a separator, but for a soft line break; of UTF-16 more than one byte counts.
@@ -57,21 +66,6 @@ fn undecided(buffer: &[u8], from: usize) -> usize {
         may_begin(*byte) && (at >= last || soft || *byte == 0)
     };
     tail + rest.iter().enumerate().position(open).unwrap_or(rest.len())
-}
-
-fn gate_within(buffer: &[u8], from: usize, to: usize, ended: bool) -> Option<(usize, &'static str)> {
-    let block = |to: usize| buffer.get(from..to).unwrap_or_default();
-    let rest = |at: usize| buffer.get(from + at..).unwrap_or_default();
-    let mut found = memchr::memchr3_iter(b'%', b'\\', b'&', block(to))
-        .find_map(|at| gate(rest(at), ended).map(|kind| (from + at, kind)));
-    let mut nearer = |search: &dyn Fn(usize) -> Option<usize>, kind| {
-        found = search(found.map_or(to, |(at, _)| at)).map(|at| (at, kind)).or(found);
-    };
-    let quoted = |to| memchr::memchr_iter(b'=', block(to)).find(|at| quoted_printable_gate(rest(*at)));
-    nearer(&|to| quoted(to).map(|at| from + at), "quoted-printable");
-    nearer(&|to| memchr::memchr_iter(0, block(to)).map(|at| from + at).find(|at| is_wide(buffer, *at)), "utf-16");
-    nearer(&|to| fold::next(buffer, from, to), "unicode");
-    found
 }
 
 /// Whether the escape at the front may hide a token's character, and what kind it is.
@@ -367,7 +361,7 @@ mod tests {
 
     #[test]
     fn gates_are_escapes_that_hide_something() {
-        let gate = |text: &str| next_gate(text.as_bytes(), 0, true).ok().map(|(at, _)| at);
+        let gate = |text: &str| (0..text.len()).find(|at| gate_at(text.as_bytes(), *at, true).is_some());
         assert_eq!(gate("a %67"), Some(2));
         assert_eq!(gate(r"a\nb \\n c:\dir \u0061"), Some(16));
         assert_eq!(gate("a=b&amp;c 100% &nbsp; привет мир"), None);

@@ -4,6 +4,8 @@ use crate::secrets::classes::Class;
 
 /// Bytes of text in a row that make a streak.
 const STREAK: usize = 16;
+/// The digits of one.
+pub(in crate::secrets) const SHORTEST: usize = STREAK * 2;
 
 const fn nibble(byte: u8) -> Option<u8> {
     match byte {
@@ -22,14 +24,14 @@ pub(in crate::secrets) fn pair(high: u8, low: u8) -> Option<u8> {
 #[inline(never)]
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
     let mut runs = Vec::new();
-    DIGITS.runs(text, 0, STREAK * 2, &mut Vec::new(), &mut runs);
+    DIGITS.runs(text, 0, SHORTEST, &mut Vec::new(), &mut runs);
     for (start, end) in runs {
         let (start, end) = (start as usize, end as usize);
         pairs(text.get(start..end).unwrap_or_default(), start, each);
     }
 }
 
-const DIGITS: Class = Class::new({
+pub(in crate::secrets) const DIGITS: Class = Class::new({
     let mut has = [false; 256];
     let mut byte = 0u8;
     while byte < 128 {

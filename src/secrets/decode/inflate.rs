@@ -117,12 +117,9 @@ impl Inflate {
 }
 
 fn flate(state: &mut Decompress, input: &[u8], out: &mut Vec<u8>) -> Result<Step, Broken> {
-    let (before, start) = (state.total_in(), out.len());
-    out.resize(start + OUT, 0);
-    let written = state.total_out();
-    let space = out.get_mut(start..).unwrap_or_default();
-    let status = state.decompress(input, space, FlushDecompress::None).map_err(|_| Broken);
-    out.truncate(start + (state.total_out() - written) as usize);
+    let before = state.total_in();
+    out.reserve_exact(OUT);
+    let status = state.decompress_vec(input, out, FlushDecompress::None).map_err(|_| Broken);
     let read = (state.total_in() - before) as usize;
     match status? {
         Status::StreamEnd => Ok(Step { read, ended: true }),
@@ -137,12 +134,11 @@ fn zstd(
     out: &mut Vec<u8>,
 ) -> Result<Step, Broken> {
     let start = out.len();
-    out.resize(start + OUT, 0);
+    out.reserve_exact(OUT);
     let mut source = InBuffer::around(input.get(..ZSTD_IN.min(*wanted)).unwrap_or(input));
-    let mut sink = OutBuffer::around(out.get_mut(start..).unwrap_or_default());
+    let mut sink = OutBuffer::around_pos(out, start);
     let left = state.run(&mut source, &mut sink);
-    let (read, wrote) = (source.pos(), sink.pos());
-    out.truncate(start + wrote);
+    let (read, wrote) = (source.pos(), sink.pos() - start);
     let left = left.map_err(|_| Broken)?;
     *wanted = left.max(1);
     Ok(Step { read, ended: left == 0 && read + wrote > 0 })

@@ -10,7 +10,9 @@ pub(super) use suspects::{Hint, Suspects};
 
 use super::joins::{Joined, Told};
 use super::rule::is_word;
+use super::shape::ByteSet;
 use super::stream::{DEEPEST, Origin, Scan, Stream, is_separator};
+use super::walked::Walked;
 use dump::Dump;
 
 /// Longer pieces are none.
@@ -70,8 +72,8 @@ impl Pieces {
         let end = level.base + level.buffer.len() as u64;
         if level.depth >= DEEPEST || (self.open.is_none() && level.suspects.is_empty()) {
             level.suspects.clear();
-            let letters = level.suspects.open_letters(&level.buffer).filter(|_| !ended);
-            return letters.map_or(end, |at| level.base + at as u64);
+            let letters = || level.suspects.open_letters(&level.buffer);
+            return if ended { end } else { letters().map_or(end, |at| level.base + at as u64) };
         }
         let suspects = level.suspects.take();
         let mut waiting = None;
@@ -85,7 +87,7 @@ impl Pieces {
             }
             let Some(from) = place.checked_sub(level.base) else { continue };
             scan.work.spent += LOOKED_AT;
-            match begin(&level.buffer, from as usize, hint, ended) {
+            match begin((&level.buffer, level.base), from as usize, hint, &mut level.walked, ended) {
                 Begin::At(start, style) => {
                     self.at = (level.base + start as u64).max(self.at);
                     let told = if matches!(style, Style::Lines | Style::Strings) { Told::Across } else { Told::All };
@@ -104,9 +106,12 @@ impl Pieces {
         if self.open.is_some() && waiting.is_none() {
             self.follow(level, scan, origin, ended);
         }
+        if ended {
+            return end;
+        }
         let row = self.open.as_ref().map(|row| row.joined.open().unwrap_or(self.at).min(self.at));
         let letters = level.suspects.open_letters(&level.buffer).map(|at| level.base + at as u64);
-        if ended { end } else { row.into_iter().chain(waiting).chain(letters).fold(end, u64::min) }
+        row.into_iter().chain(waiting).chain(letters).fold(end, u64::min)
     }
 
     /// Reads on in the open row; true where it ends.
@@ -203,7 +208,7 @@ enum Begin {
     No,
 }
 
-fn begin(buffer: &[u8], place: usize, hint: Hint, ended: bool) -> Begin {
+fn begin((buffer, base): (&[u8], u64), place: usize, hint: Hint, walked: &mut Walked, ended: bool) -> Begin {
     match hint {
         Hint::Letters => suspects::letters(buffer, place)
             .map_or(Begin::No, |(start, gap)| Begin::At(start, Style::Letters(gap.to_vec()))),
@@ -220,9 +225,10 @@ fn begin(buffer: &[u8], place: usize, hint: Hint, ended: bool) -> Begin {
             let rest = buffer.get(place..).unwrap_or_default();
             // No further than a piece may reach: in a long run of them every place asks.
             let near = rest.get(..=LONGEST).unwrap_or(rest);
-            let Some(length) = near.iter().position(|byte| !is_piece(*byte)) else {
+            let length = walked.count(&PIECES, base + place as u64, near);
+            if length == near.len() {
                 return if ended || rest.len() > LONGEST { Begin::No } else { Begin::More };
-            };
+            }
             let (piece, after) = rest.split_at(length);
             // A row of one sign is no token's.
             if piece.iter().filter(|byte| Some(*byte) != piece.first()).count() < 2 {
@@ -260,8 +266,21 @@ fn sum(buffer: &[u8], place: usize) -> Option<(usize, usize)> {
 }
 
 /// Characters of tokens, and of what encodes them.
+const PIECE: [bool; 256] = {
+    let mut has = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        let other = matches!(byte, b'\\' | b',' | b';' | b'[' | b']' | b'{' | b'}');
+        has[byte as usize] = byte.is_ascii_graphic() && !is_separator(byte) && !other;
+        byte += 1;
+    }
+    has
+};
+
+const PIECES: ByteSet = ByteSet::of_table(&PIECE);
+
 const fn is_piece(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !is_separator(byte) && !matches!(byte, b'\\' | b',' | b';' | b'[' | b']' | b'{' | b'}')
+    PIECE[byte as usize]
 }
 
 const fn is_letter(byte: Option<u8>) -> bool {

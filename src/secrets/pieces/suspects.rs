@@ -1,6 +1,7 @@
 //! Where a secret may stand in pieces, told by what the other passes see on their way.
 
 use super::{BACK, is_letter};
+use crate::secrets::survey::Survey;
 
 /// Letters in a row, each by itself, that make a suspect.
 const ROW: usize = 4;
@@ -22,14 +23,13 @@ pub(in crate::secrets) enum Hint {
     Dump,
 }
 
-/// The places that were seen, and the block of 64 bytes that is being looked at.
+/// The places that were seen.
 #[derive(Default)]
 pub(in crate::secrets) struct Suspects {
     places: Vec<(u64, Hint)>,
-    /// Which of the block's bytes are value characters, as far as it was seen, and whether the byte before it is.
-    block: u64,
-    before: u64,
+    /// How far it was looked, and whether the byte before the next block is a value character.
     seen: u64,
+    before: u64,
 }
 
 impl Suspects {
@@ -39,7 +39,7 @@ impl Suspects {
 
     pub(in crate::secrets) fn reset(&mut self) {
         self.places.clear();
-        (self.block, self.before, self.seen) = (0, 0, 0);
+        (self.seen, self.before) = (0, 0);
     }
 
     pub(in crate::secrets) const fn is_empty(&self) -> bool {
@@ -65,30 +65,20 @@ impl Suspects {
         self.places.extend(left.iter().filter(|(place, _)| *place >= read));
     }
 
-    /// Looks at which bytes are value characters: `masks` tells it from the offset `start` on, 64 a word.
-    pub(in crate::secrets) fn see(&mut self, masks: &[u64], start: u64, (buffer, base): (&[u8], u64), ended: bool) {
+    /// Looks at which bytes are value characters, in what the level has more than before. Its blocks are those of the
+    /// offsets, wherever the bytes are cut.
+    pub(in crate::secrets) fn see(&mut self, survey: &Survey, (buffer, base): (&[u8], u64), ended: bool) {
         let end = base + buffer.len() as u64;
-        self.seen = self.seen.max(start);
-        while self.seen < end {
-            let block = self.seen & !63;
-            let count = (block + 64).min(end) - self.seen;
-            let at = (self.seen - start) as usize;
-            let word = |number: usize| masks.get(number).copied().unwrap_or(0);
-            let wide = u128::from(word(at / 64 + 1)) << 64 | u128::from(word(at / 64));
-            let bits = (wide >> (at % 64)) as u64 & (u64::MAX >> (64 - count));
-            self.block |= bits << (self.seen - block);
-            self.seen += count;
-            if self.seen.is_multiple_of(64) {
-                self.judge(block, (buffer, base));
-            }
+        let first = (self.seen / 64).saturating_sub(base / 64);
+        let open = if ended { 0 } else { buffer.len() % 64 };
+        let complete = (buffer.len() - open).div_ceil(64);
+        for (number, block) in survey.blocks_from(first as usize).take(complete.saturating_sub(first as usize)) {
+            self.judge(block.value, base + number as u64 * 64, (buffer, base));
         }
-        if ended && !self.seen.is_multiple_of(64) {
-            self.judge(self.seen & !63, (buffer, base));
-        }
+        self.seen = end;
     }
 
-    fn judge(&mut self, block: u64, (buffer, base): (&[u8], u64)) {
-        let values = std::mem::take(&mut self.block);
+    fn judge(&mut self, values: u64, block: u64, (buffer, base): (&[u8], u64)) {
         let alone = values & !(values << 1 | self.before) & !(values >> 1);
         self.before = values >> 63;
         if alone == 0 {
@@ -123,7 +113,8 @@ impl Suspects {
             return None;
         }
         let floor = buffer.len().saturating_sub(64);
-        let rows = (2..=GAP + 1).flat_map(|step| (0..step).map(move |rest| (step, rest)));
+        let widest = (GAP + 1).min(buffer.len().saturating_sub(1) / TIMES);
+        let rows = (2..=widest).flat_map(|step| (0..step).map(move |rest| (step, rest)));
         let begin = |(step, rest): (usize, usize)| {
             let last = buffer.len().checked_sub(1 + rest)?;
             let mut start = last.checked_sub(TIMES * step).filter(|start| *start >= floor)?;
@@ -185,21 +176,14 @@ pub(super) fn letters(buffer: &[u8], place: usize) -> Option<(usize, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secrets::teddy::Teddy;
 
     fn seen(text: &[u8], size: usize) -> Vec<(u64, Hint)> {
-        let mut suspects = Suspects::default();
-        for end in (0..text.len()).step_by(size).skip(1).chain([text.len()]) {
-            let start = end.saturating_sub(size.max(70)) as u64;
-            let text = &text[..end];
-            let word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'_' | b'-' | b'/');
-            let bits: Vec<bool> = text[start as usize..].iter().map(word).collect();
-            let masks: Vec<u64> = bits
-                .chunks(64)
-                .map(|bits| bits.iter().rev().fold(0, |mask, bit| mask << 1 | u64::from(*bit)))
-                .collect();
-            suspects.see(&masks, start, (text, 0), end == 0);
+        let (mut suspects, mut survey, teddy) = (Suspects::default(), Survey::default(), Teddy::new(&[]));
+        for end in (size..text.len()).step_by(size).chain([text.len()]) {
+            survey.extend(&text[..end], &teddy);
+            suspects.see(&survey, (&text[..end], 0), end == text.len());
         }
-        suspects.see(&[], text.len() as u64, (text, 0), true);
         suspects.take()
     }
 
