@@ -157,8 +157,8 @@ pub(in crate::secrets) fn unit(text: &[u8]) -> Option<Unit> {
 pub(in crate::secrets) const LEADS: [bool; 256] = {
     let mut table = [false; 256];
     let leads = [
-        0xc2, 0xc4, 0xc5, 0xc9, 0xcd, 0xce, 0xcf, 0xd0, 0xd1, 0xd2, 0xd3, 0xd4, 0xd8, 0xe1, 0xe2, 0xe3, 0xef, 0xf0,
-        0xf3,
+        0xc2, 0xc4, 0xc5, 0xc9, 0xcd, 0xce, 0xcf, 0xd0, 0xd1, 0xd2, 0xd3, 0xd4, 0xd8, 0xe0, 0xe1, 0xe2, 0xe3, 0xef,
+        0xf0, 0xf3,
     ];
     let mut at = 0;
     while at < leads.len() {
@@ -201,6 +201,17 @@ fn is_gate(code: u32, before: &[u8], after: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_look_alike_in_more_bytes_than_it_needs_is_looked_for_too() {
+        for &(code, _) in ALIKE.iter().filter(|(code, _)| *code < 0x800) {
+            let overlong = [0xe0, 0x80 | (code >> 6) as u8, 0x80 | (code & 0x3f) as u8];
+            assert!(
+                LEADS[usize::from(overlong[0])] && unit(&overlong).is_some_and(|unit| unit != Unit::Plain),
+                "{code}"
+            );
+        }
+    }
 
     #[test]
     fn every_look_alike_begins_with_a_byte_that_is_looked_for() {
