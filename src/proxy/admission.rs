@@ -65,14 +65,14 @@ impl Admission {
         self.load.watch(connections, stop).await;
     }
 
-    /// Whether there is more work than can be done: what is new is refused.
+    /// Whether there is so much work that a connection's first request would be refused.
     pub(super) fn is_overloaded(&self) -> bool {
-        self.load.is_shedding()
+        self.load.is_full()
     }
 
     /// New work, unless there is too much already.
     pub(super) fn work(&self) -> Result<(), Denial> {
-        if self.is_overloaded() { Err(Reason::Overloaded.into()) } else { Ok(()) }
+        if self.load.admits() { Ok(()) } else { Err(Reason::Overloaded.into()) }
     }
 
     /// Takes in a connection. Beyond `most` of one source the one that has waited longest goes: whoever holds

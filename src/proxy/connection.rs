@@ -45,11 +45,11 @@ pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg) {
             return Box::pin(streams::serve(shared, leg)).await;
         }
         match Box::pin(serve_requests(shared, &mut leg)).await {
-            Next::Tunnel(opened) => match Box::pin(tunnel::enter(shared, leg, *opened)).await {
+            Next::Tunnel(opened) => match Box::pin(tunnel::enter(shared, leg, opened)).await {
                 Some(inner) => leg = inner,
                 None => return,
             },
-            next => return close(leg, next).await,
+            next => return Box::pin(close(leg, next)).await,
         }
     }
 }

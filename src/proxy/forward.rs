@@ -266,9 +266,31 @@ async fn reach(
     Ok(Reached { upstream, is_reused: false })
 }
 
+/// A connection to the permitted destination: a new one, or one that another request has opened meanwhile for many.
+pub(super) async fn dial(
+    shared: &Shared,
+    session: &SessionId,
+    permit: &Permit,
+    version: Version,
+    upgrades: bool,
+    recorder: &mut Recorder,
+) -> Result<Upstream, Error> {
+    let opening = if upgrades { None } else { shared.pool.opening(session, permit, version) };
+    let Some(opening) = opening else {
+        return dial_new(shared, session, permit, version, upgrades, recorder).await;
+    };
+    let turn = opening.turn().await;
+    if let Some(upstream) = shared.pool.take(session, permit, version) {
+        return Ok(upstream);
+    }
+    let dialled = dial_new(shared, session, permit, version, upgrades, recorder).await;
+    turn.ended(&dialled);
+    dialled
+}
+
 /// Steps 7 and 8: resolves, vets and connects. An origin that speaks HTTP/2 only is called again for a client that
 /// does not.
-pub(super) async fn dial(
+async fn dial_new(
     shared: &Shared,
     session: &SessionId,
     permit: &Permit,

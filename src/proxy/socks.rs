@@ -50,7 +50,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg) {
     match negotiate(shared, &mut leg, &mut recorder).await {
         Ok(mut opened) => {
             opened.recorder = Some(recorder);
-            if let Some(inner) = tunnel::enter(shared, leg, opened).await {
+            if let Some(inner) = tunnel::enter(shared, leg, Box::new(opened)).await {
                 connection::serve(shared, inner).await;
             }
         }

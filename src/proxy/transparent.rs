@@ -44,7 +44,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg, default: Option<&S
     match admit(shared, &mut leg, default, &mut recorder, &mut understands).await {
         Ok(mut opened) => {
             opened.recorder = Some(recorder);
-            if let Some(inner) = tunnel::enter(shared, leg, opened).await {
+            if let Some(inner) = tunnel::enter(shared, leg, Box::new(opened)).await {
                 connection::serve(shared, inner).await;
             }
         }

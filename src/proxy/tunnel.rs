@@ -69,8 +69,8 @@ pub(super) async fn prepare(shared: &Shared, permit: &Permit, recorder: &mut Rec
 
 /// Tells the client that the tunnel stands and serves what comes through it. A tunnel that is opened gives the leg
 /// inside; any other is over when this returns.
-pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Opened) -> Option<Leg> {
-    let Opened { authority, permit, identity, way, recorder, answer, plain } = opened;
+pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Box<Opened>) -> Option<Leg> {
+    let Opened { authority, permit, identity, way, recorder, answer, plain } = *opened;
     let mut recorder = recorder?;
     recorder.status(200);
     leg.wire.head_buffer().extend_from_slice(answer);

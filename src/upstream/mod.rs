@@ -7,6 +7,7 @@
 mod connect;
 mod dialler;
 mod error;
+mod opening;
 mod parent;
 mod pool;
 mod streams;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use dialler::{Beyond, Dialled, Dialler, Route};
 pub use error::Error;
+pub use opening::{Opening, Turn};
 pub use parent::{ByName, Parent, ParentCredentials, ParentError, ParentFields, ParentKind};
 pub use pool::{Link, Pool, Upstream};
 pub use streams::Streams;

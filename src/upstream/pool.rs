@@ -1,6 +1,6 @@
 //! Connections to origins, kept for the session that opened them and for no other.
 
-use super::{ByName, Dialled, Error, Streams, tls};
+use super::{ByName, Dialled, Error, Opening, Streams, tls};
 use crate::ca::{ClientCertificates, Trust};
 use crate::flow::UpstreamTls;
 use crate::http1::Version;
@@ -91,6 +91,7 @@ struct PerOrigin {
     idle: Vec<Idle>,
     shared: Vec<Shared>,
     speaks: Speaks,
+    opening: Arc<Opening>,
 }
 
 /// The versions that an origin was seen to speak.
@@ -170,6 +171,22 @@ impl Pool {
             }
         }
         None
+    }
+
+    /// What waits for its turn to open a connection that may serve more than the one who asks. Nothing: it will not.
+    pub fn opening(&self, session: &SessionId, permit: &Permit, version: Version) -> Option<Arc<Opening>> {
+        if permit.scheme() == Scheme::Http {
+            return None;
+        }
+        let mut sessions = self.lock();
+        let owned = sessions.entry(Owner::of(session, permit)).or_insert_with(|| self.owned(permit));
+        let origin = owned.origins.entry((permit.scheme(), permit.authority().clone())).or_default();
+        let is_shared = match origin.speaks {
+            Speaks::Http1 => false,
+            Speaks::Unknown | Speaks::Http2 => version == Version::Http2,
+            Speaks::OnlyHttp2 => true,
+        };
+        (is_shared && origin.shared.len() < PER_ORIGIN).then(|| origin.opening.clone())
     }
 
     /// Keeps a connection for the session's next request. It must have nothing of the last one left.

@@ -3,17 +3,25 @@
 use super::Error;
 use crate::wire::{Corked, Stream};
 use bytes::Bytes;
-use h2::client::{Builder, SendRequest};
+use h2::client::{Builder, Connection, SendRequest};
 use h2::{Ping, PingPong};
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-/// What an origin may send on one stream, and on all of a connection, before the agent has taken it.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
+/// What an origin may send on one stream before the agent has taken it: on one of a few, enough for 20 MB/s over a path
+/// of 50 ms, and on one of many.
+const WIDE: u32 = 1 << 20;
+const NARROW: u32 = 128 * 1024;
+const FEW: usize = 4;
+/// The same on all of a connection: as much as its streams may together, so that those whose agent does not read keep
+/// none of the others waiting.
+const CONNECTION_WINDOW: u32 = FEW as u32 * WIDE + (MOST_STREAMS - FEW) as u32 * NARROW;
 /// Bytes of one stream that wait for the connection to take them.
 const SEND_BUFFER: usize = 256 * 1024;
 /// Streams opened at once on one connection, whatever the origin allows.
@@ -39,7 +47,7 @@ impl Streams {
         let mut builder = Builder::new();
         builder
             .enable_push(false)
-            .initial_window_size(STREAM_WINDOW)
+            .initial_window_size(WIDE)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(HEAD_MAX)
             .max_send_buffer_size(SEND_BUFFER);
@@ -47,13 +55,19 @@ impl Streams {
         let opened = timeout(deadline, cork.during(builder.handshake::<_, Bytes>(stream))).await;
         let (sender, mut connection) = opened.map_err(|_| Error::HandshakeTimeout)?.map_err(Error::Http2)?;
         let pings = Arc::new(Mutex::new(connection.ping_pong()));
+        let users = Arc::new(());
+        let mut windows = Windows { users: Arc::downgrade(&users), of_now: WIDE };
         tokio::spawn(async move {
-            if let Err(error) = cork.during(connection).await {
+            let driven = poll_fn(|cx| {
+                windows.fit(&mut connection);
+                Pin::new(&mut connection).poll(cx)
+            });
+            if let Err(error) = cork.during(driven).await {
                 // Every request on it is told, and records it.
                 tracing::debug!(%error, "an HTTP/2 connection to an origin ends");
             }
         });
-        Ok(Self { sender, users: Arc::new(()), pings })
+        Ok(Self { sender, users, pings })
     }
 
     /// Whether it takes WebSockets as streams (RFC 8441 §3), which the first of its settings tell.
@@ -81,5 +95,23 @@ impl Streams {
     /// Requests under way, seen from the pool.
     pub(super) fn in_use(&self) -> usize {
         Arc::strong_count(&self.users) - 1
+    }
+}
+
+/// The windows of a connection's streams: wide while they are few.
+struct Windows {
+    users: Weak<()>,
+    of_now: u32,
+}
+
+impl Windows {
+    /// Looked after whenever something is to be done, which is before a new stream's head is written.
+    fn fit<T: AsyncRead + AsyncWrite + Unpin>(&mut self, connection: &mut Connection<T, Bytes>) {
+        // One of them is the pool.
+        let fitting = if self.users.strong_count() > FEW + 1 { NARROW } else { WIDE };
+        // The origin may still have to acknowledge the last change: then it is for another time.
+        if fitting != self.of_now && connection.set_initial_window_size(fitting).is_ok() {
+            self.of_now = fitting;
+        }
     }
 }

@@ -6,9 +6,12 @@ use crate::support::*;
 use bytes::Bytes;
 use std::io::Write;
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 const HOST: &str = "plain.exeat.test";
+const H2: &str = "h2.exeat.test";
 
 /// What the gateway holds in memory, in KiB.
 fn resident(world: &World) -> u64 {
@@ -151,7 +154,6 @@ type Flood = Box<dyn Fn(u32) -> Vec<u8>>;
 
 #[test]
 fn floods_of_http2_end_their_connection_and_hold_nothing() {
-    const H2: &str = "h2.exeat.test";
     let origin = Http2Origin::answering(|_| Said::ok("ok"));
     let plain = Origin::plain().echo();
     let setup = Setup::new().origin(HOST, &plain).connect(H2, &origin.address.to_string());
@@ -185,30 +187,59 @@ fn floods_of_http2_end_their_connection_and_hold_nothing() {
     }
 }
 
+/// An origin whose answers have no end, and how much of them it has sent; `/` is `ok`.
+fn endless_http2() -> (Http2Origin, Arc<AtomicU64>) {
+    let sent = Arc::<AtomicU64>::default();
+    let own = sent.clone();
+    let origin = Http2Origin::raw(move |(request, mut respond)| {
+        let sent = own.clone();
+        Box::pin(async move {
+            let Ok(mut out) = respond.send_response(http::Response::new(()), false) else { return };
+            if request.uri().path() == "/" {
+                let _ = out.send_data(Bytes::from_static(b"ok"), true);
+                return;
+            }
+            while crate::support::http2::send(&mut out, Bytes::from_static(&[b'x'; 16 * 1024])).await.is_ok() {
+                sent.fetch_add(16 * 1024, Ordering::Relaxed);
+            }
+        })
+    });
+    (origin, sent)
+}
+
+/// Asks for answers without end on streams of one connection, and never opens their windows.
+fn ask_and_not_read(world: &World, streams: u32) -> Wire<Tls> {
+    const ENDLESS: &[u8] = b"\x04\x08/endless";
+    let mut tls = raw_http2(world, H2);
+    let block = [&[0x82, 0x87][..], ENDLESS, &[1, u8::try_from(H2.len()).unwrap()], H2.as_bytes()].concat();
+    (0..streams).for_each(|n| push(&mut tls, &frame(1, 5, 2 * n + 1, &block)));
+    tls
+}
+
 /// Windows that are never opened again, on as many streams as there may be.
 #[test]
 fn streams_that_do_not_read_hold_what_their_windows_let_through() {
-    const H2: &str = "h2.exeat.test";
-    let origin = Http2Origin::raw(|(_, mut respond)| {
-        Box::pin(async move {
-            let Ok(mut out) = respond.send_response(http::Response::new(()), false) else { return };
-            while crate::support::http2::send(&mut out, Bytes::from_static(&[b'x'; 16 * 1024])).await.is_ok() {}
-        })
-    });
+    let (origin, sent) = endless_http2();
     let plain = Origin::plain().echo();
     let setup = Setup::new().origin(HOST, &plain).connect(H2, &origin.address.to_string());
     let world = World::start(setup);
-    // What origins may send ahead: 4 MiB a connection, of which many are made when all ask at once.
-    assert_bounded(&world, 200, || {
-        let wires: Vec<_> = (0..4)
-            .map(|_| {
-                let mut tls = raw_http2(&world, H2);
-                (0..100).for_each(|n| push(&mut tls, &frame(1, 5, 2 * n + 1, &head_block(H2))));
-                tls
-            })
-            .collect();
+    // 400 streams, 128 KiB each; some more of those that came while they were few.
+    assert_bounded(&world, 90, || {
+        let wires: Vec<_> = (0..4).map(|_| ask_and_not_read(&world, 100)).collect();
+        until("full windows", || sent.load(Ordering::Relaxed) >= 400 * 112 * 1024);
         wires
     });
+}
+
+/// All streams of a session to an origin share connections: what some don't read may not fill those for the others.
+#[test]
+fn streams_that_do_not_read_keep_no_other_of_their_connection_waiting() {
+    let (origin, sent) = endless_http2();
+    let world = World::start(Setup::new().connect(H2, &origin.address.to_string()));
+    let _unread = ask_and_not_read(&world, 90);
+    until("full windows", || sent.load(Ordering::Relaxed) >= 90 * 112 * 1024);
+    let agent = Http2Agent::to(&world, H2);
+    (0..5).for_each(|_| assert_eq!(agent.get("/").text(), "ok"));
 }
 
 /// Connections that come faster than they are served, and are gone before they are.

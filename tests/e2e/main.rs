@@ -28,6 +28,7 @@ mod dns;
 /// Ways around, each of them closed.
 mod evasion;
 /// The wall clock jumps.
+mod faults_chaos;
 mod faults_clock;
 /// The disk of the journal is full, read-only or gone.
 mod faults_disk;
@@ -69,6 +70,7 @@ mod malformed;
 mod oracle;
 /// More than it takes.
 mod overload;
+mod overload_rates;
 /// Parent proxies.
 mod parents;
 /// What a session may reach.

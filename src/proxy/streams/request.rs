@@ -78,7 +78,7 @@ pub(super) async fn serve(
                 unrecorded(&mut client);
             }
         }
-        Ok(Done::Tunnel(opened)) => return Box::pin(enter(&shared, &carrier, asked, client, *opened)).await,
+        Ok(Done::Tunnel(opened)) => return Box::pin(enter(&shared, &carrier, asked, client, opened)).await,
         Ok(Done::WebSocket(switched, admitted)) => {
             return Box::pin(serve_websocket(&shared, asked, client, *switched, &admitted)).await;
         }
@@ -125,6 +125,7 @@ async fn handle(
     asked.recorder.session(identity.info.clone());
     asked.interrupt.watch_session(&identity.live);
     asked.identity = Some(identity.clone());
+    shared.admission.work()?;
     let protocol = asked.parts.extensions.get::<Protocol>();
     if asked.parts.method == Method::CONNECT && protocol.is_none() {
         return connect(shared, carrier, asked, identity).await.map(|opened| Done::Tunnel(Box::new(opened)));
@@ -223,7 +224,7 @@ async fn connect(shared: &Shared, carrier: &Carrier, asked: &mut Asked, identity
 }
 
 /// Serves what comes through a stream that became a tunnel.
-async fn enter(shared: &Arc<Shared>, carrier: &Carrier, asked: Asked, client: Http2Client, opened: Opened) {
+async fn enter(shared: &Arc<Shared>, carrier: &Carrier, asked: Asked, client: Http2Client, mut opened: Box<Opened>) {
     let Asked { interrupt, mut recorder, .. } = asked;
     let stream = match client.into_tunnel() {
         Ok(stream) => Stream::Multiplexed(Box::new(stream)),
@@ -233,7 +234,7 @@ async fn enter(shared: &Arc<Shared>, carrier: &Carrier, asked: Asked, client: Ht
         }
     };
     let leg = Leg::new(Wire::new(stream), carrier.peer, interrupt);
-    let opened = Opened { recorder: Some(recorder), ..opened };
+    opened.recorder = Some(recorder);
     if let Some(inner) = tunnel::enter(shared, leg, opened).await {
         serve_inside(shared, inner).await;
     }

@@ -1,0 +1,177 @@
+//! Six times the work that the gateway can do, offered for a minute. Figures count for an optimised build on a machine
+//! with nothing else to do, of which the gateway has one processor:
+//! `EXEAT_TEST_BINARY=$PWD/target/release/exeat cargo test --test e2e -- --ignored --nocapture overload_rates::`
+//! (`EXEAT_OVERLOAD_SECONDS`: 60 by default).
+
+#![allow(clippy::print_stdout, reason = "figures are what it is for")]
+
+use crate::support::*;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Works under way at a time, at the most.
+const WORKERS: usize = 600;
+/// An upload is mostly the scanner's work: a few milliseconds of the processor.
+const BODY: usize = 2 << 20;
+const URL: &str = "http://plain.exeat.test/up";
+
+/// One piece of work: when it was due, since the phase began; how long it took; how it ended.
+#[derive(Clone, Copy)]
+struct Done {
+    due: Duration,
+    took: Duration,
+    status: u16,
+}
+
+/// An origin that asks for the body, takes it and says so.
+fn taking() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = |mut stream: TcpStream| {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let mut head = 0;
+            while !buffer[..head].ends_with(b"\r\n\r\n") {
+                match stream.read(&mut buffer[head..]) {
+                    Ok(read) if read > 0 => head += read,
+                    _ => return,
+                }
+            }
+            let mut left = BODY;
+            let mut said = stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
+            while let (Ok(()), 1..) = (&said, left) {
+                match stream.read(&mut buffer) {
+                    Ok(read) if read > 0 => left -= read,
+                    _ => return,
+                }
+            }
+            said = said.and_then(|()| stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+            if said.is_err() {
+                return;
+            }
+        }
+    };
+    thread::spawn(move || {
+        listener.incoming().map_while(Result::ok).for_each(|one| drop(thread::spawn(move || serve(one))))
+    });
+    address
+}
+
+/// One upload on a connection of its own, whose body waits until it is asked for. 0: it was cut.
+fn upload(proxy: SocketAddr, head: &[u8], body: &[u8]) -> u16 {
+    let once = || -> std::io::Result<u16> {
+        let mut stream = TcpStream::connect(proxy)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.write_all(head)?;
+        let status = status(&mut stream)?;
+        if status != 100 {
+            return Ok(status);
+        }
+        stream.write_all(body)?;
+        self::status(&mut stream)
+    };
+    once().unwrap_or(0)
+}
+
+/// The status of a head.
+fn status(stream: &mut TcpStream) -> std::io::Result<u16> {
+    let (mut head, mut read) = ([0; 4096], 0);
+    while !head[..read].windows(4).any(|end| end == b"\r\n\r\n") {
+        match stream.read(&mut head[read..])? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            more => read += more,
+        }
+    }
+    std::str::from_utf8(&head[9..12])
+        .ok()
+        .and_then(|status| status.parse().ok())
+        .ok_or(std::io::ErrorKind::Other.into())
+}
+
+/// Works at this rate, or (without one) as fast as so many do one after the other.
+fn work(world: &World, rate: Option<f64>, workers: usize, length: Duration) -> Vec<Done> {
+    let fields = format!("Content-Length: {BODY}\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n");
+    let head = world.agent().head("POST", URL, &fields);
+    let line = "{\"role\": \"user\", \"content\": \"Why does the build fail on the second try?\"},\n";
+    let body: Vec<u8> = line.bytes().cycle().take(BODY).collect();
+    let (begun, next, all) = (Instant::now(), AtomicU64::new(0), Mutex::new(Vec::new()));
+    let one_after_the_other = || {
+        let mut own = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let due = rate.map_or(begun.elapsed(), |rate| Duration::from_secs_f64(number as f64 / rate));
+            if due >= length {
+                break all.lock().unwrap().append(&mut own);
+            }
+            thread::sleep(due.saturating_sub(begun.elapsed()));
+            let since = Instant::now();
+            let status = upload(world.proxy, head.as_bytes(), &body);
+            own.push(Done { due, took: since.elapsed(), status });
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(one_after_the_other);
+        }
+    });
+    all.into_inner().unwrap()
+}
+
+/// The times of those that ended so, in order.
+fn times(all: &[Done], status: u16) -> Vec<Duration> {
+    let mut times: Vec<_> = all.iter().filter(|done| done.status == status).map(|done| done.took).collect();
+    times.sort_unstable();
+    times
+}
+
+fn part(times: &[Duration], part: f64) -> Duration {
+    times.get((times.len() as f64 * part) as usize).or(times.last()).copied().unwrap_or_default()
+}
+
+fn tell(what: &str, all: &[Done], length: Duration) {
+    let counted = |status| {
+        let times = times(all, status);
+        format!(
+            "{} ({:.0}/s, p50 {:.1?}, p99 {:.1?})",
+            times.len(),
+            times.len() as f64 / length.as_secs_f64(),
+            part(&times, 0.5),
+            part(&times, 0.99)
+        )
+    };
+    let others = all.iter().filter(|done| ![200, 503].contains(&done.status)).count();
+    println!("{what}: done {}, told 503 {}, anything else {others}", counted(200), counted(503));
+}
+
+#[test]
+#[ignore = "takes a machine for itself, and two minutes"]
+fn six_times_what_can_be_done_is_told_so_and_over_when_it_is_over() {
+    let seconds = std::env::var("EXEAT_OVERLOAD_SECONDS").map_or(60, |text| text.parse().unwrap());
+    let setup = Setup::new().connect("plain.exeat.test", &taking().to_string());
+    let world = World::start(setup.after_shell("taskset -pc 0 $$ > /dev/null; ulimit -n 8192"));
+    let short = Duration::from_secs(5);
+    work(&world, None, 8, Duration::from_secs(1));
+    let most = work(&world, None, 8, short);
+    tell("as fast as it goes, eight at a time", &most, short);
+    let capacity = times(&most, 200).len() as f64 / short.as_secs_f64();
+    let calm = work(&world, Some(capacity / 2.0), WORKERS, short);
+    tell("at half of that", &calm, short);
+    let flood = Duration::from_secs(seconds);
+    let offered = work(&world, Some(capacity * 6.0), WORKERS, flood);
+    tell("at six times that", &offered, flood);
+    let ending = Instant::now();
+    let after = work(&world, Some(capacity / 2.0), WORKERS, short);
+    tell("at half again", &after, short);
+    let last = after.iter().filter(|done| done.status != 200).map(|done| done.due).max();
+    println!("{:.1?} after the flood; the last one refused {last:?} after its end", ending.elapsed());
+    let unknown = |all: &[Done]| all.iter().filter(|done| ![200, 503].contains(&done.status)).count();
+    assert_eq!((unknown(&offered), unknown(&after)), (0, 0), "each is done, or told that it is not");
+    assert!(last.is_none_or(|last| last < Duration::from_secs(2)), "still refused {last:?} after the flood");
+    let done = times(&offered, 200).len() as f64 / flood.as_secs_f64();
+    assert!(done >= capacity * 0.8, "{done}/s of {capacity}/s");
+}
