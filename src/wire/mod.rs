@@ -9,6 +9,7 @@ mod duplex;
 mod multiplexed;
 mod output;
 mod socket;
+mod splice;
 mod stream;
 mod transport;
 
@@ -22,6 +23,7 @@ pub use transport::Transport;
 
 use bytes::{Bytes, BytesMut};
 use output::Output;
+use splice::Taken;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
@@ -37,6 +39,8 @@ const READ_SMALL: usize = 8 * 1024;
 const READ_LARGE: usize = 64 * 1024;
 /// Bytes passed at once: this buffer is a thread's, and not a connection's.
 const PASSED: usize = 256 * 1024;
+/// From so many bytes on, mapping pages from socket to socket costs less than copying them twice.
+const WORTH_A_SPLICE: usize = 32 * 1024;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; PASSED].into());
@@ -50,13 +54,15 @@ pub struct Wire {
     pub input: BytesMut,
     output: Output,
     read_size: usize,
+    /// So much comes that it is worth a splice.
+    is_flood: bool,
 }
 
 impl Wire {
     /// A connection that nothing was read of.
     #[must_use]
     pub fn new(stream: Stream) -> Self {
-        Self { stream, input: BytesMut::new(), output: Output::default(), read_size: READ_SMALL }
+        Self { stream, input: BytesMut::new(), output: Output::default(), read_size: READ_SMALL, is_flood: false }
     }
 
     /// The stream, and what was read of it and not used.
@@ -98,8 +104,8 @@ impl Wire {
         poll_fn(|cx| self.poll_fill(cx)).await
     }
 
-    /// Reads once and hands it straight on, through a buffer that every connection of this thread uses; what `to` does
-    /// not take at once is queued there. Nothing may be in [`input`](Wire::input), nor queued at `to`. `allows` is
+    /// Reads once and hands it straight on: from socket to socket within the kernel while much comes, else through a
+    /// buffer that every connection of this thread uses. What `to` does not take at once is queued there. Nothing may be in [`input`](Wire::input), nor queued at `to`. `allows` is
     /// asked before anything goes on. 0 bytes: the peer has closed its side.
     pub fn poll_pass<E: From<io::Error>>(
         &mut self,
@@ -107,6 +113,25 @@ impl Wire {
         to: &mut Wire,
         allows: impl FnOnce(usize) -> Result<(), E>,
     ) -> Poll<Result<usize, E>> {
+        if self.is_flood
+            && let (Stream::Plain(socket), Stream::Plain(onto)) = (&self.stream, &to.stream)
+        {
+            let Poll::Ready(taken) = Taken::poll(socket, cx)? else {
+                self.release_buffers();
+                return Poll::Pending;
+            };
+            if let Some(taken) = taken {
+                let length = taken.length();
+                self.is_flood = length >= WORTH_A_SPLICE;
+                if length > 0 {
+                    allows(length)?;
+                    let rest = taken.pass(onto)?;
+                    to.output.written += (length - rest.len()) as u64;
+                    to.output.queue(rest);
+                }
+                return Poll::Ready(Ok(length));
+            }
+        }
         SCRATCH.with_borrow_mut(|scratch| {
             let mut room = ReadBuf::new(scratch);
             let Poll::Ready(outcome) = Pin::new(&mut self.stream).poll_read(cx, &mut room) else {
@@ -115,6 +140,7 @@ impl Wire {
             };
             outcome?;
             let read = room.filled();
+            self.is_flood = read.len() >= WORTH_A_SPLICE;
             if !read.is_empty() {
                 allows(read.len())?;
                 to.output.pass(&mut to.stream, cx, read)?;

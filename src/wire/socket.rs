@@ -2,10 +2,10 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A stream socket of the system.
@@ -35,6 +35,22 @@ impl Socket {
         }
     }
 
+    /// Does what reads, where something may have come; `WouldBlock` where not.
+    pub(super) fn try_read<T>(&self, read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match self {
+            Socket::Tcp(socket) => socket.try_io(Interest::READABLE, read),
+            Socket::Unix(socket) => socket.try_io(Interest::READABLE, read),
+        }
+    }
+
+    /// Does what writes, where there may be room; `WouldBlock` where not.
+    pub(super) fn try_write<T>(&self, write: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match self {
+            Socket::Tcp(socket) => socket.try_io(Interest::WRITABLE, write),
+            Socket::Unix(socket) => socket.try_io(Interest::WRITABLE, write),
+        }
+    }
+
     /// Makes the close a reset, where there is such a thing: the peer must not take it for a clean end.
     pub(super) fn reset_at_close(&self) {
         if let Socket::Tcp(socket) = self {
@@ -61,6 +77,15 @@ impl AsRawFd for Socket {
         match self {
             Socket::Tcp(socket) => socket.as_raw_fd(),
             Socket::Unix(socket) => socket.as_raw_fd(),
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Socket::Tcp(socket) => socket.as_fd(),
+            Socket::Unix(socket) => socket.as_fd(),
         }
     }
 }
