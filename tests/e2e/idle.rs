@@ -77,7 +77,7 @@ fn ten_thousand_idle_tunnels_are_held() {
     let (origin, kept) = holding();
     let (world, room) = world("host: raw.exeat.test, ports: [443], tls: tunnel, protocols: [any]", origin);
     let open = || world.agent().tunnel("raw.exeat.test:443");
-    hold(&world, room.min(10_000), 40, open, |held| {
+    hold(&world, room.min(10_000), 10, open, |held| {
         drop(held);
         // One side that has closed leaves a tunnel half open, as TCP may be.
         kept.lock().unwrap().clear();
@@ -96,5 +96,5 @@ fn two_thousand_idle_intercepted_connections_are_held() {
         assert_eq!(tls.get("tls.exeat.test", "/").status, 200);
         tls
     };
-    hold(&world, 2_000, 120, open, drop);
+    hold(&world, 2_000, 40, open, drop);
 }
