@@ -8,8 +8,10 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
-/// rustls reads its socket 4 KiB at a time; one read of this size serves many of those.
+/// rustls reads its socket 4 KiB at a time; one read of this size serves many of those: the first while a peer sends
+/// little, the second while it fills them.
 const READ_AHEAD: usize = 32 * 1024;
+const READ_FAR_AHEAD: usize = 128 * 1024;
 
 /// What is under TLS, be it a socket or TLS again (a tunnel through a TLS listener, or through a parent
 /// proxy that speaks TLS): bytes that were read before TLS began come first, and reads go ahead in large
@@ -18,13 +20,14 @@ const READ_AHEAD: usize = 32 * 1024;
 pub struct Transport {
     stream: Stream,
     ahead: BytesMut,
+    read_size: usize,
 }
 
 impl Transport {
     /// A stream of which `ahead` was read already.
     #[must_use]
     pub fn new(stream: impl Into<Stream>, ahead: BytesMut) -> Self {
-        Self { stream: stream.into(), ahead }
+        Self { stream: stream.into(), ahead, read_size: READ_AHEAD }
     }
 
     /// What is under TLS.
@@ -42,12 +45,17 @@ impl AsyncRead for Transport {
         let this = &mut *self;
         if this.ahead.is_empty() {
             ready!(this.stream.poll_readable(cx))?;
-            this.ahead.reserve(READ_AHEAD);
+            this.ahead.reserve(this.read_size);
             let read = poll_read_buf(Pin::new(&mut this.stream), cx, &mut this.ahead);
             if this.ahead.is_empty() {
                 this.ahead = BytesMut::new();
             }
-            ready!(read)?;
+            let read = ready!(read)?;
+            if read >= this.read_size {
+                this.read_size = READ_FAR_AHEAD;
+            } else if read < READ_AHEAD / 2 {
+                this.read_size = READ_AHEAD;
+            }
         }
         let now = out.remaining().min(this.ahead.len());
         out.put_slice(&this.ahead[..now]);
