@@ -116,9 +116,11 @@ impl Direction<'_> {
             ready!(to.poll_flush(cx))?;
             match self.state {
                 State::Open if matches!(self.opening, None | Some(SshOpening::Shown)) => {
-                    let passed = ready!(from.poll_pass(cx, to, |length| self.spend(length)))?;
-                    self.bytes += passed as u64;
-                    if passed == 0 {
+                    let before = to.written();
+                    let passed = ready!(from.poll_pass(cx, to, |length| self.spend(length)));
+                    // What a peer has taken before it ended the connection is on record too.
+                    self.bytes += passed.as_ref().map_or_else(|_| to.written() - before, |passed| *passed as u64);
+                    if passed? == 0 {
                         self.state = State::Closing;
                     }
                 }

@@ -21,8 +21,8 @@ pub struct Turn<'a> {
 }
 
 impl Opening {
-    /// Waits until nobody else opens one. Where those before found nothing to share, nobody waits for anybody any more: the
-    /// origin does not answer, or speaks HTTP/1.1.
+    /// Waits until nobody else opens one. Where those before found nothing to share, nobody waits for anybody any more:
+    /// the origin does not answer, or speaks HTTP/1.1.
     pub async fn turn(&self) -> Turn<'_> {
         let before = self.fruitless.load(Ordering::Acquire);
         let held = self.turn.lock().await;

@@ -105,8 +105,9 @@ impl Wire {
     }
 
     /// Reads once and hands it straight on: from socket to socket within the kernel while much comes, else through a
-    /// buffer that every connection of this thread uses. What `to` does not take at once is queued there. Nothing may be in [`input`](Wire::input), nor queued at `to`. `allows` is
-    /// asked before anything goes on. 0 bytes: the peer has closed its side.
+    /// buffer that every connection of this thread uses. What `to` does not take at once is queued there. Nothing may
+    /// be in [`input`](Wire::input), nor queued at `to`. `allows` is asked before anything goes on. 0 bytes: the peer
+    /// has closed its side. After an error some may have gone on, as [`written`](Wire::written) tells.
     pub fn poll_pass<E: From<io::Error>>(
         &mut self,
         cx: &mut Context<'_>,
@@ -125,8 +126,7 @@ impl Wire {
                 self.is_flood = length >= WORTH_A_SPLICE;
                 if length > 0 {
                     allows(length)?;
-                    let rest = taken.pass(onto)?;
-                    to.output.written += (length - rest.len()) as u64;
+                    let rest = taken.pass(onto, &mut to.output.written)?;
                     to.output.queue(rest);
                 }
                 return Poll::Ready(Ok(length));

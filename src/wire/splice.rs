@@ -63,8 +63,8 @@ impl Taken {
         self.length
     }
 
-    /// Hands them on; those that `socket` does not take now.
-    pub(super) fn pass(self, socket: &Socket) -> io::Result<Bytes> {
+    /// Hands them on, and counts them; those that `socket` does not take now are given back.
+    pub(super) fn pass(self, socket: &Socket, written: &mut u64) -> io::Result<Bytes> {
         let Self { pipe, length: mut left } = self;
         let mut rest = Vec::new();
         while left > 0 {
@@ -72,7 +72,7 @@ impl Taken {
                 .try_write(|| Ok(splice(&pipe.output, None, socket, None, left, SpliceFFlags::SPLICE_F_NONBLOCK)?))
             {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => left -= written,
+                Ok(now) => (left, *written) = (left - now, *written + now as u64),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     rest.resize(left, 0);
                     drain(&pipe, &mut rest)?;
@@ -153,7 +153,7 @@ mod tests {
         two.write_all(b"of another").await.unwrap();
         // Refused after it was taken.
         drop(take(&from_one.into()).await);
-        let rest = take(&from_two.into()).await.pass(&onto.into()).unwrap();
+        let rest = take(&from_two.into()).await.pass(&onto.into(), &mut 0).unwrap();
         assert!(rest.is_empty());
         let mut come = [0; 64];
         let length = receiver.read(&mut come).await.unwrap();
@@ -165,13 +165,14 @@ mod tests {
         let ((mut sender, from), (onto, mut receiver)) = (pair().await, pair().await);
         let (from, onto) = (Socket::from(from), Socket::from(onto));
         let sending = tokio::spawn(async move { sender.write_all(&pattern(32 << 20)).await });
-        let (mut passed, mut rest) = (0, Bytes::new());
+        let (mut passed, mut written, mut rest) = (0, 0, Bytes::new());
         while rest.is_empty() {
             let taken = take(&from).await;
             passed += taken.length();
-            rest = taken.pass(&onto).unwrap();
+            rest = taken.pass(&onto, &mut written).unwrap();
         }
         let expected = pattern(passed);
+        assert_eq!(written, (passed - rest.len()) as u64);
         assert_eq!(rest, expected[passed - rest.len()..]);
         drop(onto);
         let mut come = Vec::new();
