@@ -1,5 +1,6 @@
 //! One admitted request on its way up, and its answer on its way down, in one task.
 
+use super::admission::Work;
 use super::client::Client;
 use super::download::Download;
 use super::error::Error;
@@ -42,6 +43,8 @@ pub(super) struct Admitted {
     pub(super) identity: Identity,
     /// The request asks for a WebSocket.
     pub(super) handshake: Option<Handshake>,
+    /// Done once all of it went up.
+    pub(super) work: Work,
 }
 
 /// A connection to an origin that is a WebSocket now; the 101 is queued for the client.
@@ -63,6 +66,7 @@ pub(super) async fn forward(
     check_form(admitted, recorder)?;
     let mut exchange = Exchange {
         upload: Upload::new(admitted),
+        work: &admitted.work,
         download: Download::default(),
         awaits_continue: admitted.asks.expects_continue,
         client_closed: false,
@@ -81,7 +85,7 @@ async fn send(
     interrupt: &mut Interrupt,
     recorder: &mut Recorder,
     admitted: &Admitted,
-    exchange: &mut Exchange,
+    exchange: &mut Exchange<'_>,
 ) -> Result<Option<Switched>, Error> {
     if admitted.permit.provided().is_some() {
         judge_body(client, interrupt, recorder, admitted, exchange).await?;
@@ -171,7 +175,7 @@ async fn judge_body(
     interrupt: &mut Interrupt,
     recorder: &mut Recorder,
     admitted: &Admitted,
-    exchange: &mut Exchange,
+    exchange: &mut Exchange<'_>,
 ) -> Result<(), Error> {
     let upload = &mut exchange.upload;
     let body = if exchange.awaits_continue {
@@ -336,8 +340,9 @@ fn note_upstream(upstream: &Upstream, recorder: &mut Recorder) {
 }
 
 /// The two directions of one request.
-struct Exchange {
+struct Exchange<'a> {
     upload: Upload,
+    work: &'a Work,
     download: Download,
     /// The client holds its body back until the origin asks for it.
     awaits_continue: bool,
@@ -347,7 +352,7 @@ struct Exchange {
     sent_at: Option<Instant>,
 }
 
-impl Exchange {
+impl Exchange<'_> {
     /// Whether nothing was lost with the connection that broke: there was no body and no answer yet,
     /// and doing it twice does no harm (RFC 9110 §9.2.2).
     fn may_be_sent_again(&self, origin: &Origin, admitted: &Admitted) -> bool {
@@ -413,6 +418,8 @@ impl Exchange {
         }
         if self.upload.is_over() && self.sent_at.is_none() {
             self.sent_at = Some(Instant::now());
+            // An answer is waited for, which is no work.
+            self.work.done();
             interrupt.arm(self.patience(limits));
         } else if closed_now || was_clients_turn != self.is_clients_turn() {
             interrupt.arm(self.patience(limits));
