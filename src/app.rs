@@ -156,7 +156,7 @@ impl Gateway {
         let entrances = Entrances::open(&config.listen, &authority).await?;
         let proxy_address = entrances.proxy;
         let control = match role {
-            Role::Service => Some(bind("listen.control", config.listen.control).await?),
+            Role::Service => Some(bind("listen.control", config.listen.control)?),
             Role::Command => None,
         };
         let control_address = control.as_ref().map(|listener| local_address(listener, config.listen.control));
@@ -357,8 +357,8 @@ fn random() -> io::Result<[u8; 16]> {
     Ok(bytes)
 }
 
-async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { key, address, source })
+fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    entrances::bind_with(address, |_| Ok(())).map_err(|source| StartError::Listen { key, address, source })
 }
 
 /// With the port that the system chose where 0 was asked for.

@@ -17,6 +17,7 @@
 mod support;
 
 use exeat::app::{Gateway, Role};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -30,7 +31,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 /// Requests that are under way while another one panics.
-const OTHERS: usize = 200;
+const OTHERS: usize = 999;
 
 /// Panics in the task of a request that found a kept connection stale.
 struct Panicking;
@@ -78,7 +79,8 @@ fn configured(home: &Path, origin: SocketAddr) -> String {
          control: {{key: \"file:{}\"}}\n\
          flows: {{journal: {:?}}}\n\
          resolver: {{nameservers: [\"127.0.0.99:9\"], connect: [{{host: plain.exeat.test, to: \"{origin}\"}}]}}\n\
-         policies: {{agent: {{allow: [{{host: plain.exeat.test, ports: [80], addresses: [\"127.0.0.0/8\"]}}]}}}}\n\
+         policies: {{agent: {{allow: [{{host: plain.exeat.test, ports: [80], addresses: [\"127.0.0.0/8\"]}}], limits: {{connections: 2000}}}}}}\n\
+         limits: {{connections_per_source: 2000}}\n\
          sessions: [{{id: dev, policy: agent, token: \"file:{}\"}}]\n",
         at("ca.pem"),
         at("ca.key"),
@@ -99,6 +101,9 @@ fn head(token: &str, path: &str) -> String {
 
 #[test]
 fn a_panic_ends_its_own_flow_alone_which_is_recorded_and_counted() {
+    // Each of the others has four: the client's, two of the gateway's and the origin's.
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     tracing::subscriber::set_global_default(Panicking).unwrap();
     let released = Arc::new((Mutex::new(false), Condvar::new()));
     let wait = released.clone();

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
-/// Connections that wait to be accepted.
+/// Connections that wait to be accepted. The one that finds the queue full is not told: it asks again after a second.
 const BACKLOG: i32 = 1024;
 
 /// The listeners, bound and not yet served.
@@ -67,7 +67,7 @@ impl Entrances {
         address: SocketAddr,
         speaks: Speaks,
     ) -> Result<SocketAddr, StartError> {
-        let listener = super::bind(key, address).await?;
+        let listener = super::bind(key, address)?;
         Ok(self.enter(name, address, listener, speaks, self.balancers.clone()))
     }
 
@@ -90,11 +90,20 @@ impl Entrances {
 /// TPROXY hands over connections to addresses that are not of this machine; the socket must say that it
 /// takes them (`CAP_NET_ADMIN`).
 fn bind_transparent(address: SocketAddr, original: Original) -> io::Result<TcpListener> {
+    bind_with(address, |socket| match original {
+        Original::Kept => Ok(setsockopt(socket, sockopt::IpTransparent, &true)?),
+        Original::Redirected => Ok(()),
+    })
+}
+
+/// Binds a socket that was prepared for it.
+pub(super) fn bind_with(
+    address: SocketAddr,
+    prepare: impl FnOnce(&TcpSocket) -> io::Result<()>,
+) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
-    if original == Original::Kept {
-        setsockopt(&socket, sockopt::IpTransparent, &true)?;
-    }
+    prepare(&socket)?;
     socket.bind(address)?;
     socket.listen(BACKLOG.unsigned_abs())
 }

@@ -1,5 +1,5 @@
-//! Six times the work that the gateway can do, offered for a minute. Figures count for an optimised build on a machine
-//! with nothing else to do, of which the gateway has one processor:
+//! Six times the work that the gateway can do, offered for a minute, and a session at its limits beside another. Figures
+//! count for an optimised build on a machine with nothing else to do, of which the gateway has one processor:
 //! `EXEAT_TEST_BINARY=$PWD/target/release/exeat cargo test --test e2e -- --ignored --nocapture overload_rates::`
 //! (`EXEAT_OVERLOAD_SECONDS`: 60 by default).
 
@@ -9,7 +9,7 @@ use crate::support::*;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -127,6 +127,14 @@ fn work(world: &World, rate: Option<f64>, workers: usize, length: Duration) -> V
     all.into_inner().unwrap()
 }
 
+/// A gateway with a processor for itself, which those who offer work, and who take it, are not to have.
+fn alone(setup: Setup) -> World {
+    let world = World::start(setup.after_shell("taskset -pc 0 $$ > /dev/null; ulimit -n 8192"));
+    let own = std::process::id().to_string();
+    std::process::Command::new("taskset").args(["-apc", "1", &own]).output().unwrap();
+    world
+}
+
 /// The times of those that ended so, in order.
 fn times(all: &[Done], status: u16) -> Vec<Duration> {
     let mut times: Vec<_> = all.iter().filter(|done| done.status == status).map(|done| done.took).collect();
@@ -173,10 +181,7 @@ fn resident(world: &World) -> String {
 fn six_times_what_can_be_done_is_told_so_and_over_when_it_is_over() {
     let seconds = std::env::var("EXEAT_OVERLOAD_SECONDS").map_or(60, |text| text.parse().unwrap());
     let setup = Setup::new().connect("plain.exeat.test", &taking().to_string());
-    let world = World::start(setup.after_shell("taskset -pc 0 $$ > /dev/null; ulimit -n 8192"));
-    // Those who offer work, and who take it, are not to have the gateway's processor.
-    let own = std::process::id().to_string();
-    std::process::Command::new("taskset").args(["-apc", "1", &own]).output().unwrap();
+    let world = alone(setup);
     let short = Duration::from_secs(5);
     work(&world, None, 8, Duration::from_secs(1));
     let most = work(&world, None, 8, short);
@@ -200,4 +205,64 @@ fn six_times_what_can_be_done_is_told_so_and_over_when_it_is_over() {
     assert!(last.is_none_or(|last| last < Duration::from_secs(2)), "still refused {last:?} after the flood");
     let done = rate(&offered, 200, flood);
     assert!(done >= capacity * 0.8, "{done}/s of {capacity}/s");
+}
+
+/// Asks two hundred times a second over a connection that is kept, for this long: how long each took, in order.
+fn paced(world: &World, length: Duration) -> Vec<Duration> {
+    let agent = world.agent();
+    let (head, mut wire) = (agent.head("GET", "http://plain.exeat.test/", ""), agent.dial());
+    let (begun, mut times) = (Instant::now(), Vec::new());
+    while begun.elapsed() < length {
+        thread::sleep((Duration::from_millis(5) * times.len() as u32).saturating_sub(begun.elapsed()));
+        let since = Instant::now();
+        wire.write_all(head.as_bytes()).unwrap();
+        assert_eq!(wire.response_to("GET").unwrap().status, 200);
+        times.push(since.elapsed());
+    }
+    times.sort_unstable();
+    times
+}
+
+/// R3: one session has spent its requests, holds as many connections as it may, and goes on asking for both.
+#[test]
+#[ignore = "takes a machine for itself"]
+fn a_session_at_its_limits_slows_no_other_down() {
+    let origin = Origin::plain().answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let held = Origin::plain().silent();
+    let rules = ["host: plain.exeat.test", "host: raw.exeat.test, ports: [443], tls: tunnel, protocols: [any]"];
+    let greedy = policy_for(&rules) + "limits: {requests_per_minute: 200, connections: 100}";
+    let setup = Setup::allowing(&rules).policy("greedy", &greedy).session("greedy", "greedy");
+    let world = alone(setup.origin("plain.exeat.test", &origin).origin("raw.exeat.test", &held));
+    let length = Duration::from_secs(10);
+    paced(&world, Duration::from_secs(1));
+    let quiet = paced(&world, length);
+    let greedy = world.agent_of("greedy");
+    let tunnels: Vec<_> = (0..90).map(|_| greedy.tunnel("raw.exeat.test:443")).collect();
+    let (over, refused) = (AtomicBool::new(false), AtomicU64::new(0));
+    let beside = thread::scope(|scope| {
+        for number in 0..4 {
+            let (over, refused, world) = (&over, &refused, &world);
+            scope.spawn(move || {
+                let agent = world.agent_of("greedy");
+                let (head, mut wire) = (agent.head("GET", "http://plain.exeat.test/", ""), agent.dial());
+                while !over.load(Ordering::Relaxed) {
+                    // Two over connections that they keep, two over one each.
+                    if number < 2 {
+                        wire.write_all(head.as_bytes()).unwrap();
+                    } else {
+                        wire = agent.send(&head);
+                    }
+                    let status = wire.response_to("GET").unwrap().status;
+                    assert!([200, 429].contains(&status), "{status}");
+                    refused.fetch_add(u64::from(status == 429), Ordering::Relaxed);
+                }
+            });
+        }
+        let beside = paced(&world, length);
+        over.store(true, Ordering::Relaxed);
+        beside
+    });
+    drop(tunnels);
+    let told = |times: &[Duration]| [0.5, 0.99, 1.0].map(|at| format!("{:.2?}", part(times, at))).join(", ");
+    println!("p50, p99 and most alone: {}; beside {} refusals: {}", told(&quiet), refused.into_inner(), told(&beside));
 }

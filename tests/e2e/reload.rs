@@ -1,10 +1,13 @@
 //! The configuration read again while flows go on (T49, R6): by `exeat reload`, by the control API, by SIGHUP.
 
+#![allow(clippy::print_stdout, reason = "the long one tells how much it was")]
+
 use crate::support::agent::push;
 use crate::support::*;
 use nix::sys::signal::Signal;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 const BOTH: &[&str] = &["host: a.exeat.test", "host: b.exeat.test"];
 
@@ -123,37 +126,54 @@ fn a_hangup_reads_the_configuration_again() {
 /// R6: what both policies allow never fails, and no request is judged by half of one and half of the other.
 #[test]
 fn reloads_under_load_fail_nothing_and_mix_nothing() {
+    reload_under_load(20, Duration::ZERO, Duration::ZERO);
+}
+
+/// The same at full size: `EXEAT_TEST_BINARY=$PWD/target/release/exeat cargo test --test e2e -- --ignored --nocapture
+/// a_hundred_reloads`
+#[test]
+#[ignore = "takes a minute"]
+fn a_hundred_reloads_in_a_minute_fail_none_of_five_hundred_requests_a_second() {
+    let asked = reload_under_load(100, Duration::from_millis(600), Duration::from_micros(11_900));
+    println!("{asked} requests in 100 reloads, as each was to be judged");
+}
+
+/// Asks over four connections, on each three things every so often, until so many reloads are over: how many requests.
+fn reload_under_load(reloads: usize, apart: Duration, every: Duration) -> usize {
     let origin = Origin::tls().echo();
     let rules = ["host: b.exeat.test", "host: a.exeat.test, paths: [\"/one/**\"], methods: [GET]"];
     let world = world(&rules, &origin);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let asking: Vec<_> = (0..2)
-            .map(|_| {
-                scope.spawn(|| {
-                    let (mut a, mut b) = (world.agent().https("a.exeat.test"), world.agent().https("b.exeat.test"));
-                    let mut asked = 0;
-                    while !over.load(Ordering::Acquire) {
-                        assert_eq!(b.get("b.exeat.test", "/").status, 200);
-                        // GET with /one, or DELETE with /two: never a pair of both.
-                        for (method, path) in [("GET", "/two/x"), ("DELETE", "/one/x")] {
-                            assert_eq!(a.ask(method, "a.exeat.test", path, "", b"").status, 403);
-                        }
-                        asked += 1;
-                    }
-                    asked
-                })
-            })
-            .collect();
-        for round in 0..20 {
+        let ask = || {
+            let (mut a, mut b) = (world.agent().https("a.exeat.test"), world.agent().https("b.exeat.test"));
+            let (begun, mut asked) = (Instant::now(), 0);
+            while !over.load(Ordering::Acquire) {
+                assert_eq!(b.get("b.exeat.test", "/").status, 200);
+                // GET with /one, or DELETE with /two: never a pair of both.
+                for (method, path) in [("GET", "/two/x"), ("DELETE", "/one/x")] {
+                    let status = a.ask(method, "a.exeat.test", path, "", b"").status;
+                    assert_eq!(status, 403);
+                }
+                asked += 3;
+                thread::park_timeout((every * asked as u32 / 3).saturating_sub(begun.elapsed()));
+            }
+            asked
+        };
+        let asking: Vec<_> = (0..2).map(|_| scope.spawn(ask)).collect();
+        let begun = Instant::now();
+        for round in 0..reloads {
             let (from, to) = [
                 ("/one/**\"], methods: [GET]", "/two/**\"], methods: [DELETE]"),
                 ("/two/**\"], methods: [DELETE]", "/one/**\"], methods: [GET]"),
             ][round % 2];
             edit(&world, from, to);
             reload(&world);
+            thread::park_timeout((apart * (round as u32 + 1)).saturating_sub(begun.elapsed()));
         }
         over.store(true, Ordering::Release);
-        assert!(asking.into_iter().all(|asking| asking.join().unwrap() > 0));
-    });
+        let asked: Vec<usize> = asking.into_iter().map(|asking| asking.join().unwrap()).collect();
+        assert!(asked.iter().all(|asked| *asked > 0));
+        asked.iter().sum()
+    })
 }

@@ -187,7 +187,6 @@ impl Origin {
     }
 
     /// Forgets what connections brought that are over: a test that goes on for hours may not grow.
-    #[allow(dead_code, reason = "the soak alone goes on for hours")]
     pub fn forget(&self) {
         let mut seen = self.seen();
         seen.iter_mut().filter(|seen| seen.ended).for_each(|seen| (seen.bytes, seen.requests) = Default::default());
