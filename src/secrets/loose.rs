@@ -236,7 +236,7 @@ impl Makeup {
         self.0 & UPPER != 0 && self.0 & LOWER != 0
     }
 
-    const fn is_mixed(self) -> bool {
+    pub(super) const fn is_mixed(self) -> bool {
         self.0 & DIGIT != 0 && self.has_both_cases()
     }
 }

@@ -8,7 +8,7 @@ use super::pieces::Hint;
 use super::rule::is_protobuf_field;
 use super::scanner::{LONGEST_END, Scanner};
 use super::shape::ByteSet;
-use super::stream::{BEFORE, DEEPEST, Origin, Pending, Scan, Stream, word_start};
+use super::stream::{AFTER, BEFORE, DEEPEST, Hit, Origin, Pending, Scan, Stream, word_start};
 use super::survey::Survey;
 use std::ops::Range;
 
@@ -292,8 +292,17 @@ impl Runs {
         scan.work.spent += text.len() as u64 * 4;
         let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
         scan.path.push("reversed");
+        let (scanner, steps, report) = (scan.scanner, scan.path.len(), &mut *scan.report);
+        let mut report = |hit: &Hit<'_>| {
+            if hit.path.len() > steps || hit.known.is_some() || scanner.is_telling(hit.rules) || stands_alone(hit) {
+                report(hit);
+            }
+        };
+        let path = std::mem::take(&mut scan.path);
+        let mut inner = Scan { scanner, known: scan.known, report: &mut report, work: scan.work, path };
         child.reset();
-        child.feed(scan, &|at| origin((level.base + end as u64).saturating_sub(at)), &text, true);
+        child.feed(&mut inner, &|at| origin((level.base + end as u64).saturating_sub(at)), &text, true);
+        scan.path = inner.path;
         scan.path.pop();
     }
 
@@ -431,6 +440,17 @@ impl Stream {
     }
 }
 
+/// Whether a token that nothing but its letters tells stands by itself, or as a segment of a path: read backwards,
+/// longer random text has as many of them again.
+fn stands_alone(hit: &Hit<'_>) -> bool {
+    const FEW: usize = 4;
+    let ends = |beside: &mut dyn Iterator<Item = &u8>| {
+        let run: Vec<u8> = beside.take(AFTER).copied().take_while(|byte| is_value(*byte)).collect();
+        run.len() < FEW || (run.starts_with(b"/") && !Makeup::of(&run).is_mixed())
+    };
+    ends(&mut hit.candidate.before.iter().rev()) && ends(&mut hit.candidate.after.iter())
+}
+
 /// The word around the end of a run that ends like a token begins, backwards.
 fn reversed_word(scanner: &Scanner, buffer: &[u8], end: usize) -> Option<Range<usize>> {
     let ends = |end: &usize| scanner.ends_reversed(buffer.get(..*end).unwrap_or_default());
@@ -459,13 +479,17 @@ pub(super) fn is_coded_over(run: &[u8], edge: usize, is_odd: &mut bool) -> bool 
         *is_odd |= bytes.len() >= MIXED;
         found |= wide.start + start < edge && edge < wide.start + start + bytes.len() * 4 / 3 + 8;
     });
-    let text = run.get(near.clone()).unwrap_or_default();
-    let [in_hex, in_upper, in_lower] = CODED.has_runs(text, [hex::SHORTEST, base32::SHORTEST, base32::SHORTEST]);
-    if in_hex {
-        hex::streaks(text, &mut |_, _| found = true);
-    }
-    if in_upper || in_lower {
-        base32::streaks(text, &mut |_, _| found = true);
+    let (before, behind) = (run.get(near.start..edge).unwrap_or_default(), run.get(edge..near.end).unwrap_or_default());
+    for (class, shortest) in
+        [(&hex::DIGITS, hex::SHORTEST), (&base32::UPPER, base32::SHORTEST), (&base32::LOWER, base32::SHORTEST)]
+    {
+        let left = before.iter().rev().take_while(|byte| class.has(**byte)).count();
+        let right = behind.iter().take_while(|byte| class.has(**byte)).count();
+        if left + right >= shortest {
+            let text = run.get(edge - left..edge + right).unwrap_or_default();
+            hex::streaks(text, &mut |_, _| found = true);
+            base32::streaks(text, &mut |_, _| found = true);
+        }
     }
     found || *is_odd
 }

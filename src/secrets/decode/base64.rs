@@ -56,6 +56,13 @@ pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
 /// Whether a run is base64 of text that isn't ASCII: full-width letters, invisible characters between others.
 pub(in crate::secrets) fn begins_wide_text(text: &[u8]) -> bool {
     const LOOKED_AT: usize = 48;
+    // Most runs begin with a byte that no text does.
+    if let [a, b, ..] = text {
+        let first = VALUES[usize::from(*a)] << 2 | VALUES[usize::from(*b)] >> 4 & 3;
+        if matches!(first, 0..=8 | 14..=31 | 0x80..0xc2 | 0xf5..) {
+            return false;
+        }
+    }
     let mut bytes = Vec::with_capacity(LOOKED_AT);
     decode(text.get(..LOOKED_AT).unwrap_or(text), &mut bytes);
     // The last character may be cut.
