@@ -3,6 +3,7 @@
 use super::binary::{Binary, Coding, Layout};
 use super::classes::{Class, Classes};
 use super::decode::{base32, base64, hex};
+use super::dull;
 use super::loose::{Makeup, may_be_value};
 use super::pieces::Hint;
 use super::rule::is_protobuf_field;
@@ -15,7 +16,7 @@ use std::ops::Range;
 /// Shorter runs hold no value without a prefix and no encoded token.
 pub(super) const SHORTEST: usize = 15;
 /// Shorter ones are not decoded.
-const LEAST: usize = 24;
+pub(super) const LEAST: usize = 24;
 /// Longer runs are decoded piece by piece, each with the end of the one before.
 const PIECE: usize = 4096;
 const OVERLAP: usize = 768;
@@ -138,6 +139,10 @@ impl Runs {
                     break;
                 }
                 let goes_on = self.inside && start == at;
+                if !goes_on && dull::is_dull(level, scan.scanner, start, end, ended) {
+                    (at, self.inside, self.again) = (end, false, 0);
+                    break;
+                }
                 if end < start + SHORTEST && !(goes_on && start < end) {
                     break;
                 }
@@ -422,7 +427,7 @@ impl Runs {
 impl Stream {
     /// Bytes at a run's front that may not be the token's: the letter of an escaped line break, the digits of `%3D`,
     /// the length of a protobuf string.
-    fn lead(&self, start: usize, end: usize) -> Option<usize> {
+    pub(super) fn lead(&self, start: usize, end: usize) -> Option<usize> {
         let tag = start.checked_sub(1)?;
         let before = self.buffer.get(tag..=start).unwrap_or_default();
         match self.buffer.get(tag..end)? {
@@ -435,7 +440,7 @@ impl Stream {
         }
     }
 
-    fn head(&self, start: usize) -> [u8; 3] {
+    pub(super) fn head(&self, start: usize) -> [u8; 3] {
         self.buffer.get(start..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
     }
 }
@@ -455,8 +460,9 @@ fn stands_alone(hit: &Hit<'_>) -> bool {
 fn reversed_word(scanner: &Scanner, buffer: &[u8], end: usize) -> Option<Range<usize>> {
     let ends = |end: &usize| scanner.ends_reversed(buffer.get(..*end).unwrap_or_default());
     let word = || word_end(buffer, end, true);
-    let around = || word().filter(|_| scanner.is_reversed_around(buffer, end));
-    let end = Some(end).filter(ends).or_else(|| word().filter(ends)).or_else(around)?;
+    let goes_on = matches!(buffer.get(end), Some(b'.' | b':'));
+    let around = || scanner.is_reversed_around(buffer, end).then(word).flatten();
+    let end = Some(end).filter(ends).or_else(|| word().filter(|end| goes_on && ends(end))).or_else(around)?;
     Some(word_start(buffer, end)..end)
 }
 
@@ -525,6 +531,11 @@ fn line_break(text: &[u8], ended: bool) -> Option<Option<usize>> {
     }
     let open = !ended && BREAKS.iter().any(|b| b.starts_with(text));
     (!open).then_some(None)
+}
+
+/// Whether it is known where that word ends.
+pub(super) fn word_is_known(buffer: &[u8], run: usize, ended: bool) -> bool {
+    word_end(buffer, run, ended).is_some()
 }
 
 /// Where the word ends that goes on behind a run: a part of a token may stand behind a point. None if that isn't

@@ -184,6 +184,11 @@ impl Scanner {
         self.inner_reversed.stands_around(text, end)
     }
 
+    /// Whether that may be, by the byte behind the run.
+    pub(super) fn may_be_reversed_around(&self, text: &[u8], end: usize) -> bool {
+        text.get(end).is_some_and(|next| self.inner_reversed.next.has(*next))
+    }
+
     /// The catalogue of the binary, compiled. Its DFAs are built when they are needed: a test builds all of them.
     pub fn builtin() -> Result<Arc<Self>, BuiltinError> {
         Ok(Arc::new(Self::compile(Catalogue::builtin()?)?))

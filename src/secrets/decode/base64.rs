@@ -74,6 +74,13 @@ pub(in crate::secrets) fn begins_wide_text(text: &[u8]) -> bool {
 /// Blocks that are looked at together.
 const SPAN: usize = 16;
 
+/// Whether there may be a streak in 64 characters or fewer.
+pub(in crate::secrets) fn may_have_streaks(text: &[u8]) -> bool {
+    let ([first, second], [third]) = (FRONT.short_masks(text), BACK.short_masks(text));
+    let groups = first & second >> 1 & third >> 2;
+    groups & groups >> 4 & groups >> 8 & groups >> 12 != 0
+}
+
 /// Finds streaks in a run of base64 characters; `each` gets where a streak starts and its bytes.
 #[inline(never)]
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
