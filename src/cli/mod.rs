@@ -18,9 +18,11 @@ mod serve;
 mod session;
 
 use crate::config::Diagnostics;
+use crate::flow;
 use crate::telemetry::{LogFormat, init_tracing};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use tokio::runtime::Builder;
 
 /// Refused or failed.
 const FAILED: u8 = 1;
@@ -90,7 +92,8 @@ pub fn main() -> ExitCode {
     dumps::forbid();
     // For libraries that ask for the process's default; ours name theirs.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let workers = Builder::new_multi_thread().enable_all().on_thread_park(flow::before_park).build();
+    let runtime = match workers {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("exeat: no runtime: {error}");
