@@ -4,14 +4,17 @@ use super::finding::{Disposition, Finding, Surface};
 use super::guard::{At, Guard};
 use super::home::Spot;
 use super::memory::{SessionMemory, is_own};
+use super::seams::Seams;
 use super::seen::{self, Clean};
 use super::settings::special;
 use super::stream::{Hit, SEPARATOR, Scan, Stream, Work};
 use crate::net::Host;
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
+use zeroize::Zeroizing;
 
 /// Longer values are no pieces of a secret.
 const LONGEST_PIECE: usize = 256;
@@ -73,10 +76,11 @@ impl Guard {
         let Composed { text, parts, fresh } = compose(head, name, seen);
         let (mut findings, mut registered): (Vec<Finding>, Vec<(u64, u64)>) = Default::default();
         let mut is_clean = true;
+        let mut hits: Vec<(u64, u64)> = Vec::new();
         let mut work = Work::new();
         work.given = text.len() as u64;
         let mut report = |hit: &Hit<'_>| {
-            is_clean = false;
+            hits.push((hit.start, hit.end));
             let part = parts.partition_point(|part| part.start as u64 <= hit.start).saturating_sub(1);
             let Some(part) = parts.get(part).filter(|part| hit.start <= part.last as u64) else { return };
             let (spot, place) = place(part, hit.candidate.before, hit.candidate.value);
@@ -100,8 +104,11 @@ impl Guard {
         }
         is_clean &= !work.is_exhausted() && !work.is_too_deep;
         if let Some(seen) = seen.filter(|_| is_clean) {
-            fresh.into_iter().for_each(|part| seen.remember(part));
+            let holds_none =
+                |bytes: &Range<u64>| !hits.iter().any(|(from, to)| *from <= bytes.end && bytes.start <= *to);
+            fresh.into_iter().filter(|(bytes, _)| holds_none(bytes)).for_each(|(_, part)| seen.remember(part));
         }
+        is_clean &= hits.is_empty();
         findings.extend(self.scan_pieces(head, seen));
         if self.inner.own {
             findings.extend(self.not_own(head, &parts, &text, &registered));
@@ -136,6 +143,17 @@ impl Guard {
         found
     }
 
+    /// Whether scanning pieces together may find anything.
+    fn may_join(&self, pieces: &[&[u8]]) -> bool {
+        let text = Zeroizing::new(pieces.concat());
+        let ends = pieces.iter().scan(0, |end, piece| {
+            *end += piece.len();
+            Some(*end)
+        });
+        let edges: Vec<usize> = ends.collect();
+        Seams::new(&self.inner).may_hold(&text, &edges)
+    }
+
     /// The same over one surface, of which `sent` tells all that its pieces are made of.
     fn join_pieces<'a>(
         &self,
@@ -154,7 +172,7 @@ impl Guard {
         let pieces: Vec<&[u8]> = texts.iter().map(AsRef::as_ref).filter(piece).collect();
         let mut is_clean = true;
         let mut found = Vec::new();
-        if pieces.len() > 1 {
+        if pieces.len() > 1 && self.may_join(&pieces) {
             found = self.across(head.host, surface, &pieces, None, "pieces", &mut is_clean);
         }
         if let Some((seen, part)) = known.filter(|_| is_clean) {
@@ -206,8 +224,8 @@ impl Guard {
 struct Composed<'a> {
     text: Vec<u8>,
     parts: Vec<Part<'a>>,
-    /// Those that may be remembered if nothing is found.
-    fresh: Vec<seen::Part>,
+    /// Those that may be remembered if nothing is found in them, and where they lie.
+    fresh: Vec<(Range<u64>, seen::Part)>,
 }
 
 impl<'a> Composed<'a> {
@@ -223,7 +241,7 @@ impl<'a> Composed<'a> {
             if seen.holds(part) {
                 return self.text.truncate(start - 1);
             }
-            self.fresh.push(part);
+            self.fresh.push((start as u64..self.text.len() as u64, part));
         }
         self.parts.push(Part { start, last: usize::MAX, surface, field });
     }

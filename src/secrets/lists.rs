@@ -4,6 +4,7 @@ use super::decode::numbers;
 use super::known;
 use super::pieces::begins_dump;
 use super::stream::{DEEPEST, Origin, Scan, Stream};
+use super::survey::Survey;
 
 /// Shorter lists hold no token, and none of these a known value.
 const SHORTEST: usize = 32;
@@ -97,6 +98,17 @@ impl Lists {
         }
         numbers::streaks(text, shortest, &mut each);
     }
+}
+
+/// Whether a list in a text may go over a place in it, or a dump begins in one.
+pub(super) fn may_go_over(survey: &Survey, text: &[u8], edge: usize, found: &mut Vec<(u32, u32)>) -> bool {
+    survey.runs(|block| block.parts, 0, SHORTEST_KNOWN, found);
+    found.iter().any(|&(start, end)| {
+        let (start, end) = (first_number(text, start as usize, end as usize), end as usize);
+        let list = text.get(start..end).unwrap_or_default();
+        let is_over = start < edge && edge < end && numbers::goes_over(list, edge - start);
+        is_over || (list.contains(&b' ') && begins_dump(list).is_some())
+    })
 }
 
 /// Where the first number stands: what is before it is no part of a list, as a byte of text begins with a digit.

@@ -6,17 +6,19 @@ use super::guard::{At, Guard};
 use super::head::HeadView;
 use super::home::Spot;
 use super::joins::Joined;
+use super::row::Row;
+use super::scanner::Scanner;
+use super::seams::Seams;
 use super::seen::Seen;
 use super::stream::{Hit, Scan, Stream, Work};
 use crate::net::Host;
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
-/// Names that are remembered, and bytes under each: 64 KiB a session at most.
+/// Names that are remembered, with 512 bytes under each in both orders: 128 KiB a session at most.
 const MOST_SLOTS: usize = 96;
-const MOST_BYTES: usize = 512;
 /// Pieces are no shorter and no longer.
 const SHORTEST: usize = 3;
 const LONGEST: usize = 160;
@@ -48,9 +50,18 @@ pub(super) fn is_own(name: &[u8]) -> bool {
 /// One session's memory. Never written anywhere; wiped when it is dropped.
 #[derive(Default)]
 pub struct SessionMemory {
-    /// The one that was sent last is the last.
-    slots: Mutex<VecDeque<Slot>>,
+    slots: Mutex<Slots>,
     pub(super) seen: Seen,
+}
+
+#[derive(Default)]
+struct Slots {
+    slots: Vec<Slot>,
+    /// What each slot's name comes to: most that are looked for differ there.
+    tags: Vec<u64>,
+    /// Counts the pieces: the slot that was used longest ago goes first.
+    turn: u64,
+    scanner: Weak<Scanner>,
 }
 
 /// What a piece was sent under.
@@ -60,14 +71,16 @@ struct Name<'a> {
     name: &'a [u8],
 }
 
+/// What may complete something, in the order in which it was sent.
+type Pieces = Vec<Zeroizing<Vec<u8>>>;
+
 /// What went out under one name.
 struct Slot {
     kind: &'static str,
     name: Box<[u8]>,
-    text: Zeroizing<Vec<u8>>,
-    /// Where pieces begin.
-    edges: Vec<usize>,
+    row: Row,
     at: Instant,
+    turn: u64,
 }
 
 /// Shows nothing of what it remembers.
@@ -83,53 +96,104 @@ impl SessionMemory {
     pub fn new() -> Self {
         Self::default()
     }
+}
 
-    /// Adds a piece under its name; gives the pieces there, or none if nothing is new.
-    fn add(&self, name: Name<'_>, piece: &[u8], now: Instant) -> Option<(Zeroizing<Vec<u8>>, Vec<usize>)> {
-        if !(SHORTEST..=LONGEST).contains(&piece.len()) {
-            return None;
+impl Slots {
+    /// What is known of the pieces is known by one catalogue.
+    fn use_catalogue(&mut self, scanner: &Arc<Scanner>) {
+        if self.scanner.as_ptr() != Arc::as_ptr(scanner) {
+            self.scanner = Arc::downgrade(scanner);
+            self.slots.iter_mut().for_each(|slot| slot.row.forget_sightings());
         }
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        while slots.front().is_some_and(|slot| now.saturating_duration_since(slot.at) >= AGE) {
-            slots.pop_front();
+    }
+
+    /// The pieces under a name, of which there may be none yet.
+    fn row(&mut self, name: Name<'_>, now: Instant) -> &mut Row {
+        let place = self.place(name, now);
+        self.turn += 1;
+        let slot = &mut self.slots[place];
+        if now.saturating_duration_since(slot.at) >= AGE {
+            slot.row = Row::default();
         }
-        let known = slots.iter().rposition(|slot| slot.is(name)).and_then(|at| slots.remove(at));
-        let mut slot = known.unwrap_or_else(|| Slot::new(name, now));
-        slot.at = now;
-        let is_new = slot.add(piece);
-        let joined = (is_new && slot.edges.len() > 1).then(|| (slot.text.clone(), slot.edges.clone()));
-        slots.push_back(slot);
-        if slots.len() > MOST_SLOTS {
-            slots.pop_front();
+        (slot.at, slot.turn) = (now, self.turn);
+        &mut slot.row
+    }
+
+    /// Where the slot of a name is: its own, a new one, or that of the name that was used longest ago.
+    fn place(&mut self, name: Name<'_>, now: Instant) -> usize {
+        let tag = name.tag();
+        let mut known = self.tags.iter().zip(&self.slots);
+        if let Some(place) = known.position(|(known, slot)| *known == tag && slot.is(name)) {
+            return place;
         }
-        joined
+        let slot = Slot::new(name, now);
+        if self.slots.len() < MOST_SLOTS {
+            self.slots.push(slot);
+            self.tags.push(tag);
+            return self.slots.len() - 1;
+        }
+        let oldest = self.slots.iter().enumerate().min_by_key(|(_, slot)| slot.turn).map_or(0, |(place, _)| place);
+        (self.slots[oldest], self.tags[oldest]) = (slot, tag);
+        oldest
+    }
+}
+
+impl Name<'_> {
+    /// A number that equal names have in common, whatever their case.
+    fn tag(self) -> u64 {
+        let mix = |tag: u64, word: u64| (tag ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        let mut tag = mix(self.kind.len() as u64, self.kind.bytes().next().map_or(0, u64::from));
+        for part in self.name.chunks(8) {
+            let mut word = [0; 8];
+            word.iter_mut().zip(part).for_each(|(to, byte)| *to = byte | 0x20);
+            tag = mix(tag, u64::from_le_bytes(word));
+        }
+        tag
     }
 }
 
 impl Slot {
     fn new(name: Name<'_>, at: Instant) -> Self {
-        let text = Zeroizing::new(Vec::new());
-        Self { kind: name.kind, name: name.name.to_ascii_lowercase().into(), text, edges: Vec::new(), at }
+        Self { kind: name.kind, name: name.name.to_ascii_lowercase().into(), row: Row::default(), at, turn: 0 }
     }
 
     fn is(&self, name: Name<'_>) -> bool {
         self.kind == name.kind && self.name.eq_ignore_ascii_case(name.name)
     }
+}
 
-    /// Whether the piece is another than the last.
-    fn add(&mut self, piece: &[u8]) -> bool {
-        if self.edges.last().is_some_and(|last| self.text.get(*last..) == Some(piece)) {
-            return false;
+/// What is new among a session's values, and what of it is worth a scan.
+struct Recall<'a> {
+    slots: MutexGuard<'a, Slots>,
+    seams: Seams<'a>,
+    now: Instant,
+    found: Vec<(Surface, Pieces)>,
+}
+
+impl<'a> Recall<'a> {
+    fn new(guard: &'a Guard, memory: &'a SessionMemory, now: Instant) -> Self {
+        let mut slots = memory.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.use_catalogue(&guard.inner.scanner);
+        Self { slots, seams: Seams::new(&guard.inner), now, found: Vec::new() }
+    }
+
+    /// Remembers a piece.
+    fn add(&mut self, surface: Surface, kind: &'static str, name: &[u8], piece: &[u8]) {
+        if !(SHORTEST..=LONGEST).contains(&piece.len()) {
+            return;
         }
-        self.edges.push(self.text.len());
-        self.text.extend_from_slice(piece);
-        while self.text.len() > MOST_BYTES {
-            let gone = self.edges.get(1).copied().unwrap_or(self.text.len());
-            self.text.drain(..gone);
-            self.edges.remove(0);
-            self.edges.iter_mut().for_each(|edge| *edge -= gone);
+        let row = self.slots.row(Name { kind, name }, self.now);
+        if let Some(edges) = row.add(piece)
+            && self.seams.may_complete(row, &edges)
+        {
+            self.found.push((surface, row.pieces()));
         }
-        true
+    }
+
+    /// What the new pieces complete.
+    fn finish(self, guard: &Guard, host: &Host) -> Vec<Finding> {
+        drop(self.slots);
+        self.found.iter().flat_map(|(surface, pieces)| guard.complete(host, *surface, pieces)).collect()
     }
 }
 
@@ -137,42 +201,30 @@ impl Guard {
     /// Remembers a head's values; gives what they complete. Call it beside [`Guard::scan_head`].
     #[must_use]
     pub fn recall_head(&self, head: &HeadView<'_>, memory: &SessionMemory, now: Instant) -> Vec<Finding> {
-        let mut found = Vec::new();
-        let mut piece = |surface, kind, name: &[u8], value: &[u8]| {
-            if let Some((text, edges)) = memory.add(Name { kind, name }, value, now) {
-                found.extend(self.complete(head.host, surface, &text, &edges));
-            }
-        };
+        let mut recall = Recall::new(self, memory, now);
         for (number, segment) in [b"0", b"1", b"2", b"3"].into_iter().zip(head.path.split('/').rev()) {
-            piece(Surface::Path, "path", number, segment.as_bytes());
+            recall.add(Surface::Path, "path", number, segment.as_bytes());
         }
         for parameter in head.query.into_iter().flat_map(|query| query.split('&')).take(32) {
             let (name, value) = parameter.split_once('=').unwrap_or(("", parameter));
-            let value: Vec<u8> = percent_encoding::percent_decode_str(value).collect();
-            piece(Surface::Query, "query", name.as_bytes(), &value);
-            piece(Surface::Query, "queries", b"", &value);
+            let value = Cow::from(percent_encoding::percent_decode_str(value));
+            recall.add(Surface::Query, "query", name.as_bytes(), &value);
+            recall.add(Surface::Query, "queries", b"", &value);
         }
-        for (name, value) in head.fields.iter().take(64) {
-            if is_own(name) {
-                piece(Surface::Header, "field", name, value);
-            }
+        for (name, value) in head.fields.iter().take(64).filter(|(name, _)| is_own(name)) {
+            recall.add(Surface::Header, "field", name, value);
         }
         if let Some(name) = head.host.as_name() {
             let label = name.split('.').next().unwrap_or_default();
-            piece(Surface::Host, "host", b"", label.as_bytes());
+            recall.add(Surface::Host, "host", b"", label.as_bytes());
         }
-        found
+        recall.finish(self, head.host)
     }
 
     /// Remembers a small body's values; gives what they complete.
     pub(super) fn recall_body(&self, host: &Host, body: &[u8], memory: &SessionMemory, now: Instant) -> Vec<Finding> {
-        let mut found = Vec::new();
-        let mut piece = |kind, name: &str, value: &[u8]| {
-            let name = Name { kind, name: name.as_bytes() };
-            if let Some((text, edges)) = memory.add(name, value, now) {
-                found.extend(self.complete(host, Surface::Body, &text, &edges));
-            }
-        };
+        let mut recall = Recall::new(self, memory, now);
+        let mut piece = |kind, name: &str, value: &[u8]| recall.add(Surface::Body, kind, name.as_bytes(), value);
         piece("body", "", body.trim_ascii());
         if let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) {
             let mut open = vec![("", &value)];
@@ -198,15 +250,13 @@ impl Guard {
                 piece("form", name, &value);
             }
         }
-        found
+        recall.finish(self, host)
     }
 
     /// What goes over the edge beside the last piece, in the order sent and in the opposite one.
-    fn complete(&self, host: &Host, surface: Surface, text: &[u8], edges: &[usize]) -> Vec<Finding> {
-        let ends = edges.iter().skip(1).copied().chain([text.len()]);
-        let pieces = edges.iter().copied().zip(ends).filter_map(|(start, end)| text.get(start..end));
-        let mut pieces: Vec<&[u8]> = pieces.collect();
-        let last = edges.last().map_or(0, |edge| *edge as u64);
+    pub(super) fn complete(&self, host: &Host, surface: Surface, pieces: &Pieces) -> Vec<Finding> {
+        let mut pieces: Vec<&[u8]> = pieces.iter().map(|piece| piece.as_slice()).collect();
+        let last = pieces.iter().rev().skip(1).map(|piece| piece.len() as u64).sum();
         let mut findings = self.across(host, surface, &pieces, Some(last), "session", &mut true);
         pieces.reverse();
         let first = pieces.first().map_or(0, |piece| piece.len() as u64);

@@ -6,7 +6,7 @@ use super::decode::{base32, base64, hex};
 use super::loose::{Makeup, may_be_value};
 use super::pieces::Hint;
 use super::rule::is_protobuf_field;
-use super::scanner::LONGEST_END;
+use super::scanner::{LONGEST_END, Scanner};
 use super::shape::ByteSet;
 use super::stream::{BEFORE, DEEPEST, Origin, Pending, Scan, Stream, word_start};
 use super::survey::Survey;
@@ -14,6 +14,8 @@ use std::ops::Range;
 
 /// Shorter runs hold no value without a prefix and no encoded token.
 pub(super) const SHORTEST: usize = 15;
+/// Shorter ones are not decoded.
+const LEAST: usize = 24;
 /// Longer runs are decoded piece by piece, each with the end of the one before.
 const PIECE: usize = 4096;
 const OVERLAP: usize = 768;
@@ -41,7 +43,7 @@ pub(super) const JOINTS: [bool; 256] = {
 };
 
 #[inline]
-const fn is_value(byte: u8) -> bool {
+pub(super) const fn is_value(byte: u8) -> bool {
     VALUE.has(byte)
 }
 
@@ -231,7 +233,7 @@ impl Runs {
 
     #[inline(never)]
     fn decode(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, piece: &Piece) {
-        if self.text.len() < 24 || is_filler(&self.text) {
+        if self.text.len() < LEAST || is_filler(&self.text) {
             return;
         }
         if level.depth >= DEEPEST {
@@ -281,15 +283,10 @@ impl Runs {
     /// A word that ends like a token begins is read backwards.
     #[inline(never)]
     fn reverse(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, end: usize) {
-        let ends = |end: &usize| scan.scanner.ends_reversed(level.buffer.get(..*end).unwrap_or_default());
         if level.depth >= DEEPEST || scan.path.last() == Some(&"reversed") {
             return;
         }
-        let word = || word_end(&level.buffer, end, true);
-        let around = || word().filter(|_| scan.scanner.is_reversed_around(&level.buffer, end));
-        let found = Some(end).filter(ends).or_else(|| word().filter(ends)).or_else(around);
-        let Some(end) = found else { return };
-        let start = word_start(&level.buffer, end);
+        let Some(Range { start, end }) = reversed_word(scan.scanner, &level.buffer, end) else { return };
         let mut text = level.buffer.get(start..end).unwrap_or_default().to_vec();
         text.reverse();
         scan.work.spent += text.len() as u64 * 4;
@@ -432,6 +429,45 @@ impl Stream {
     fn head(&self, start: usize) -> [u8; 3] {
         self.buffer.get(start..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
     }
+}
+
+/// The word around the end of a run that ends like a token begins, backwards.
+fn reversed_word(scanner: &Scanner, buffer: &[u8], end: usize) -> Option<Range<usize>> {
+    let ends = |end: &usize| scanner.ends_reversed(buffer.get(..*end).unwrap_or_default());
+    let word = || word_end(buffer, end, true);
+    let around = || word().filter(|_| scanner.is_reversed_around(buffer, end));
+    let end = Some(end).filter(ends).or_else(|| word().filter(ends)).or_else(around)?;
+    Some(word_start(buffer, end)..end)
+}
+
+/// Whether a token stands backwards before the end of a run.
+pub(super) fn is_reversed(scanner: &Scanner, text: &[u8], end: usize) -> bool {
+    reversed_word(scanner, text, end).is_some()
+}
+
+/// Whether what is decoded out of a run may go over a place in it. It is odd if, whatever follows, all of it is decoded.
+pub(super) fn is_coded_over(run: &[u8], edge: usize, is_odd: &mut bool) -> bool {
+    /// What tells of a streak is this near to any place in it: four groups of base64, the shortest of the others.
+    const NEAR: usize = 48;
+    if run.len() < LEAST {
+        return false;
+    }
+    let around = |reach: usize| edge.saturating_sub(reach)..(edge + reach).min(run.len());
+    let (wide, near) = (around(MIXED * 2), around(NEAR));
+    let mut found = Coding::of(run).is_some();
+    base64::streaks(run.get(wide.clone()).unwrap_or_default(), &mut |start, bytes| {
+        *is_odd |= bytes.len() >= MIXED;
+        found |= wide.start + start < edge && edge < wide.start + start + bytes.len() * 4 / 3 + 8;
+    });
+    let text = run.get(near.clone()).unwrap_or_default();
+    let [in_hex, in_upper, in_lower] = CODED.has_runs(text, [hex::SHORTEST, base32::SHORTEST, base32::SHORTEST]);
+    if in_hex {
+        hex::streaks(text, &mut |_, _| found = true);
+    }
+    if in_upper || in_lower {
+        base32::streaks(text, &mut |_, _| found = true);
+    }
+    found || *is_odd
 }
 
 /// Whether a long text says the same few characters over and over: zeroes in base64, rows of dashes. What it decodes

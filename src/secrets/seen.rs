@@ -1,7 +1,7 @@
 //! What of a session's heads was scanned already and held nothing: agents send the same fields with every request.
 //!
-//! A part is remembered by a keyed digest of its bytes, and only where nothing at all was found in its head, whatever
-//! would have been allowed: hosts and rules' exceptions do not matter then. Another guard begins anew.
+//! A part is remembered by a keyed digest of its bytes, and only where nothing at all was found in it, whatever would
+//! have been allowed: hosts and rules' exceptions do not matter then. Another guard begins anew.
 
 use super::finding::Surface;
 use super::guard::Inner;

@@ -2,6 +2,7 @@
 
 use super::hex;
 use crate::secrets::classes::Class;
+use crate::secrets::known;
 
 /// Bytes of text in a row that make a streak; fewer, if short values are known.
 pub(in crate::secrets) const STREAK: usize = 16;
@@ -52,6 +53,30 @@ pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: Each<'_>) 
         }
         tell(&mut places, end, &mut bytes, shortest, each);
     }
+}
+
+/// Whether a list of so many numbers that a known value may be in it goes over a place.
+pub(in crate::secrets) fn goes_over(text: &[u8], at: usize) -> bool {
+    let is_byte = |token: &[u8]| number(token, 16).is_some() || number(token, 10).is_some();
+    let lies_in_list = |gap: &[u8]| gap.iter().all(|byte| PARTS.has(*byte));
+    let (mut start, mut end) = (at, at);
+    while let Some(last) = start.checked_sub(1).filter(|last| text.get(*last).is_some_and(|byte| is_digit(*byte))) {
+        start = last;
+    }
+    while text.get(end).is_some_and(|byte| is_digit(*byte)) {
+        end += 1;
+    }
+    let (before, behind) = (text.get(..start).unwrap_or_default(), text.get(end..).unwrap_or_default());
+    let inner = text.get(start..end).unwrap_or_default();
+    if !inner.is_empty() && !is_byte(inner) {
+        return false;
+    }
+    let is_number = |token: &&[u8]| token.first().copied().is_some_and(is_digit);
+    let belongs = |token: &&[u8]| if is_number(token) { is_byte(token) } else { lies_in_list(token) };
+    let alike = |a: &u8, b: &u8| is_digit(*a) == is_digit(*b);
+    let left = before.chunk_by(alike).rev().take_while(belongs).filter(is_number).count();
+    let right = behind.chunk_by(alike).take_while(belongs).filter(is_number).count();
+    left + right + usize::from(!inner.is_empty()) >= known::SHORTEST
 }
 
 /// Whether there may be so many numbers: digests and UUIDs have few gaps.

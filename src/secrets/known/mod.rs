@@ -144,6 +144,24 @@ impl Known {
         self.needles.is_empty()
     }
 
+    /// Whether a value stands in a text at such a place.
+    pub(super) fn stands_where(&self, text: &[u8], is_asked_for: impl Fn(usize, usize) -> bool) -> bool {
+        let mut found = false;
+        for (searcher, needles) in &self.groups {
+            let mut at = 0;
+            while let Some(head) = searcher.find_in(text, (at..text.len()).into()).filter(|_| !found) {
+                at = head.start() + 1;
+                let rest = text.get(head.start()..).unwrap_or_default();
+                let needles = needles.get(head.pattern().as_usize()).into_iter().flatten();
+                let mut needles = needles.filter_map(|number| self.needles.get(*number as usize));
+                found = needles.any(|needle| {
+                    is_asked_for(head.start(), head.start() + needle.text.len()) && rest.starts_with(&needle.text)
+                });
+            }
+        }
+        found
+    }
+
     /// Searches from `from` on; gives where the last bytes may be the start of a value.
     pub(super) fn pass(
         &self,

@@ -65,6 +65,12 @@ impl Suspects {
         self.places.extend(left.iter().filter(|(place, _)| *place >= read));
     }
 
+    /// Whether a text holds single letters in a row.
+    pub(in crate::secrets) fn has_letters(&mut self, survey: &Survey, text: &[u8]) -> bool {
+        self.see(survey, (text, 0), true);
+        self.places.iter().any(|(place, hint)| *hint == Hint::Letters && letters(text, *place as usize).is_some())
+    }
+
     /// Looks at which bytes are value characters, in what the level has more than before. Its blocks are those of the
     /// offsets, wherever the bytes are cut.
     pub(in crate::secrets) fn see(&mut self, survey: &Survey, (buffer, base): (&[u8], u64), ended: bool) {

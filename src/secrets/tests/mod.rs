@@ -8,6 +8,7 @@ mod grpc;
 mod homes;
 mod joins;
 mod public;
+mod seams;
 mod seen;
 mod splits;
 mod surfaces;

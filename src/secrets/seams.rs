@@ -1,0 +1,162 @@
+//! Whether pieces that are put side by side may make a secret that goes over an edge between two of them: a look that
+//! costs little, before they are scanned as one text. Whatever such a scan would find must pass here.
+
+use super::anchor::LONGEST_LITERAL;
+use super::anchors::Sighting;
+use super::decode::{escape, numbers};
+use super::guard::Inner;
+use super::lists;
+use super::pieces::Suspects;
+use super::row::{Edge, Line, Row};
+use super::runs::{self, is_value};
+use super::shape::{Outcome, Progress, Walk};
+use super::survey::Survey;
+use super::walked::Walked;
+use std::ops::Range;
+
+/// Between two letters of a row there is no more than this, and one.
+const LETTERS: usize = 14;
+/// A line of a hex dump has a space this near to any of its places.
+const DUMP: usize = 24;
+
+/// Looks at texts of pieces, one after the other.
+pub(super) struct Seams<'a> {
+    guard: &'a Inner,
+    survey: Survey,
+    walked: Walked,
+    sightings: Vec<Sighting>,
+    found: Vec<(u32, u32)>,
+}
+
+/// Whether a stretch of text goes over one of these edges, which are in order.
+fn goes_over(edges: &[usize], start: usize, end: usize) -> bool {
+    let next = edges.partition_point(|edge| *edge <= start);
+    edges.get(next).is_some_and(|edge| *edge < end)
+}
+
+impl<'a> Seams<'a> {
+    pub(super) fn new(guard: &'a Inner) -> Self {
+        let (survey, walked) = (Survey::default(), Walked::default());
+        Self { guard, survey, walked, sightings: Vec::new(), found: Vec::new() }
+    }
+
+    /// Whether a token or a known value may go over one of the edges.
+    pub(super) fn may_hold(&mut self, text: &[u8], edges: &[usize]) -> bool {
+        self.sight(text, 0..text.len());
+        let sightings = std::mem::take(&mut self.sightings);
+        let found = self.has_token(text, &sightings, edges);
+        self.sightings = sightings;
+        found || self.guard.known.stands_where(text, |start, end| goes_over(edges, start, end))
+    }
+
+    /// Whether the newest piece of a row may complete anything, encoded or not, with those before it.
+    pub(super) fn may_complete(&mut self, row: &mut Row, (forwards, backwards): &(Edge, Edge)) -> bool {
+        let mut is_odd = false;
+        let near = forwards.at.saturating_sub(LONGEST_LITERAL)..forwards.fresh.end;
+        let forth = self.goes_over(&mut row.forwards, near, forwards, &mut is_odd);
+        let near = 0..(backwards.at + LONGEST_LITERAL).min(row.backwards.text.len());
+        let back = self.goes_over(&mut row.backwards, near, backwards, &mut is_odd);
+        if is_odd {
+            row.set_odd();
+        }
+        forth || back || row.is_odd()
+    }
+
+    /// Where literals stand in a part of a text.
+    fn sight(&mut self, text: &[u8], near: Range<usize>) {
+        let joined = &self.guard.scanner.joined;
+        let slice = text.get(near).unwrap_or_default();
+        self.survey.clear();
+        self.survey.extend(slice, joined.teddy());
+        joined.collect((slice, &self.survey), 0..slice.len(), &[], &mut Vec::new(), &mut self.sightings);
+    }
+
+    /// The same for one of its lines, of which only what is near to the newest piece is new.
+    fn goes_over(&mut self, line: &mut Line, near: Range<usize>, edge: &Edge, is_odd: &mut bool) -> bool {
+        let near = if line.is_sighted { near } else { 0..line.text.len() };
+        line.is_sighted = true;
+        let Line { text, sightings, .. } = line;
+        self.sight(text, near.clone());
+        for Sighting { at, entry } in self.sightings.drain(..) {
+            let sighting = Sighting { at: at + near.start as u32, entry };
+            if !sightings.contains(&sighting) {
+                sightings.push(sighting);
+            }
+        }
+        *is_odd |= self.is_odd(text, near, edge);
+        let known = |start, end| goes_over(&[edge.at], start, end);
+        self.has_token(text, sightings, &[edge.at])
+            || self.guard.known.stands_where(text, known)
+            || (!*is_odd && self.is_coded(text, edge, is_odd))
+    }
+
+    fn has_token(&mut self, text: &[u8], sightings: &[Sighting], edges: &[usize]) -> bool {
+        let scanner = &self.guard.scanner;
+        if !sightings.is_empty() {
+            self.walked.clear();
+        }
+        for sighting in sightings {
+            let at = sighting.at as usize;
+            for target in scanner.joined.targets(sighting.entry) {
+                let Some(owner) = scanner.shapes.get(target.shape as usize) else { continue };
+                let joins = scanner.rules.get(owner.rule as usize).is_some_and(|rule| rule.joins);
+                let has_at = || memchr::memchr(b'@', text.get(at..).unwrap_or_default()).is_some();
+                if !joins || (target.has_at && !has_at()) {
+                    continue;
+                }
+                for start in (target.nearest..=target.farthest).filter_map(|back| at.checked_sub(usize::from(back))) {
+                    if edges.last().is_none_or(|last| start >= *last) {
+                        continue;
+                    }
+                    let (hay, mut spent) = (text.get(start..).unwrap_or_default(), 0);
+                    let walk = Walk { spent: &mut spent, walked: &mut self.walked, at: start as u64 };
+                    if let Outcome::Match(length) = owner.shape.resume(hay, true, walk, &mut Progress::default())
+                        && goes_over(edges, start, start + length)
+                    {
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether something near to the newest piece, of which the survey is, may be read otherwise than byte by byte:
+    /// compressed files, escapes, quotes and line breaks, over which strings and lines are added, reversed words.
+    fn is_odd(&self, text: &[u8], near: Range<usize>, edge: &Edge) -> bool {
+        let slice = text.get(near.clone()).unwrap_or_default();
+        let all = 0..slice.len();
+        let is_gate =
+            |at: usize| matches!(slice.get(at), Some(0)) || escape::gate_at(text, near.start + at, true).is_some();
+        let ends = self.survey.places(|block| block.value & !(block.value >> 1), all.clone());
+        let mut ends = ends.map(|last| near.start + last + 1).chain([edge.run.end]);
+        self.survey.places(|block| block.marks, all.clone()).next().is_some()
+            || memchr::memchr3(b'"', b'\'', b'`', slice).is_some()
+            || memchr::memchr3(b'\\', b'\n', b'\r', slice).is_some()
+            || self.survey.places(|block| block.gates, all).any(is_gate)
+            || ends.any(|end| runs::is_reversed(&self.guard.scanner, text, end))
+    }
+
+    /// Whether what goes over an edge is written in another way.
+    fn is_coded(&mut self, text: &[u8], edge: &Edge, is_odd: &mut bool) -> bool {
+        let Edge { at, run, .. } = edge;
+        let around = |reach: usize| at.saturating_sub(reach)..(at + reach).min(text.len());
+        let is = |at: usize| text.get(at).is_some_and(|byte| is_value(*byte));
+        let is_alone = |place: &usize| is(*place) && !is(*place + 1) && !place.checked_sub(1).is_some_and(is);
+        let near = around(LETTERS);
+        if (near.start..*at).any(|place| is_alone(&place)) && (*at..near.end).any(|place| is_alone(&place))
+            || text.get(around(DUMP)).is_some_and(|near| near.contains(&b' '))
+            || numbers::goes_over(text, *at)
+        {
+            self.survey.clear();
+            self.survey.extend(text, self.guard.scanner.joined.teddy());
+            if Suspects::default().has_letters(&self.survey, text)
+                || lists::may_go_over(&self.survey, text, *at, &mut self.found)
+            {
+                return true;
+            }
+        }
+        let zlib = matches!(text, [b'x', second, ..] if !second.is_ascii_alphanumeric());
+        zlib || text.get(run.clone()).is_some_and(|run_text| runs::is_coded_over(run_text, at - run.start, is_odd))
+    }
+}
