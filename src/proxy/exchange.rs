@@ -1,6 +1,7 @@
 //! The two directions of one request under way, and who is waited for.
 
 use super::Limits;
+use super::admission::Work;
 use super::client::Client;
 use super::download::Download;
 use super::error::Error;
@@ -19,8 +20,9 @@ use tokio::time::Instant;
 const HALF_CLOSED: Duration = Duration::from_millis(750);
 
 /// The two directions of one request.
-pub(super) struct Exchange {
+pub(super) struct Exchange<'a> {
     pub(super) upload: Upload,
+    work: &'a Work,
     pub(super) download: Download,
     /// The client holds its body back until the origin asks for it.
     pub(super) awaits_continue: bool,
@@ -30,10 +32,11 @@ pub(super) struct Exchange {
     sent_at: Option<Instant>,
 }
 
-impl Exchange {
-    pub(super) fn new(admitted: &Admitted) -> Self {
+impl<'a> Exchange<'a> {
+    pub(super) fn new(admitted: &'a Admitted) -> Self {
         Self {
             upload: Upload::new(admitted),
+            work: &admitted.work,
             download: Download::default(),
             awaits_continue: admitted.asks.expects_continue,
             client_closed: false,
@@ -107,6 +110,8 @@ impl Exchange {
         }
         if self.upload.is_over() && self.sent_at.is_none() {
             self.sent_at = Some(Instant::now());
+            // An answer is waited for, which is no work.
+            self.work.done();
             interrupt.arm(self.patience(limits));
         } else if closed_now || was_clients_turn != self.is_clients_turn() {
             interrupt.arm(self.patience(limits));

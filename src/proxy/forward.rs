@@ -1,5 +1,6 @@
 //! One admitted request on its way up, and its answer on its way down, in one task.
 
+use super::admission::Work;
 use super::client::Client;
 use super::error::Error;
 use super::exchange::Exchange;
@@ -40,6 +41,8 @@ pub(super) struct Admitted {
     pub(super) identity: Identity,
     /// The request asks for a WebSocket.
     pub(super) handshake: Option<Handshake>,
+    /// Done once all of it went up.
+    pub(super) work: Work,
 }
 
 /// A connection to an origin that is a WebSocket now; the 101 is queued for the client.
@@ -73,7 +76,7 @@ async fn send(
     interrupt: &mut Interrupt,
     recorder: &mut Recorder,
     admitted: &Admitted,
-    exchange: &mut Exchange,
+    exchange: &mut Exchange<'_>,
 ) -> Result<Option<Switched>, Error> {
     if admitted.permit.provided().is_some() {
         judge_body(client, interrupt, recorder, admitted, exchange).await?;
@@ -168,7 +171,7 @@ async fn judge_body(
     interrupt: &mut Interrupt,
     recorder: &mut Recorder,
     admitted: &Admitted,
-    exchange: &mut Exchange,
+    exchange: &mut Exchange<'_>,
 ) -> Result<(), Error> {
     let upload = &mut exchange.upload;
     let body = if exchange.awaits_continue {
