@@ -305,8 +305,8 @@ impl Gateway {
     fn run_services(&self) {
         self.services.spawn(self.shared.sessions.clone().expire(self.stop_services.clone()));
         self.services.spawn(reap(self.shared.clone(), self.stop_services.clone()));
-        let (shared, stop, connections) = (self.shared.clone(), self.stop_services.clone(), self.connections.clone());
-        self.services.spawn(async move { shared.admission.watch_load(&connections, stop).await });
+        let (shared, stop) = (self.shared.clone(), self.stop_services.clone());
+        self.services.spawn(async move { shared.admission.watch_load(stop).await });
         self.services.spawn(watch_journal(self.shared.clone(), self.stop_services.clone()));
     }
 }

@@ -6,10 +6,9 @@ use crate::reason::{Denial, Reason};
 use crate::wire::Descriptors;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// What bounds those that come in.
 #[derive(Debug)]
@@ -47,6 +46,29 @@ pub(super) struct Stranger {
 #[must_use = "the handshake counts as over when this is dropped"]
 pub(super) struct Handshake(Arc<Admission>);
 
+/// A piece of work that may begin: under way until it is [done](Self::done), or dropped.
+#[derive(Debug)]
+#[must_use = "the work counts as done when this is dropped"]
+pub(super) struct Work {
+    admission: Arc<Admission>,
+    is_done: AtomicBool,
+}
+
+impl Work {
+    /// Nothing is left to be done, or nothing until others have done theirs.
+    pub(super) fn done(&self) {
+        if !self.is_done.load(Ordering::Relaxed) && !self.is_done.swap(true, Ordering::Relaxed) {
+            self.admission.load.end();
+        }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.done();
+    }
+}
+
 impl Admission {
     /// Nobody has come in yet.
     #[must_use]
@@ -60,9 +82,9 @@ impl Admission {
         })
     }
 
-    /// Watches the load of these connections until it is stopped.
-    pub async fn watch_load(&self, connections: &TaskTracker, stop: CancellationToken) {
-        self.load.watch(connections, stop).await;
+    /// Watches the load until it is stopped.
+    pub async fn watch_load(&self, stop: CancellationToken) {
+        self.load.watch(stop).await;
     }
 
     /// Whether there is so much work that a connection's first request would be refused.
@@ -71,8 +93,11 @@ impl Admission {
     }
 
     /// New work, unless there is too much already.
-    pub(super) fn work(&self) -> Result<(), Denial> {
-        if self.load.admits() { Ok(()) } else { Err(Reason::Overloaded.into()) }
+    pub(super) fn work(self: &Arc<Self>) -> Result<Work, Denial> {
+        if !self.load.begin() {
+            return Err(Reason::Overloaded.into());
+        }
+        Ok(Work { admission: Arc::clone(self), is_done: AtomicBool::new(false) })
     }
 
     /// Takes in a connection. Beyond `most` of one source the one that has waited longest goes: whoever holds

@@ -1,5 +1,6 @@
 //! One downstream connection: its requests one after another, and the tunnel that it may become.
 
+use super::admission::Work;
 use super::client::{Client, Http1Client};
 use super::error::Error;
 use super::forward::{Admitted, forward};
@@ -153,9 +154,12 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
     recorder.session(identity.info.clone());
     request.identity = Some(identity.clone());
     leg.interrupt.watch_session(&identity.live);
-    shared.admission.work()?;
+    let work = leg.work.take().map_or_else(|| shared.admission.work(), Ok)?;
     if head.method == Method::CONNECT {
-        return connect(shared, leg, recorder, request, &head, framing, identity).await;
+        if framing != Framing::None {
+            return Err(Denial::new(Reason::BadFraming).because("a CONNECT has no body").into());
+        }
+        return connect(shared, leg, recorder, request, &head, identity, work).await;
     }
     let host = host_fields(&head.fields, head.version);
     let target = match &leg.inside {
@@ -178,7 +182,7 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
     if handshake.is_some() && !leg.wire.input.is_empty() {
         return Err(Denial::new(Reason::BadWebSocket).because(websocket::EARLY).into());
     }
-    let admitted = Admitted { head, target, permit, framing, asks, identity, handshake };
+    let admitted = Admitted { head, target, permit, framing, asks, identity, handshake, work };
     request.is_read = false;
     let close = asks.close || leg.interrupt.is_draining();
     let mut client = Client::Http1(Http1Client::new(&mut leg.wire, admitted.head.version, framing, close));
@@ -241,14 +245,11 @@ async fn connect(
     recorder: &mut Recorder,
     request: &mut Request,
     head: &RequestHead,
-    framing: Framing,
     identity: Identity,
+    work: Work,
 ) -> Result<Next, Error> {
     if leg.inside.is_some() {
         return Err(Denial::new(Reason::MethodNotSupported).because("a CONNECT inside a tunnel").into());
-    }
-    if framing != Framing::None {
-        return Err(Denial::new(Reason::BadFraming).because("a CONNECT has no body").into());
     }
     let wire = &leg.wire;
     let own = || wire.stream().local_address().map(|own| Authority { host: own.ip().into(), port: own.port() });
@@ -257,7 +258,7 @@ async fn connect(
     request.authority = Some(authority.clone());
     let permit = gate::admit_tunnel(&identity, &authority, &mut leg.interrupt, recorder)?;
     leg.interrupt.arm(shared.limits().connect_timeout * 3);
-    let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
+    let dial = Box::pin(tunnel::prepare(shared, work, &permit, recorder));
     let way = leg.interrupt.during(dial).await.map_err(Error::Interrupted)??;
     let answer = b"HTTP/1.1 200 OK\r\n\r\n";
     let plain = identity.ruleset.policy.lists_plain(&authority);

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::leg::Leg;
-use super::{Shared, connection, socks, transparent, tunnel};
+use super::{Shared, connection, listener, socks, transparent, tunnel};
 use crate::ca::certificate_names;
 use crate::flow::{Downstream, Recorder, Way};
 use crate::net::ProxyHeader;
@@ -202,14 +202,16 @@ async fn shake_hands(shared: &Shared, mut leg: Leg, config: Arc<ServerConfig>) -
         return None;
     }
     leg.interrupt.arm(shared.limits().handshake_timeout);
-    let under_way = shared.admission.handshake(shared.limits().handshakes);
+    let admission = &shared.admission;
+    let begun = admission.work().and_then(|work| Ok((work, admission.handshake(shared.limits().handshakes)?)));
+    let Ok((work, under_way)) = begun else {
+        listener::note(shared, Reason::Overloaded, leg.peer);
+        return None;
+    };
     let Leg { wire, peer, mut interrupt, remembered, .. } = leg;
     let (stream, ahead) = wire.into_parts();
     let handshake = TlsAcceptor::from(config).accept(Transport::new(stream, ahead));
-    let shaken = match &under_way {
-        Ok(_) => interrupt.during(handshake).await,
-        Err(denial) => return record_unshaken(shared, peer, denial.reason, None).await,
-    };
+    let shaken = interrupt.during(handshake).await;
     drop(under_way);
     let failure = match shaken {
         Ok(Ok(tls)) => {
@@ -220,6 +222,7 @@ async fn shake_hands(shared: &Shared, mut leg: Leg, config: Arc<ServerConfig>) -
                     let mut leg = Leg::new(Wire::new(Stream::Downstream(Box::new(tls))), peer, interrupt);
                     leg.remembered = remembered;
                     leg.remembered.certify(session.cloned());
+                    leg.work = Some(work);
                     return Some(leg);
                 }
                 Err(error) => error.to_string(),
@@ -228,14 +231,14 @@ async fn shake_hands(shared: &Shared, mut leg: Leg, config: Arc<ServerConfig>) -
         Ok(Err(error)) => error.to_string(),
         Err(cause) => Error::Interrupted(cause).to_string(),
     };
-    record_unshaken(shared, peer, Reason::DownstreamTls, Some(failure)).await
+    record_unshaken(shared, peer, failure).await
 }
 
 /// Records a connection that ends before there is TLS.
-async fn record_unshaken(shared: &Shared, peer: Downstream, reason: Reason, cause: Option<String>) -> Option<Leg> {
+async fn record_unshaken(shared: &Shared, peer: Downstream, failure: String) -> Option<Leg> {
     let recorder = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, peer));
     if let Ok(mut recorder) = recorder {
-        recorder.failed(reason, cause);
+        recorder.failed(Reason::DownstreamTls, Some(failure));
         recorder.finish();
     }
     None

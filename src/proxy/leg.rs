@@ -1,5 +1,6 @@
 //! One end of a flow towards the agent.
 
+use super::admission::Work;
 use super::identify::{Identity, Remembered};
 use super::in_force::{Asked, Watch};
 use super::interrupt::Interrupt;
@@ -20,6 +21,8 @@ pub(super) struct Leg {
     /// What is queued is the last that the client is to get, whatever else went wrong: a close frame.
     pub(super) goodbye: Option<Goodbye>,
     pub(super) remembered: Remembered,
+    /// What the first request is part of: a tunnel's opening is worth nothing without it.
+    pub(super) work: Option<Work>,
     pub(super) inside: Option<Inside>,
 }
 
@@ -61,6 +64,7 @@ impl Leg {
             answer_from: None,
             goodbye: None,
             remembered: Remembered::default(),
+            work: None,
             inside: None,
         }
     }

@@ -107,7 +107,7 @@ async fn say_farewell(mut socket: Socket, reason: Reason) {
 }
 
 /// Writes down that a connection was one too many, or counts it where it is one of a flood.
-fn note(shared: &Shared, reason: Reason, peer: Downstream) {
+pub(super) fn note(shared: &Shared, reason: Reason, peer: Downstream) {
     if shared.floods.swallow(reason, peer, Instant::now()) {
         shared.metrics.refusal(reason.code());
         return;

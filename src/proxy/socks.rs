@@ -70,13 +70,13 @@ async fn negotiate(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder) -> R
     let identity = identify(shared, leg).await.map_err(at(Answer::Password))?;
     recorder.session(identity.info.clone());
     leg.interrupt.watch_session(&identity.live);
-    shared.admission.work().map_err(|denial| Refused { error: denial.into(), answer: Answer::Password })?;
+    let work = shared.admission.work().map_err(|denial| Refused { error: denial.into(), answer: Answer::Password })?;
     say(leg, &socks::judged(true)).await.map_err(at(Answer::Silence))?;
     let authority = read(leg, socks::connect).await.map_err(at(Answer::Request))?;
     let permit =
         gate::admit_tunnel(&identity, &authority, &mut leg.interrupt, recorder).map_err(at(Answer::Request))?;
     leg.interrupt.arm(shared.limits().connect_timeout * 3);
-    let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
+    let dial = Box::pin(tunnel::prepare(shared, work, &permit, recorder));
     let dialled = leg.interrupt.during(dial).await.map_err(Error::Interrupted);
     let way = dialled.and_then(|dialled| dialled).map_err(at(Answer::Request))?;
     Ok(Opened { authority, permit, identity, way, recorder: None, answer: SUCCEEDED, plain: true })

@@ -65,7 +65,7 @@ async fn admit(
     let identity = identify(shared, leg, default)?;
     recorder.session(identity.info.clone());
     leg.interrupt.watch_session(&identity.live);
-    shared.admission.work()?;
+    let work = shared.admission.work()?;
     let first = tunnel::read_first(leg).await?;
     // Now, and not when it was accepted: our own end knows of the connection when it writes, not before.
     if leg.peer.address.is_some_and(|peer| shared.dialler.is_own(peer, original)) {
@@ -86,7 +86,7 @@ async fn admit(
     };
     let permit = gate::admit_tunnel(&identity, &authority, &mut leg.interrupt, recorder)?;
     leg.interrupt.arm(shared.limits().connect_timeout * 3);
-    let dial = Box::pin(tunnel::prepare(shared, &permit, recorder));
+    let dial = Box::pin(tunnel::prepare(shared, work, &permit, recorder));
     let way = leg.interrupt.during(dial).await.map_err(Error::Interrupted)??;
     Ok(Opened { authority, permit, identity, way, recorder: None, answer: b"", plain: true })
 }

@@ -1,12 +1,12 @@
 //! What comes through a tunnel, be it of CONNECT, of SOCKS or of the network: told apart by its first bytes, then
 //! relayed or opened.
 
-use super::admission::Handshake;
+use super::admission::{Handshake, Work};
 use super::error::Error;
-use super::forward::dial;
 use super::identify::Identity;
 use super::interrupt::Cause;
 use super::leg::{Inside, Leg};
+use super::reach::dial;
 use super::{Shared, gate, relay};
 use crate::flow::{ClientTls, Mode, Phase, Recorder, UpstreamTls};
 use crate::http1::Version;
@@ -42,8 +42,8 @@ pub(super) struct Opened {
 pub(super) enum Way {
     /// Its bytes go to the origin.
     Relay(Stream),
-    /// It is opened, which takes a handshake.
-    Open(Handshake),
+    /// It is opened, which takes a handshake, and its first request is part of that.
+    Open(Handshake, Work),
 }
 
 /// What the first bytes of a tunnel are.
@@ -55,10 +55,15 @@ pub(super) enum First {
 
 /// Step 7, and step 8 where the tunnel is relayed: a destination that can't be reached is told before
 /// the 200. An opened tunnel dials per request, from the pool.
-pub(super) async fn prepare(shared: &Shared, permit: &Permit, recorder: &mut Recorder) -> Result<Way, Error> {
+pub(super) async fn prepare(
+    shared: &Shared,
+    work: Work,
+    permit: &Permit,
+    recorder: &mut Recorder,
+) -> Result<Way, Error> {
     let route = gate::resolve(shared, permit, recorder).await?;
     if permit.tls() == TlsMode::Intercept {
-        return Ok(Way::Open(shared.admission.handshake(shared.limits().handshakes)?));
+        return Ok(Way::Open(shared.admission.handshake(shared.limits().handshakes)?, work));
     }
     let dialled = shared.dialler.connect(&route, false, shared.limits().connect_timeout).await;
     let Dialled { stream, address, .. } = dialled.map_err(Error::Connect)?;
@@ -84,18 +89,22 @@ pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Box<Opened>) ->
             let origin = Wire::new(stream);
             enter_relay(shared, &mut leg, &authority, &permit, &identity, origin, &mut recorder).await
         }
-        Way::Open(_under_way) => match enter_intercept(&mut leg, &authority, &mut recorder).await {
+        Way::Open(_under_way, work) => match enter_intercept(&mut leg, &authority, &mut recorder).await {
             Ok(Opening::Tls(hello)) if permit.scheme() == Scheme::Https => {
                 let offers_http2 = hello.alpn.iter().any(|protocol| **protocol == *b"h2");
                 let http2 =
                     offers_http2 && origin_speaks_http2(shared, &mut leg, &permit, &identity, &mut recorder).await;
-                return Box::pin(accept(shared, leg, authority, identity, recorder, http2)).await;
+                let inner = Box::pin(accept(shared, leg, authority, identity, recorder, http2)).await;
+                return inner.map(|inner| Leg { work: Some(work), ..inner });
             }
             Ok(Opening::Tls(_)) => {
                 let denial = Denial::new(Reason::DestinationNotListed);
                 Err(denial.because("the policy lists this port for plain HTTP, and TLS came").into())
             }
-            Ok(Opening::Http) if plain => return Some(inside_plain(leg, authority, identity, recorder)),
+            Ok(Opening::Http) if plain => {
+                let inner = inside_plain(leg, authority, identity, recorder);
+                return Some(Leg { work: Some(work), ..inner });
+            }
             Ok(Opening::Http) => Err(Reason::TunnelNotTls.into()),
             Err(error) => Err(error),
         },

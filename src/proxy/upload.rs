@@ -13,11 +13,15 @@ use crate::reason::{Denial, Reason};
 use crate::secrets::{BodyContext, BodyScan, Finding, Guard, Messages, Stopped};
 use bytes::Bytes;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Pieces up to this size are held as copies: a byte that the scanner holds back must not keep alive the
 /// whole buffer that it was read into.
 const COPY_MAX: usize = 4 * 1024;
+
+/// How long a body keeps the processor before others have their turn.
+const TURN: Duration = Duration::from_micros(500);
 
 /// The body of one request.
 pub(super) struct Upload {
@@ -199,6 +203,7 @@ impl Upload {
         client: &mut Client<'_>,
         origin: &mut Origin,
     ) -> Poll<Result<(), Error>> {
+        let begun = Instant::now();
         loop {
             let wants_more = self.advance(client)?;
             self.queue(origin);
@@ -215,6 +220,10 @@ impl Upload {
                 return Poll::Ready(Ok(()));
             }
             self.waits_for = Side::Client;
+            if begun.elapsed() >= TURN {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             ready!(client.poll_read(cx))?;
         }
     }

@@ -220,3 +220,23 @@ fn a_connection_that_never_says_anything_is_closed_and_is_no_flow() {
     assert!(rest.is_empty());
     assert_eq!(world.into_records().len(), 0, "who says nothing is no flow");
 }
+
+/// The gateway has nothing to do for them, however many they are.
+#[test]
+fn requests_and_event_streams_that_wait_for_their_origin_are_no_overload() {
+    let event =
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n7\r\ndata: 1\r\n";
+    let (streaming, silent, quick) = (Origin::plain().answer(event), Origin::plain().silent(), Origin::plain().echo());
+    let policy = policy_for(&["host: \"**.exeat.test\""]) + "limits: {connections: 4000}";
+    let setup = Setup::under(&policy).origin("stream.exeat.test", &streaming).origin("slow.exeat.test", &silent);
+    let setup = setup.origin(HOST, &quick).extra("limits: {connections_per_source: 4000}");
+    let world = World::start(setup.after_shell("ulimit -n 8192"));
+    let agent = world.agent();
+    let ask = |url: &str| agent.send(agent.head("GET", url, ""));
+    let mut streams: Vec<_> = (0..500).map(|_| ask("http://stream.exeat.test/")).collect();
+    let _waiting: Vec<_> = (0..1000).map(|_| ask("http://slow.exeat.test/")).collect();
+    streams.iter_mut().for_each(|wire| assert_eq!(wire.response_head("GET").unwrap().status, 200));
+    for _ in 0..200 {
+        assert_eq!(agent.get(URL).status, 200);
+    }
+}

@@ -3,6 +3,7 @@
 
 mod request;
 
+use super::admission::Work;
 use super::error::Error;
 use super::identify::{Identity, Remembered};
 use super::interrupt::{Cause, Interrupt};
@@ -40,6 +41,8 @@ type Requests = Connection<Corked, Bytes>;
 struct Carrier {
     place: Place,
     peer: Downstream,
+    /// What the first of them is part of.
+    work: Mutex<Option<Work>>,
 }
 
 /// Where the connection leads.
@@ -52,7 +55,7 @@ enum Place {
 
 /// Serves the connection to its end.
 pub(super) async fn serve(shared: &Arc<Shared>, leg: Leg) {
-    let Leg { wire, peer, mut interrupt, inside, remembered, .. } = leg;
+    let Leg { wire, peer, mut interrupt, inside, remembered, work, .. } = leg;
     let (stream, _) = wire.into_parts();
     let own = stream.local_address().map(|own| Authority { host: own.ip().into(), port: own.port() });
     let (place, recorder, _slot) = match inside {
@@ -67,7 +70,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, leg: Leg) {
     let ended = match interrupt.during(cork.during(builder(shared).handshake(stream))).await {
         Ok(Ok(connection)) => {
             let serving = Serving { connection, cork, requests: JoinSet::new(), is_closing: false };
-            accept(shared, &Arc::new(Carrier { place, peer }), &mut interrupt, serving).await
+            accept(shared, &Arc::new(Carrier { place, peer, work: Mutex::new(work) }), &mut interrupt, serving).await
         }
         Ok(Err(error)) => Err(Error::ClientGone(Some(io::Error::other(error)))),
         Err(cause) => Err(Error::Interrupted(cause)),

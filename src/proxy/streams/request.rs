@@ -4,6 +4,7 @@ use super::{Carrier, Place};
 use crate::flow::{Mode, Recorder};
 use crate::http1::{Fields, RequestHead, stream_framing};
 use crate::net::{Authority, HostFields, Target, TargetError};
+use crate::proxy::admission::Work;
 use crate::proxy::client::{Client, Http2Client};
 use crate::proxy::error::Error;
 use crate::proxy::forward::{Admitted, Switched, forward};
@@ -125,10 +126,11 @@ async fn handle(
     asked.recorder.session(identity.info.clone());
     asked.interrupt.watch_session(&identity.live);
     asked.identity = Some(identity.clone());
-    shared.admission.work()?;
+    let work = carrier.work.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let work = work.map_or_else(|| shared.admission.work(), Ok)?;
     let protocol = asked.parts.extensions.get::<Protocol>();
     if asked.parts.method == Method::CONNECT && protocol.is_none() {
-        return connect(shared, carrier, asked, identity).await.map(|opened| Done::Tunnel(Box::new(opened)));
+        return connect(shared, carrier, asked, identity, work).await.map(|opened| Done::Tunnel(Box::new(opened)));
     }
     let is_websocket = match protocol.map(Protocol::as_str) {
         None => false,
@@ -158,7 +160,7 @@ async fn handle(
         }
     }
     let permit = gate::admit(&identity, &target, &head.fields, &mut asked.interrupt, &mut asked.recorder)?;
-    let admitted = Admitted { head, target, permit, framing, asks, identity, handshake };
+    let admitted = Admitted { head, target, permit, framing, asks, identity, handshake, work };
     let mut client = Client::Http2(client);
     Ok(match forward(shared, &mut client, &mut asked.interrupt, &mut asked.recorder, &admitted).await? {
         Some(switched) => Done::WebSocket(Box::new(switched), Box::new(admitted)),
@@ -208,7 +210,13 @@ async fn serve_websocket(shared: &Shared, asked: Asked, client: Http2Client, swi
 }
 
 /// Steps 4 to 7 for a CONNECT, all before its 200.
-async fn connect(shared: &Shared, carrier: &Carrier, asked: &mut Asked, identity: Identity) -> Result<Opened, Error> {
+async fn connect(
+    shared: &Shared,
+    carrier: &Carrier,
+    asked: &mut Asked,
+    identity: Identity,
+    work: Work,
+) -> Result<Opened, Error> {
     let Place::Gateway { own, .. } = &carrier.place else {
         return Err(Denial::new(Reason::MethodNotSupported).because("a CONNECT inside a tunnel").into());
     };
@@ -217,7 +225,7 @@ async fn connect(shared: &Shared, carrier: &Carrier, asked: &mut Asked, identity
     asked.authority = Some(authority.clone());
     let permit = gate::admit_tunnel(&identity, &authority, &mut asked.interrupt, &mut asked.recorder)?;
     asked.interrupt.arm(shared.limits().connect_timeout * 3);
-    let dial = Box::pin(tunnel::prepare(shared, &permit, &mut asked.recorder));
+    let dial = Box::pin(tunnel::prepare(shared, work, &permit, &mut asked.recorder));
     let way = asked.interrupt.during(dial).await.map_err(Error::Interrupted)??;
     let plain = identity.ruleset.policy.lists_plain(&authority);
     Ok(Opened { authority, permit, identity, way, recorder: None, answer: b"", plain })
