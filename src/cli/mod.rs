@@ -18,9 +18,11 @@ mod serve;
 mod session;
 
 use crate::config::Diagnostics;
+use crate::flow;
 use crate::telemetry::{LogFormat, init_tracing};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use tokio::runtime::Builder;
 
 /// Refused or failed.
 const FAILED: u8 = 1;
@@ -93,8 +95,12 @@ pub fn main() -> ExitCode {
     dumps::forbid();
     // For libraries that ask for the process's default; ours name theirs.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = match runtime.enable_all().event_interval(EVENT_INTERVAL).build() {
+    let workers = Builder::new_multi_thread()
+        .enable_all()
+        .event_interval(EVENT_INTERVAL)
+        .on_thread_park(flow::before_park)
+        .build();
+    let runtime = match workers {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("exeat: no runtime: {error}");

@@ -2,7 +2,7 @@
 
 use super::chain::Link;
 use super::lines::{LIVE_FILE, ReverseLines, files, first_seq};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -65,6 +65,7 @@ pub(super) struct LiveFile {
     path: PathBuf,
     lock: Option<File>,
     file: Option<Arc<File>>,
+    /// Device and inode of the file.
     identity: (u64, u64),
     is_regular: bool,
     /// Bytes of whole batches.
@@ -144,7 +145,7 @@ impl LiveFile {
         let is_fifo = fs::metadata(&self.path).is_ok_and(|found| found.file_type().is_fifo());
         let file = if is_fifo { open_fifo(&self.path)? } else { append_options().open(&self.path)? };
         let metadata = file.metadata()?;
-        self.identity = (metadata.dev(), metadata.ino());
+        self.identity = identity(&metadata);
         self.is_regular = metadata.is_file();
         self.len = if self.is_regular { metadata.len() } else { 0 };
         self.is_torn = false;
@@ -162,7 +163,9 @@ impl LiveFile {
             file.set_len(self.len)?;
         }
         self.file = None;
-        let lock_stands = self.lock.as_ref().is_some_and(|lock| is_at(lock, &self.directory.join(LOCK_FILE)));
+        let lock_path = self.directory.join(LOCK_FILE);
+        let held = self.lock.as_ref().and_then(|lock| lock.metadata().ok());
+        let lock_stands = held.is_some_and(|held| is_at(identity(&held), &lock_path));
         if !lock_stands {
             self.lock_directory().map_err(io::Error::other)?;
         }
@@ -182,7 +185,7 @@ impl LiveFile {
     /// Appends a whole batch whose first record is `first_seq`. After an error the file ends where it ended
     /// before, so that the same batch can be tried again; `done` counts what a pipe has taken for good.
     pub(super) fn append(&mut self, batch: &[u8], done: &mut usize, seq: u64) -> io::Result<()> {
-        if !self.file.as_ref().is_some_and(|file| is_at(file, &self.path)) {
+        if self.file.is_none() || !is_at(self.identity, &self.path) {
             self.reopen()?;
         }
         loop {
@@ -276,9 +279,13 @@ fn open_fifo(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn is_at(file: &File, path: &Path) -> bool {
-    let Ok((held, found)) = file.metadata().and_then(|held| Ok((held, fs::metadata(path)?))) else { return false };
-    (held.dev(), held.ino()) == (found.dev(), found.ino())
+/// What a file is, wherever it stands.
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+fn is_at(held: (u64, u64), path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| identity(&found) == held)
 }
 
 /// How a file ends, a broken line behind the last record left out.

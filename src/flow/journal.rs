@@ -179,7 +179,7 @@ impl Journal {
         &self.inner.settings.journal
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.inner.shared
     }
 

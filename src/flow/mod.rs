@@ -24,6 +24,7 @@ mod recorder;
 mod redact;
 mod settings;
 mod syncer;
+mod urge;
 mod verify;
 mod writer;
 
@@ -41,4 +42,5 @@ pub use lines::{LIVE_FILE, ReverseLines, files, first_seq};
 pub use record::{Mode, Phase, SessionInfo, UpstreamTls, Verdict};
 pub use recorder::Recorder;
 pub use settings::{Durability, Settings};
+pub use urge::before_park;
 pub use verify::{Break, Fault, Summary, verify};

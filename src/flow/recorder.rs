@@ -3,6 +3,7 @@
 use super::queue::Wake;
 use super::record::{Messages, Mode, Outcome, Phase, Record, SessionInfo, ShownTarget, UpstreamTls, Verdict, micros};
 use super::redact::{FIELD, cut, strike_values};
+use super::urge;
 use super::{ClientTls, Downstream, FlowId, Journal, Unavailable};
 use crate::net::{Authority, Host, Target};
 use crate::reason::{Denial, Kind, Reason};
@@ -211,11 +212,17 @@ impl Recorder {
     /// Fails after two seconds at the latest; the record stays in the queue and is written if it can be.
     /// Cancel safe: the record is handed over before the first wait.
     pub async fn finish_durable(mut self) -> Result<(), Unavailable> {
-        let ticket = self.hand_over(Wake::Nobody).ok_or(Unavailable::Closed)?;
-        let urging = Urging { journal: self.journal.clone(), ticket };
-        // Flows that end at this moment add their records first: one write serves all of them.
-        yield_now().await;
-        drop(urging);
+        let parks = urge::parks();
+        let wake = if parks { Wake::Writer } else { Wake::Nobody };
+        let ticket = self.hand_over(wake).ok_or(Unavailable::Closed)?;
+        if parks {
+            urge::later(self.journal.shared(), ticket);
+        } else {
+            let urging = Urging { journal: self.journal.clone(), ticket };
+            // Flows that end at this moment add their records first: one write serves all of them.
+            yield_now().await;
+            drop(urging);
+        }
         self.journal.written(ticket).await
     }
 

@@ -2,36 +2,34 @@
 
 use super::admission::Work;
 use super::client::Client;
-use super::download::Download;
 use super::error::Error;
+use super::exchange::Exchange;
 use super::headers::{Asks, overrides_method};
 use super::identify::Identity;
 use super::interrupt::{Cause, Interrupt};
 use super::origin::Origin;
+use super::reach::{Again, Reached, reach};
 use super::upload::Upload;
 use super::{Limits, Shared, gate, websocket};
-use crate::flow::{Phase, Recorder};
+use crate::flow::Recorder;
 use crate::http1::{Framing, RequestHead, Version};
-use crate::net::{Scheme, Target};
+use crate::net::Target;
 use crate::policy::{Mode as PolicyMode, Permit, Unreadable};
 use crate::reason::{Denial, Reason};
-use crate::session::SessionId;
-use crate::upstream::{self, ByName, Link, Streams, Upstream};
+use crate::upstream::{Link, Streams, Upstream};
 use crate::websocket::{Deflate, Handshake};
 use crate::wire::Wire;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 /// How much of a body is looked at before its head goes up, and how long it is waited for: a secret in
 /// a small body is then answered 403 before the origin has heard of the request.
 const AHEAD_MAX: u64 = 64 * 1024;
 const AHEAD_WAIT: Duration = Duration::from_millis(20);
-/// How long nothing may move for a client that has closed its side. TCP does not tell a client that is
-/// gone from one that only has no more to say, and the latter deserves its answer.
-const HALF_CLOSED: Duration = Duration::from_millis(750);
 
 /// One request, admitted.
 pub(super) struct Admitted {
@@ -64,14 +62,7 @@ pub(super) async fn forward(
     admitted: &Admitted,
 ) -> Result<Option<Switched>, Error> {
     check_form(admitted, recorder)?;
-    let mut exchange = Exchange {
-        upload: Upload::new(admitted),
-        work: &admitted.work,
-        download: Download::default(),
-        awaits_continue: admitted.asks.expects_continue,
-        client_closed: false,
-        sent_at: None,
-    };
+    let mut exchange = Exchange::new(admitted);
     let outcome = send(shared, client, interrupt, recorder, admitted, &mut exchange).await;
     recorder.findings(exchange.upload.take_findings());
     recorder.add_up(exchange.upload.sent);
@@ -109,6 +100,11 @@ async fn send(
         let mut origin = Origin::new(link, by_name.clone(), admitted.target.method.clone());
         let up = origin.request(admitted)?;
         gate::spend_upload(&admitted.identity, up as u64)?;
+        if matches!(origin, Origin::Http1(_)) {
+            // Requests of this moment are sent one right after another: an origin that is at work needs no waking, and
+            // waking it costs more than all of this. HTTP/2 gathers its frames by itself.
+            yield_now().await;
+        }
         match exchange.run(&shared.limits(), client, interrupt, &mut origin, recorder).await {
             // Once: an origin that resets every stream it is sent would be asked for ever.
             Err(Error::UpstreamGone(_))
@@ -224,243 +220,4 @@ async fn look_ahead(client: &mut Client<'_>, interrupt: &mut Interrupt, upload: 
         }
     }
     Ok(())
-}
-
-/// Which connection a request goes out on that is sent again.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Again {
-    /// A new one: the others of the pool may be as stale as the first.
-    Dialled,
-    /// Any whose streams are alive.
-    Pooled,
-}
-
-/// A connection to the permitted destination.
-struct Reached {
-    upstream: Upstream,
-    is_reused: bool,
-}
-
-/// A connection to the permitted destination: one of this session's, or a new one. `version` is the client's: the
-/// origin's is the same where it speaks it.
-async fn reach(
-    shared: &Shared,
-    version: Version,
-    again: Option<Again>,
-    interrupt: &mut Interrupt,
-    recorder: &mut Recorder,
-    admitted: &Admitted,
-) -> Result<Reached, Error> {
-    let session = &admitted.identity.live.session.id;
-    let permit = &admitted.permit;
-    let upgrades = admitted.handshake.is_some();
-    // A parent that takes requests one by one upgrades none of them.
-    let serves = |upstream: &Upstream| !upgrades || !matches!(upstream.by_name, Some(ByName::Requests(_)));
-    if again != Some(Again::Dialled)
-        && let Some(upstream) = shared.pool.take(session, permit, version).filter(serves)
-    {
-        note_upstream(&upstream, recorder);
-        return Ok(Reached { upstream, is_reused: true });
-    }
-    interrupt.arm(shared.limits().connect_timeout * 3);
-    // On the heap, and only while it runs: a connection's task would carry its size all its life.
-    let connect = Box::pin(dial(shared, session, permit, version, upgrades, recorder));
-    let upstream = interrupt.during(connect).await.map_err(Error::Interrupted)??;
-    note_upstream(&upstream, recorder);
-    Ok(Reached { upstream, is_reused: false })
-}
-
-/// A connection to the permitted destination: a new one, or one that another request has opened meanwhile for many.
-pub(super) async fn dial(
-    shared: &Shared,
-    session: &SessionId,
-    permit: &Permit,
-    version: Version,
-    upgrades: bool,
-    recorder: &mut Recorder,
-) -> Result<Upstream, Error> {
-    let opening = if upgrades { None } else { shared.pool.opening(session, permit, version) };
-    let Some(opening) = opening else {
-        return dial_new(shared, session, permit, version, upgrades, recorder).await;
-    };
-    let turn = opening.turn().await;
-    if let Some(upstream) = shared.pool.take(session, permit, version) {
-        return Ok(upstream);
-    }
-    let dialled = dial_new(shared, session, permit, version, upgrades, recorder).await;
-    turn.ended(&dialled);
-    dialled
-}
-
-/// Steps 7 and 8: resolves, vets and connects. An origin that speaks HTTP/2 only is called again for a client that
-/// does not.
-async fn dial_new(
-    shared: &Shared,
-    session: &SessionId,
-    permit: &Permit,
-    version: Version,
-    upgrades: bool,
-    recorder: &mut Recorder,
-) -> Result<Upstream, Error> {
-    match dial_once(shared, session, permit, version, upgrades, recorder).await {
-        Err(Error::Connect(upstream::Error::NoCommonProtocol)) if version != Version::Http2 => {
-            dial_once(shared, session, permit, version, upgrades, recorder).await
-        }
-        ended => ended,
-    }
-}
-
-async fn dial_once(
-    shared: &Shared,
-    session: &SessionId,
-    permit: &Permit,
-    version: Version,
-    upgrades: bool,
-    recorder: &mut Recorder,
-) -> Result<Upstream, Error> {
-    let route = gate::resolve(shared, permit, recorder).await?;
-    let patience = shared.limits().connect_timeout;
-    let requests = permit.scheme() == Scheme::Http && !upgrades;
-    let dialled = shared.dialler.connect(&route, requests, patience).await.map_err(Error::Connect)?;
-    recorder.upstream(dialled.address);
-    recorder.mark(Phase::Connect);
-    let secured = shared.pool.secure(session, permit, version, dialled, patience).await;
-    let upstream = secured.map_err(Error::Connect)?;
-    if permit.scheme() == Scheme::Https {
-        recorder.mark(Phase::Tls);
-    }
-    Ok(upstream)
-}
-
-fn note_upstream(upstream: &Upstream, recorder: &mut Recorder) {
-    recorder.upstream(upstream.address);
-    if let Some(tls) = &upstream.tls {
-        recorder.upstream_tls(tls.clone());
-    }
-}
-
-/// The two directions of one request.
-struct Exchange<'a> {
-    upload: Upload,
-    work: &'a Work,
-    download: Download,
-    /// The client holds its body back until the origin asks for it.
-    awaits_continue: bool,
-    /// The client has closed its side: it may be gone, or it may only have no more to say.
-    client_closed: bool,
-    /// When the request was all sent: the answer's time runs from here.
-    sent_at: Option<Instant>,
-}
-
-impl Exchange<'_> {
-    /// Whether nothing was lost with the connection that broke: there was no body and no answer yet,
-    /// and doing it twice does no harm (RFC 9110 §9.2.2).
-    fn may_be_sent_again(&self, origin: &Origin, admitted: &Admitted) -> bool {
-        let untouched = self.download.is_untouched() && origin.is_untouched();
-        self.upload.is_empty() && untouched && admitted.target.method.is_idempotent()
-    }
-
-    async fn run(
-        &mut self,
-        limits: &Limits,
-        client: &mut Client<'_>,
-        interrupt: &mut Interrupt,
-        origin: &mut Origin,
-        recorder: &mut Recorder,
-    ) -> Result<(), Error> {
-        interrupt.arm(self.patience(limits));
-        loop {
-            match poll_fn(|cx| self.poll(cx, limits, client, interrupt, origin, recorder)).await {
-                // A deadline passed: the end, unless it was only a look at a body that comes well enough.
-                Err(Error::Interrupted(Cause::Deadline)) => match self.overdue() {
-                    Some(error) => return Err(error),
-                    None => interrupt.arm(self.patience(limits)),
-                },
-                ended => return ended,
-            }
-        }
-    }
-
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        limits: &Limits,
-        client: &mut Client<'_>,
-        interrupt: &mut Interrupt,
-        origin: &mut Origin,
-        recorder: &mut Recorder,
-    ) -> Poll<Result<(), Error>> {
-        let (before, was_clients_turn) = (self.progress(), self.is_clients_turn());
-        if !self.upload.is_over() {
-            if let Poll::Ready(Err(error)) = self.upload.poll(cx, client, origin) {
-                return Poll::Ready(Err(error));
-            }
-        } else if let Poll::Ready(Err(error)) = origin.poll_flush(cx) {
-            // Reading the answer will tell what this means.
-            tracing::debug!(%error, "the origin took no head");
-        }
-        let ended = self.download.poll(cx, origin, client);
-        if let (None, Some(status)) = (before.2, self.download.status) {
-            recorder.mark(Phase::FirstByte);
-            recorder.status(status);
-        }
-        if ended.is_ready() {
-            return ended;
-        }
-        let mut closed_now = false;
-        if self.upload.is_read() && !self.client_closed {
-            // While an answer is waited for, a client that closes is noticed, so that nothing is done for nobody.
-            match client.poll_closed(cx, limits.head.bytes) {
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Ready(Ok(())) => (self.client_closed, closed_now) = (true, true),
-                Poll::Pending => {}
-            }
-        }
-        if self.upload.is_over() && self.sent_at.is_none() {
-            self.sent_at = Some(Instant::now());
-            // An answer is waited for, which is no work.
-            self.work.done();
-            interrupt.arm(self.patience(limits));
-        } else if closed_now || was_clients_turn != self.is_clients_turn() {
-            interrupt.arm(self.patience(limits));
-        } else if !was_clients_turn && before != self.progress() {
-            // A body on its way is not among these: each of its bytes would put off the look at its rate.
-            interrupt.arm(self.patience(limits));
-        }
-        interrupt.poll(cx).map(|cause| Err(Error::Interrupted(cause)))
-    }
-
-    fn progress(&self) -> (u64, u64, Option<u16>) {
-        (self.upload.received, self.download.received, self.download.status)
-    }
-
-    /// Whether the client is at fault if nothing moves.
-    fn is_clients_turn(&self) -> bool {
-        let asked = !self.awaits_continue || self.upload.received > 0 || !self.download.is_untouched();
-        let sends = !self.upload.is_read() && !self.upload.waits_for_origin();
-        self.download.status.is_none() && sends && asked
-    }
-
-    /// How long the peer that is waited for may keep silent.
-    fn patience(&self, limits: &Limits) -> Duration {
-        if self.client_closed {
-            HALF_CLOSED
-        } else if self.download.status.is_some() {
-            limits.idle_timeout
-        } else if self.is_clients_turn() {
-            Limits::BODY_GRACE
-        } else {
-            limits.response_timeout
-        }
-    }
-
-    fn overdue(&self) -> Option<Error> {
-        if self.client_closed {
-            return Some(Error::ClientGone(None));
-        }
-        if !self.is_clients_turn() {
-            return Some(Error::UpstreamSlow);
-        }
-        self.upload.is_too_slow(Instant::now()).then_some(Error::ClientSlow)
-    }
 }

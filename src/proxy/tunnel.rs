@@ -3,10 +3,10 @@
 
 use super::admission::{Handshake, Work};
 use super::error::Error;
-use super::forward::dial;
 use super::identify::Identity;
 use super::interrupt::Cause;
 use super::leg::{Inside, Leg};
+use super::reach::dial;
 use super::{Shared, gate, relay};
 use crate::flow::{ClientTls, Mode, Phase, Recorder, UpstreamTls};
 use crate::http1::Version;

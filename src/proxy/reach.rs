@@ -1,0 +1,125 @@
+//! Steps 7 and 8: a connection to the permitted destination, one of the session's or a new one.
+
+use super::error::Error;
+use super::forward::Admitted;
+use super::interrupt::Interrupt;
+use super::{Shared, gate};
+use crate::flow::{Phase, Recorder};
+use crate::http1::Version;
+use crate::net::Scheme;
+use crate::policy::Permit;
+use crate::session::SessionId;
+use crate::upstream::{self, ByName, Upstream};
+
+/// Which connection a request goes out on that is sent again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// A new one: the others of the pool may be as stale as the first.
+    Dialled,
+    /// Any whose streams are alive.
+    Pooled,
+}
+
+/// A connection to the permitted destination.
+pub(super) struct Reached {
+    pub(super) upstream: Upstream,
+    pub(super) is_reused: bool,
+}
+
+/// A connection to the permitted destination: one of this session's, or a new one. `version` is the client's: the
+/// origin's is the same where it speaks it.
+pub(super) async fn reach(
+    shared: &Shared,
+    version: Version,
+    again: Option<Again>,
+    interrupt: &mut Interrupt,
+    recorder: &mut Recorder,
+    admitted: &Admitted,
+) -> Result<Reached, Error> {
+    let session = &admitted.identity.live.session.id;
+    let permit = &admitted.permit;
+    let upgrades = admitted.handshake.is_some();
+    // A parent that takes requests one by one upgrades none of them.
+    let serves = |upstream: &Upstream| !upgrades || !matches!(upstream.by_name, Some(ByName::Requests(_)));
+    if again != Some(Again::Dialled)
+        && let Some(upstream) = shared.pool.take(session, permit, version).filter(serves)
+    {
+        note_upstream(&upstream, recorder);
+        return Ok(Reached { upstream, is_reused: true });
+    }
+    interrupt.arm(shared.limits().connect_timeout * 3);
+    // On the heap, and only while it runs: a connection's task would carry its size all its life.
+    let connect = Box::pin(dial(shared, session, permit, version, upgrades, recorder));
+    let upstream = interrupt.during(connect).await.map_err(Error::Interrupted)??;
+    note_upstream(&upstream, recorder);
+    Ok(Reached { upstream, is_reused: false })
+}
+
+/// A connection to the permitted destination: a new one, or one that another request has opened meanwhile for many.
+pub(super) async fn dial(
+    shared: &Shared,
+    session: &SessionId,
+    permit: &Permit,
+    version: Version,
+    upgrades: bool,
+    recorder: &mut Recorder,
+) -> Result<Upstream, Error> {
+    let opening = if upgrades { None } else { shared.pool.opening(session, permit, version) };
+    let Some(opening) = opening else {
+        return dial_new(shared, session, permit, version, upgrades, recorder).await;
+    };
+    let turn = opening.turn().await;
+    if let Some(upstream) = shared.pool.take(session, permit, version) {
+        return Ok(upstream);
+    }
+    let dialled = dial_new(shared, session, permit, version, upgrades, recorder).await;
+    turn.ended(&dialled);
+    dialled
+}
+
+/// Steps 7 and 8: resolves, vets and connects. An origin that speaks HTTP/2 only is called again for a client that
+/// does not.
+async fn dial_new(
+    shared: &Shared,
+    session: &SessionId,
+    permit: &Permit,
+    version: Version,
+    upgrades: bool,
+    recorder: &mut Recorder,
+) -> Result<Upstream, Error> {
+    match dial_once(shared, session, permit, version, upgrades, recorder).await {
+        Err(Error::Connect(upstream::Error::NoCommonProtocol)) if version != Version::Http2 => {
+            dial_once(shared, session, permit, version, upgrades, recorder).await
+        }
+        ended => ended,
+    }
+}
+
+async fn dial_once(
+    shared: &Shared,
+    session: &SessionId,
+    permit: &Permit,
+    version: Version,
+    upgrades: bool,
+    recorder: &mut Recorder,
+) -> Result<Upstream, Error> {
+    let route = gate::resolve(shared, permit, recorder).await?;
+    let patience = shared.limits().connect_timeout;
+    let requests = permit.scheme() == Scheme::Http && !upgrades;
+    let dialled = shared.dialler.connect(&route, requests, patience).await.map_err(Error::Connect)?;
+    recorder.upstream(dialled.address);
+    recorder.mark(Phase::Connect);
+    let secured = shared.pool.secure(session, permit, version, dialled, patience).await;
+    let upstream = secured.map_err(Error::Connect)?;
+    if permit.scheme() == Scheme::Https {
+        recorder.mark(Phase::Tls);
+    }
+    Ok(upstream)
+}
+
+fn note_upstream(upstream: &Upstream, recorder: &mut Recorder) {
+    recorder.upstream(upstream.address);
+    if let Some(tls) = &upstream.tls {
+        recorder.upstream_tls(tls.clone());
+    }
+}
