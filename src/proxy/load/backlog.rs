@@ -92,10 +92,10 @@ mod tests {
         assert!((0.002..0.003).contains(&calm.cost) && calm.work < 0.01, "{calm:?}");
         known.note(&calm);
         let began = |more: usize| known.patience(&AtomicUsize::new(calm.begun + more));
-        assert_eq!((began(20), began(80)), (LASTING, ANY), "200 ms of work have come in since");
-        let flood = backlog(&[ordinary.clone(), vec![(12, 2); 9]].concat());
-        assert!(flood.work > 0.15, "{flood:?}");
-        let over = backlog(&[ordinary, vec![(12, 2); 9], vec![(1, 2); 100]].concat());
+        assert_eq!((began(20), began(140)), (LASTING, ANY), "350 ms of work have come in since");
+        let flood = backlog(&[ordinary.clone(), vec![(12, 2); 15]].concat());
+        assert!(flood.work > 0.3, "{flood:?}");
+        let over = backlog(&[ordinary, vec![(12, 2); 15], vec![(1, 2); 200]].concat());
         assert!(over.work < 0.05, "{over:?}");
     }
 }

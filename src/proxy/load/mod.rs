@@ -25,10 +25,10 @@ const OFTEN: Duration = Duration::from_millis(2);
 const TOLERABLE: Duration = Duration::from_millis(20);
 const LASTING: Duration = Duration::from_millis(25);
 /// Work that came in beyond what could be done meanwhile: with so much of it, that there is a wait at all is enough.
-const BACKLOG: Duration = Duration::from_millis(150);
+const BACKLOG: Duration = Duration::from_millis(300);
 const ANY: Duration = Duration::from_millis(5);
 /// Pieces of work under way below which none is refused: each may be a long one.
-const FEW: usize = 32;
+const FEW: usize = 64;
 /// What the wait is held at while work is refused: a piece of work waits many times for its turn before it is done.
 const HELD_AT: Duration = Duration::from_millis(1);
 /// The part of the time that the process itself must have been at work: where others have the processors, refusing
