@@ -7,6 +7,7 @@ use super::scanner::run_length;
 use super::shape::{ByteSet, Step};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::RangeInclusive;
 
 /// Words are looked for in this many bytes before a value; rules that look further are asked last.
 const NEAR: usize = 64;
@@ -19,7 +20,7 @@ pub(super) struct Loose {
     by_word: HashMap<Box<[u8]>, usize>,
     /// Words by their first bytes.
     heads: Keys,
-    /// What words begin with that is neither letter nor digit.
+    /// What words begin with that is no letter: few do, and digits are many.
     signs: Vec<u8>,
     /// For each length of a run, what it must be made of for some shape; then the shapes that need no word near.
     near: Vec<Gate>,
@@ -236,7 +237,11 @@ impl Makeup {
         self.0 & UPPER != 0 && self.0 & LOWER != 0
     }
 
-    const fn is_mixed(self) -> bool {
+    pub(super) const fn has_digit(self) -> bool {
+        self.0 & DIGIT != 0
+    }
+
+    pub(super) const fn is_mixed(self) -> bool {
         self.0 & DIGIT != 0 && self.has_both_cases()
     }
 }
@@ -282,7 +287,7 @@ impl Loose {
                 };
                 if let (Some(head), Some(&first)) = (head, text.first()) {
                     self.heads.add(head, self.words.len() as u32);
-                    if !first.is_ascii_alphanumeric() && !self.signs.contains(&first) {
+                    if !first.is_ascii_alphabetic() && !self.signs.contains(&first) {
                         self.signs.push(first);
                     }
                 }
@@ -293,6 +298,15 @@ impl Loose {
                 word.shapes.push((number, context.within));
             }
         }
+    }
+
+    /// Whether some shape takes a run of such a length and makeup.
+    pub(super) fn may_take(&self, mut lengths: RangeInclusive<u32>, makeup: Makeup, assigned: bool) -> bool {
+        lengths.any(|length| {
+            let at = (length as usize).min(LENGTHS);
+            self.near.get(at).is_some_and(|gate| gate.takes(makeup, assigned))
+                || self.far.get(at).is_some_and(|(gate, _)| gate.takes(makeup, assigned))
+        })
     }
 
     /// The shapes that a run of this length may hold, told by the words before it.
@@ -336,7 +350,7 @@ impl Loose {
         for (at, (to, begin)) in folded.iter_mut().zip(&mut begins).enumerate() {
             let (last, byte) = (raw[at], raw[at + 1]);
             *to = fold(byte);
-            *begin = u8::from((!is_letter(last) | !is_lower(byte)) & (is_letter(byte) | is_digit(byte)));
+            *begin = u8::from((!is_letter(last) | !is_lower(byte)) & is_letter(byte));
         }
         // The letter of an escaped line break is none of the word behind it.
         for at in memchr::memchr_iter(b'\\', &raw) {
@@ -400,10 +414,6 @@ const fn is_letter(byte: u8) -> bool {
     is_lower(byte | 0x20)
 }
 
-const fn is_digit(byte: u8) -> bool {
-    byte.wrapping_sub(b'0') < 10
-}
-
 /// As [`fold_context`](super::rule::fold_context), for many bytes at once.
 const fn fold(byte: u8) -> u8 {
     let upper = byte.wrapping_sub(b'A') < 26;
@@ -417,7 +427,7 @@ pub(super) fn may_be_value(before: &[u8], run: &[u8]) -> bool {
 }
 
 /// Whether what follows is assigned to a name, or stands behind `Bearer`.
-fn is_assigned(before: &[u8]) -> bool {
+pub(super) fn is_assigned(before: &[u8]) -> bool {
     let gap = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b' ' | b'\\' | b'\t');
     match before.iter().rposition(|byte| !gap(byte)).and_then(|at| before.get(..=at)) {
         Some([.., b'=' | b':' | b'>']) => true,

@@ -13,6 +13,7 @@ mod check;
 mod checksum;
 mod classes;
 mod decode;
+mod dull;
 mod embedded;
 mod escapes;
 mod examples;

@@ -51,7 +51,10 @@ impl Row {
         self.odd = self.odd.saturating_sub(piece.len());
         self.edges.push(self.forwards.text.len());
         self.forwards.text.extend_from_slice(piece);
-        self.backwards.text.splice(0..0, piece.iter().copied());
+        let others = self.backwards.text.len();
+        self.backwards.text.extend_from_slice(piece);
+        self.backwards.text.copy_within(..others, piece.len());
+        self.backwards.text.get_mut(..piece.len()).into_iter().for_each(|front| front.copy_from_slice(piece));
         self.backwards.sightings.iter_mut().for_each(|sighting| sighting.at += piece.len() as u32);
         while self.forwards.text.len() > MOST && self.edges.len() > 1 {
             self.drop_first();

@@ -145,6 +145,11 @@ impl Rule {
         self.left && !self.certain
     }
 
+    /// Whether it tells its values by a checksum, or by so much that they may stand anywhere.
+    pub(super) const fn is_telling(&self) -> bool {
+        self.checksum.is_some() || !self.left
+    }
+
     /// Whether a match of the shape is a finding: neighbours, checksum, entropy, no placeholder, context.
     pub(super) fn accepts(&self, candidate: &Candidate<'_>, prefix: usize) -> bool {
         let Candidate { before, value, after } = *candidate;

@@ -3,19 +3,20 @@
 use super::binary::{Binary, Coding, Layout};
 use super::classes::{Class, Classes};
 use super::decode::{base32, base64, hex};
+use super::dull;
 use super::loose::{Makeup, may_be_value};
 use super::pieces::Hint;
 use super::rule::is_protobuf_field;
 use super::scanner::{LONGEST_END, Scanner};
 use super::shape::ByteSet;
-use super::stream::{BEFORE, DEEPEST, Origin, Pending, Scan, Stream, word_start};
+use super::stream::{AFTER, BEFORE, DEEPEST, Hit, Origin, Pending, Scan, Stream, word_start};
 use super::survey::Survey;
 use std::ops::Range;
 
 /// Shorter runs hold no value without a prefix and no encoded token.
 pub(super) const SHORTEST: usize = 15;
 /// Shorter ones are not decoded.
-const LEAST: usize = 24;
+pub(super) const LEAST: usize = 24;
 /// Longer runs are decoded piece by piece, each with the end of the one before.
 const PIECE: usize = 4096;
 const OVERLAP: usize = 768;
@@ -138,6 +139,10 @@ impl Runs {
                     break;
                 }
                 let goes_on = self.inside && start == at;
+                if !goes_on && dull::is_dull(level, scan.scanner, start, end, ended) {
+                    (at, self.inside, self.again) = (end, false, 0);
+                    break;
+                }
                 if end < start + SHORTEST && !(goes_on && start < end) {
                     break;
                 }
@@ -292,8 +297,17 @@ impl Runs {
         scan.work.spent += text.len() as u64 * 4;
         let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
         scan.path.push("reversed");
+        let (scanner, steps, report) = (scan.scanner, scan.path.len(), &mut *scan.report);
+        let mut report = |hit: &Hit<'_>| {
+            if hit.path.len() > steps || hit.known.is_some() || scanner.is_telling(hit.rules) || stands_alone(hit) {
+                report(hit);
+            }
+        };
+        let path = std::mem::take(&mut scan.path);
+        let mut inner = Scan { scanner, known: scan.known, report: &mut report, work: scan.work, path };
         child.reset();
-        child.feed(scan, &|at| origin((level.base + end as u64).saturating_sub(at)), &text, true);
+        child.feed(&mut inner, &|at| origin((level.base + end as u64).saturating_sub(at)), &text, true);
+        scan.path = inner.path;
         scan.path.pop();
     }
 
@@ -413,7 +427,7 @@ impl Runs {
 impl Stream {
     /// Bytes at a run's front that may not be the token's: the letter of an escaped line break, the digits of `%3D`,
     /// the length of a protobuf string.
-    fn lead(&self, start: usize, end: usize) -> Option<usize> {
+    pub(super) fn lead(&self, start: usize, end: usize) -> Option<usize> {
         let tag = start.checked_sub(1)?;
         let before = self.buffer.get(tag..=start).unwrap_or_default();
         match self.buffer.get(tag..end)? {
@@ -426,17 +440,29 @@ impl Stream {
         }
     }
 
-    fn head(&self, start: usize) -> [u8; 3] {
+    pub(super) fn head(&self, start: usize) -> [u8; 3] {
         self.buffer.get(start..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
     }
+}
+
+/// Whether a token that nothing but its letters tells stands by itself, or as a segment of a path: read backwards,
+/// longer random text has as many of them again.
+fn stands_alone(hit: &Hit<'_>) -> bool {
+    const FEW: usize = 4;
+    let ends = |beside: &mut dyn Iterator<Item = &u8>| {
+        let run: Vec<u8> = beside.take(AFTER).copied().take_while(|byte| is_value(*byte)).collect();
+        run.len() < FEW || (run.starts_with(b"/") && !Makeup::of(&run).is_mixed())
+    };
+    ends(&mut hit.candidate.before.iter().rev()) && ends(&mut hit.candidate.after.iter())
 }
 
 /// The word around the end of a run that ends like a token begins, backwards.
 fn reversed_word(scanner: &Scanner, buffer: &[u8], end: usize) -> Option<Range<usize>> {
     let ends = |end: &usize| scanner.ends_reversed(buffer.get(..*end).unwrap_or_default());
     let word = || word_end(buffer, end, true);
-    let around = || word().filter(|_| scanner.is_reversed_around(buffer, end));
-    let end = Some(end).filter(ends).or_else(|| word().filter(ends)).or_else(around)?;
+    let goes_on = matches!(buffer.get(end), Some(b'.' | b':'));
+    let around = || scanner.is_reversed_around(buffer, end).then(word).flatten();
+    let end = Some(end).filter(ends).or_else(|| word().filter(|end| goes_on && ends(end))).or_else(around)?;
     Some(word_start(buffer, end)..end)
 }
 
@@ -459,13 +485,17 @@ pub(super) fn is_coded_over(run: &[u8], edge: usize, is_odd: &mut bool) -> bool 
         *is_odd |= bytes.len() >= MIXED;
         found |= wide.start + start < edge && edge < wide.start + start + bytes.len() * 4 / 3 + 8;
     });
-    let text = run.get(near.clone()).unwrap_or_default();
-    let [in_hex, in_upper, in_lower] = CODED.has_runs(text, [hex::SHORTEST, base32::SHORTEST, base32::SHORTEST]);
-    if in_hex {
-        hex::streaks(text, &mut |_, _| found = true);
-    }
-    if in_upper || in_lower {
-        base32::streaks(text, &mut |_, _| found = true);
+    let (before, behind) = (run.get(near.start..edge).unwrap_or_default(), run.get(edge..near.end).unwrap_or_default());
+    for (class, shortest) in
+        [(&hex::DIGITS, hex::SHORTEST), (&base32::UPPER, base32::SHORTEST), (&base32::LOWER, base32::SHORTEST)]
+    {
+        let left = before.iter().rev().take_while(|byte| class.has(**byte)).count();
+        let right = behind.iter().take_while(|byte| class.has(**byte)).count();
+        if left + right >= shortest {
+            let text = run.get(edge - left..edge + right).unwrap_or_default();
+            hex::streaks(text, &mut |_, _| found = true);
+            base32::streaks(text, &mut |_, _| found = true);
+        }
     }
     found || *is_odd
 }
@@ -501,6 +531,11 @@ fn line_break(text: &[u8], ended: bool) -> Option<Option<usize>> {
     }
     let open = !ended && BREAKS.iter().any(|b| b.starts_with(text));
     (!open).then_some(None)
+}
+
+/// Whether it is known where that word ends.
+pub(super) fn word_is_known(buffer: &[u8], run: usize, ended: bool) -> bool {
+    word_end(buffer, run, ended).is_some()
 }
 
 /// Where the word ends that goes on behind a run: a part of a token may stand behind a point. None if that isn't

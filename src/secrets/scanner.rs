@@ -154,7 +154,9 @@ impl Scanner {
 
     fn add_reversed(&mut self, literal: &[u8]) {
         let reversed: Box<[u8]> = literal.iter().rev().copied().collect();
-        if let Some(head) = literal.first_chunk()
+        // Ids and digests end in any digits.
+        let tells = !literal.iter().all(u8::is_ascii_digit);
+        if let Some(head) = literal.first_chunk().filter(|_| tells)
             && !self.reversed.get(*head).contains(&reversed)
         {
             self.reversed.add(*head, reversed);
@@ -167,6 +169,11 @@ impl Scanner {
         self.reversed.get([a, b, c]).iter().any(|literal| word.ends_with(literal))
     }
 
+    /// Whether one of these rules tells its values by more than a few letters at an edge.
+    pub(super) fn is_telling(&self, rules: &[u32]) -> bool {
+        rules.iter().filter_map(|rule| self.rules.get(*rule as usize)).any(Rule::is_telling)
+    }
+
     /// Whether addresses at a host may be credentials as a whole: webhooks.
     pub(super) fn has_addresses_at(&self, host: &str) -> bool {
         self.address_homes.contains(last_labels(host))
@@ -175,6 +182,11 @@ impl Scanner {
     /// Whether a token stands backwards around the end of a run, whose literal goes over that end.
     pub(super) fn is_reversed_around(&self, text: &[u8], end: usize) -> bool {
         self.inner_reversed.stands_around(text, end)
+    }
+
+    /// Whether that may be, by the byte behind the run.
+    pub(super) fn may_be_reversed_around(&self, text: &[u8], end: usize) -> bool {
+        text.get(end).is_some_and(|next| self.inner_reversed.next.has(*next))
     }
 
     /// The catalogue of the binary, compiled. Its DFAs are built when they are needed: a test builds all of them.
@@ -213,12 +225,19 @@ pub(super) fn last_labels(name: &str) -> &str {
 }
 
 /// Literals inside shapes, backwards, that hold the end of a run: `.1vsalta.` stands behind one.
-#[derive(Default)]
 struct InnerReversed {
     /// By their first three bytes.
     literals: ByHead<Box<[u8]>>,
     /// How much of one belongs to the run.
     leads: Vec<usize>,
+    /// The byte behind that.
+    next: ByteSet,
+}
+
+impl Default for InnerReversed {
+    fn default() -> Self {
+        Self { literals: ByHead::default(), leads: Vec::new(), next: ByteSet::EMPTY }
+    }
 }
 
 impl InnerReversed {
@@ -227,6 +246,7 @@ impl InnerReversed {
         let reversed: Box<[u8]> = anchor.literal.iter().rev().copied().collect();
         let Some(lead) = reversed.iter().position(|byte| !value.has(*byte)) else { return };
         let (Some(head), true) = (reversed.first_chunk().copied(), anchor.farthest <= LONGEST_END) else { return };
+        self.next.insert(anchor.literal[reversed.len() - 1 - lead]);
         if !self.leads.contains(&lead) {
             self.leads.push(lead);
         }
@@ -236,6 +256,9 @@ impl InnerReversed {
     }
 
     fn stands_around(&self, text: &[u8], end: usize) -> bool {
+        if text.get(end).is_none_or(|next| !self.next.has(*next)) {
+            return false;
+        }
         self.leads.iter().filter_map(|lead| text.get(end.checked_sub(*lead)?..)).any(|rest| {
             let head = rest.first_chunk().copied().unwrap_or_default();
             self.literals.get(head).iter().any(|literal| rest.starts_with(literal))

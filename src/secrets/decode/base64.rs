@@ -56,6 +56,13 @@ pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
 /// Whether a run is base64 of text that isn't ASCII: full-width letters, invisible characters between others.
 pub(in crate::secrets) fn begins_wide_text(text: &[u8]) -> bool {
     const LOOKED_AT: usize = 48;
+    // Most runs begin with a byte that no text does.
+    if let [a, b, ..] = text {
+        let first = VALUES[usize::from(*a)] << 2 | VALUES[usize::from(*b)] >> 4 & 3;
+        if matches!(first, 0..=8 | 14..=31 | 0x80..0xc2 | 0xf5..) {
+            return false;
+        }
+    }
     let mut bytes = Vec::with_capacity(LOOKED_AT);
     decode(text.get(..LOOKED_AT).unwrap_or(text), &mut bytes);
     // The last character may be cut.
@@ -66,6 +73,13 @@ pub(in crate::secrets) fn begins_wide_text(text: &[u8]) -> bool {
 
 /// Blocks that are looked at together.
 const SPAN: usize = 16;
+
+/// Whether there may be a streak in 64 characters or fewer.
+pub(in crate::secrets) fn may_have_streaks(text: &[u8]) -> bool {
+    let ([first, second], [third]) = (FRONT.short_masks(text), BACK.short_masks(text));
+    let groups = first & second >> 1 & third >> 2;
+    groups & groups >> 4 & groups >> 8 & groups >> 12 != 0
+}
 
 /// Finds streaks in a run of base64 characters; `each` gets where a streak starts and its bytes.
 #[inline(never)]

@@ -48,6 +48,8 @@ pub(in crate::secrets) const GATES: [bool; 256] = {
 pub(in crate::secrets) fn gate_at(buffer: &[u8], at: usize, ended: bool) -> Option<&'static str> {
     let rest = buffer.get(at..).unwrap_or_default();
     match rest.first()? {
+        // In JSON nearly every one is such.
+        b'\\' if matches!(rest.get(1), Some(b'n' | b'"' | b'r' | b't')) => None,
         b'%' | b'\\' | b'&' => gate(rest, ended),
         b'=' => quoted_printable_gate(rest).then_some("quoted-printable"),
         0 => is_wide(buffer, at).then_some("utf-16"),

@@ -59,13 +59,10 @@ pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: Each<'_>) 
 pub(in crate::secrets) fn goes_over(text: &[u8], at: usize) -> bool {
     let is_byte = |token: &[u8]| number(token, 16).is_some() || number(token, 10).is_some();
     let lies_in_list = |gap: &[u8]| gap.iter().all(|byte| PARTS.has(*byte));
-    let (mut start, mut end) = (at, at);
-    while let Some(last) = start.checked_sub(1).filter(|last| text.get(*last).is_some_and(|byte| is_digit(*byte))) {
-        start = last;
-    }
-    while text.get(end).is_some_and(|byte| is_digit(*byte)) {
-        end += 1;
-    }
+    const LONGEST: usize = 4;
+    let (before, behind) = text.split_at_checked(at).unwrap_or((text, &[]));
+    let start = at - before.iter().rev().take(LONGEST + 1).take_while(|byte| is_digit(**byte)).count();
+    let end = at + behind.iter().take(LONGEST + 1).take_while(|byte| is_digit(**byte)).count();
     let (before, behind) = (text.get(..start).unwrap_or_default(), text.get(end..).unwrap_or_default());
     let inner = text.get(start..end).unwrap_or_default();
     if !inner.is_empty() && !is_byte(inner) {

@@ -56,7 +56,12 @@ pub(in crate::secrets) fn begins(text: &[u8]) -> Option<usize> {
         let line = text.get(*at..).and_then(line);
         line.is_some_and(|line| line.bytes.len() >= 8 && line.offset.len() >= 6)
     };
-    (0..FRONT.min(text.len())).filter(is_first).find(is_dump)
+    // Behind an offset stands a colon or a space: behind the numbers of a digest or a UUID, neither.
+    let is_offset = |at: &usize| {
+        let digits = text.iter().skip(*at).take(17).take_while(|byte| byte.is_ascii_hexdigit()).count();
+        (6..=16).contains(&digits) && matches!(text.get(at + digits), Some(b':' | b' '))
+    };
+    (0..FRONT.min(text.len())).filter(is_first).filter(is_offset).find(is_dump)
 }
 
 /// Behind the next line break, plain or escaped.

@@ -159,3 +159,24 @@ fn a_token_is_found_with_every_third_character_in_quoted_printable() {
     let query = "a=12&b=34&c=5F and x=10,y=20 or WIDTH=AA=BB";
     assert!(observed(query.as_bytes()).is_empty());
 }
+
+#[test]
+fn a_token_without_a_checksum_is_read_backwards_where_it_stands_by_itself() {
+    let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+    let evil = host("evil.example");
+    let is_found = |text: &str| {
+        let context = BodyContext { host: &evil, method: "", path: "/", content_type: None, content_encoding: None };
+        !run(guard.body(&context), &[text.as_bytes()]).0.is_empty()
+    };
+    let token: String = "cioX7qMzB3kT9wLpR2vYhN5sJdG8fAcE4uQ".chars().rev().collect();
+    for text in [token.clone(), format!("{{\"d\": \"{token}\"}}"), format!("/v1/items/{token}"), format!("a={token}&b")]
+    {
+        assert!(is_found(&text), "{text}");
+    }
+    for text in [format!("Zx81Qh0bTn3Wc/R5{token}"), format!("kQ7+Zx81Qh0bTn3WcLmR5yPe/{token}")] {
+        assert!(!is_found(&text), "{text}");
+    }
+    // A checksum tells more than what stands around.
+    let pat: String = PAT.chars().rev().collect();
+    assert!(is_found(&format!("kQ7+Zx81Qh0bTn3WcLmR5yPe/{pat}")));
+}
