@@ -86,11 +86,11 @@ fn kill_and_compare(kills: u32, every: u32) {
     assert!(lost.is_empty(), "{} of {} answers have no record: {lost:?}", lost.len(), seen.len());
 }
 
-/// How many records there are in all files of the journal, and the numbers in them.
+/// How many records there are in all files of the journal (one that is no text has none), and the numbers in them.
 fn written(world: &World) -> (usize, HashSet<u32>) {
     let (mut records, mut numbers) = (0, HashSet::new());
     for file in std::fs::read_dir(world.path("flows")).unwrap().map(|file| file.unwrap().path()) {
-        for line in BufReader::new(File::open(file).unwrap()).lines().map(Result::unwrap) {
+        for line in BufReader::new(File::open(file).unwrap()).lines().map_while(Result::ok) {
             records += 1;
             let number = line.split_once("\"path\":\"/").and_then(|(_, rest)| rest.split_once('"'));
             numbers.extend(number.map(|(number, _)| number.parse::<u32>().unwrap()));

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Works under way at a time, at the most.
 const WORKERS: usize = 600;
 /// An upload is mostly the scanner's work: a few milliseconds of the processor.
-const BODY: usize = 512 << 10;
+const BODY: usize = 2 << 20;
 const URL: &str = "http://plain.exeat.test/up";
 
 /// One piece of work: when it was due and when it began, since the phase did; how long it took; how it ended.
@@ -102,13 +102,8 @@ fn status(stream: &mut TcpStream) -> std::io::Result<u16> {
 fn work(world: &World, rate: Option<f64>, workers: usize, length: Duration) -> Vec<Done> {
     let fields = format!("Content-Length: {BODY}\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n");
     let head = world.agent().head("POST", URL, &fields);
-    let line = |number: usize| {
-        let step = number * 7919 % 10_007;
-        format!(
-            "{{\"id\": \"m-{number:x}\", \"role\": \"user\", \"content\": \"Why does step_{step} fail on try {number}?\"}},\n"
-        )
-    };
-    let body: Vec<u8> = (0..BODY / 40).flat_map(|number| line(number).into_bytes()).take(BODY).collect();
+    let line = "{\"role\": \"user\", \"content\": \"Why does the build fail on the second try?\"},\n";
+    let body: Vec<u8> = line.bytes().cycle().take(BODY).collect();
     let (begun, next, all) = (Instant::now(), AtomicU64::new(0), Mutex::new(Vec::new()));
     let one_after_the_other = || {
         let mut own = Vec::new();

@@ -1,6 +1,6 @@
 //! How long the wait for a turn has been too long.
 
-use super::{is_at_work, micros};
+use super::{LASTING, is_at_work, micros};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -35,28 +35,27 @@ impl Long {
         self.since.store(0, Ordering::Relaxed);
     }
 
-    /// Whether waits have been too long for longer than this, by the process's own work.
-    pub(super) fn lasts(&self, now: Instant, patience: Duration, cpu_time: impl Fn() -> Duration) -> bool {
+    /// Whether waits have been too long for too long, by the process's own work.
+    pub(super) fn lasts(&self, now: Instant, cpu_time: impl Fn() -> Duration) -> bool {
         let since = self.since.load(Ordering::Acquire);
         let before = self.origin + Duration::from_micros(since);
         let cpu_before = Duration::from_micros(self.cpu.load(Ordering::Relaxed));
-        since != 0 && now >= before + patience && is_at_work((before, cpu_before), (now, cpu_time()))
+        since != 0 && now >= before + LASTING && is_at_work((before, cpu_before), (now, cpu_time()))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::LASTING;
     use super::*;
 
-    const LONG: Duration = Duration::from_millis(30);
+    const LONG: Duration = Duration::from_millis(400);
 
     /// A wait that began a while ago, in which the process had the processors for this part of the time: does it last?
     fn lasts(begun: Duration, at_work: f64) -> bool {
         let long = Long::default();
         let start = long.origin + Duration::from_secs(1);
         long.begins(start, || Duration::ZERO);
-        long.lasts(start + begun, LASTING, || begun.mul_f64(at_work))
+        long.lasts(start + begun, || begun.mul_f64(at_work))
     }
 
     #[test]
@@ -71,8 +70,8 @@ mod tests {
         let long = Long::default();
         long.begins(long.origin + LONG, || Duration::ZERO);
         long.begins(long.origin + LONG * 2, || Duration::ZERO);
-        assert!(long.lasts(long.origin + LONG * 3, LASTING, || LONG * 3), "it began with the first of them");
+        assert!(long.lasts(long.origin + LONG * 3, || LONG * 3), "it began with the first of them");
         long.is_over();
-        assert!(!long.lasts(long.origin + LONG * 9, LASTING, || LONG * 9));
+        assert!(!long.lasts(long.origin + LONG * 9, || LONG * 9));
     }
 }

@@ -1,11 +1,9 @@
 //! Whether there is more work than can be done: work that is ready waits too long for its turn. Then as much begins as
 //! ends, and so little at a time that none of it waits for long.
 
-mod backlog;
 mod inflow;
 mod long;
 
-use backlog::{Backlog, Known};
 use inflow::{Inflow, Look};
 use long::Long;
 use nix::time::{ClockId, clock_gettime};
@@ -23,10 +21,7 @@ const EVERY: Duration = Duration::from_millis(5);
 const OFTEN: Duration = Duration::from_millis(2);
 /// A wait for a turn that is too long, if it lasts: bursts end by themselves (CoDel, RFC 8289).
 const TOLERABLE: Duration = Duration::from_millis(20);
-const LASTING: Duration = Duration::from_millis(25);
-/// Work that came in beyond what could be done meanwhile: with so much of it, that there is a wait at all is enough.
-const BACKLOG: Duration = Duration::from_millis(300);
-const ANY: Duration = Duration::from_millis(5);
+const LASTING: Duration = Duration::from_millis(300);
 /// Pieces of work under way below which none is refused: each may be a long one.
 const FEW: usize = 64;
 /// What the wait is held at while work is refused: a piece of work waits many times for its turn before it is done.
@@ -51,7 +46,6 @@ pub(super) struct Load {
     is_quiet: AtomicBool,
     disturbed: Notify,
     long: Long,
-    known: Known,
 }
 
 impl Load {
@@ -83,8 +77,7 @@ impl Load {
         if self.is_shedding.load(Ordering::Relaxed) {
             return true;
         }
-        let is_too_much =
-            self.under_way() >= FEW && self.long.lasts(Instant::now(), self.known.patience(&self.begun), cpu_time);
+        let is_too_much = self.under_way() >= FEW && self.long.lasts(Instant::now(), cpu_time);
         if is_too_much && !self.is_shedding.swap(true, Ordering::Relaxed) {
             self.room.store(0, Ordering::Relaxed);
             self.is_behind.store(true, Ordering::Relaxed);
@@ -112,23 +105,20 @@ impl Load {
 
     /// Measures until it is stopped.
     pub(super) async fn watch(&self, stop: CancellationToken) {
-        let (mut inflow, mut backlog) = (None::<Inflow>, Backlog::none(Instant::now(), cpu_time()));
+        let (mut inflow, mut ended_before) = (None::<Inflow>, 0);
         loop {
             let Some((delay, now)) = stop.run_until_cancelled(self.measure(inflow.is_some())).await else { return };
-            let (begun, ended) = (self.begun.load(Ordering::Relaxed), self.ended.load(Ordering::Relaxed));
-            let (cpu, ended_now) = (cpu_time(), ended.wrapping_sub(backlog.ended));
-            backlog.look(now, cpu, begun, ended);
-            self.known.note(&backlog);
+            let ended = self.ended.load(Ordering::Relaxed);
+            let ended_now = ended.wrapping_sub(std::mem::replace(&mut ended_before, ended));
             let refused = self.refused.swap(0, Ordering::Relaxed);
             if !self.is_shedding.load(Ordering::Relaxed) {
                 continue;
             }
-            let held = inflow.get_or_insert_with(|| Inflow::begun(now, cpu));
-            match held.look(Look { delay, now, cpu, ended: ended_now, refused }) {
+            let held = inflow.get_or_insert_with(|| Inflow::begun(now, cpu_time()));
+            match held.look(Look { delay, now, cpu: cpu_time(), ended: ended_now, refused }) {
                 Some(more) => self.let_in(more, held.most()),
                 None => {
-                    (inflow, backlog.work) = (None, 0.0);
-                    self.known.note(&backlog);
+                    inflow = None;
                     self.long.is_over();
                     self.is_shedding.store(false, Ordering::Relaxed);
                     tracing::info!("nothing is refused any more");
