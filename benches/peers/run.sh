@@ -2,7 +2,7 @@
 # Starts every peer and runs the load matrix over them, interleaved.
 #
 #   run.sh [--install] [--peers "a b"] [--modes "x y"] [--reps N]
-#                [--seconds S] [--no-pin] [--rt] [--out FILE]
+#                [--seconds S] [--no-pin] [--rt] [--out FILE] [--profile DIR]
 #                [--add NAME PORT MITM_PORT PID CA USER:PASS]...
 #                [--peer-file FILE]...
 #
@@ -15,6 +15,8 @@
 #              start_NAME and adds NAME to PEERS
 # --no-pin     otherwise each proxy has core 0, and loadgen and origin core 1
 # --rt         run all that is measured under SCHED_RR, where others are busy
+# --profile    samples of each proxy at each work, for profile.py (what perf costs
+#              is in the figures of such a run)
 #
 # Loopback only. It adds a marked block to /etc/hosts and widens the ephemeral
 # port range, and takes both back at its end. It ends only what it started.
@@ -26,7 +28,7 @@ RUN=$STATE/run
 CERTS=$RUN/certs
 LOADGEN=$STATE/bin/loadgen
 OUT=$RUN/results-$(date +%Y%m%d-%H%M%S).tsv
-REPS=3 SECONDS_EACH=7 PINNED=1 REALTIME=0 INSTALL=0 WANT_PEERS= WANT_MODES=
+REPS=3 SECONDS_EACH=7 PINNED=1 REALTIME=0 INSTALL=0 WANT_PEERS= WANT_MODES= PROFILE=
 declare -A PLAIN_PIDS MITM_PIDS ADDED
 EXTRA=()
 
@@ -39,6 +41,7 @@ while [ $# -gt 0 ]; do
         --seconds) SECONDS_EACH=$2; shift ;;
         --no-pin) PINNED=0 ;;
         --rt) REALTIME=1 ;;
+        --profile) PROFILE=$2; mkdir -p "$2"; shift ;;
         --out) OUT=$2; shift ;;
         --add)
             EXTRA+=("$2")
@@ -53,7 +56,7 @@ while [ $# -gt 0 ]; do
             shift 6
             ;;
         --peer-file) PEER_FILES+=("$2"); shift ;;
-        *) sed -n '2,26s/^# \{0,1\}//p' "$0"; exit 2 ;;
+        *) sed -n '2,28s/^# \{0,1\}//p' "$0"; exit 2 ;;
     esac
     shift
 done
@@ -188,7 +191,7 @@ mode_args() {
 
 # one PEER MODE [more loadgen arguments]: loadgen's line on stdout.
 one() {
-    local name=$1 port=port_$1 pids=${PLAIN_PIDS[$1]-} ca=ca_$1 auth=auth_$1 at to
+    local name=$1 mode=$2 port=port_$1 pids=${PLAIN_PIDS[$1]-} ca=ca_$1 auth=auth_$1 at to
     mode_args "$2" || { say "no mode $2"; return 2; }
     shift 2
     case $NEED in
@@ -208,6 +211,8 @@ one() {
     set -- $ARGS $to --warmup 0.5 "$@" --origin-pid "$ORIGIN_PID"
     pids=$(echo $pids | tr ' ' ,)
     [ -z "$pids" ] || set -- "$@" --pid "$pids"
+    [ -z "$PROFILE" ] || [ -z "$pids" ] || $LOAD_PIN perf record -q -o "$PROFILE/$name.$mode.data" -e cpu-clock -F 2000 -g \
+        -p "$pids" -- sleep "$SHORT" >/dev/null 2>&1 &
     $LOAD_PIN "$LOADGEN" load "$@"
 }
 

@@ -53,6 +53,9 @@ struct Pending {
     /// Whether someone waits for a record of the batch.
     is_urgent: bool,
     writer: Waits,
+    /// When the writer last took a batch, and whether that was soon after the one before.
+    taken: Option<Instant>,
+    is_quick: bool,
     reopen: bool,
     closing: bool,
 }
@@ -81,6 +84,10 @@ pub(super) enum Wake {
 
 /// How long records gather behind a batch unless one of them is waited for.
 const LINGER: Duration = Duration::from_millis(1);
+
+/// They gather only while batches follow each other this soon: where they are rare, the end of each such wait would be
+/// one more waking of a thread.
+const SOON: Duration = Duration::from_micros(1_500);
 
 /// Records that are not left to gather any longer.
 const GATHERED: usize = 256;
@@ -174,12 +181,11 @@ impl Queue {
 
     /// Waits for something to do and swaps what waits into `batch`, whose old content is done with.
     pub(super) fn take(&self, batch: &mut Batch) -> Orders {
-        let was_busy = batch.len() > 0;
         self.records.fetch_sub(batch.len(), Ordering::Relaxed);
         self.bytes.fetch_sub(batch.bytes.len(), Ordering::Relaxed);
         batch.clear();
         let mut pending = self.lock();
-        if was_busy {
+        if pending.is_quick {
             pending = self.linger(pending);
         }
         while pending.is_empty() {
@@ -188,6 +194,9 @@ impl Queue {
         }
         pending.writer = Waits::No;
         pending.is_urgent = false;
+        let now = Instant::now();
+        pending.is_quick = pending.taken.is_some_and(|taken| now.duration_since(taken) < SOON);
+        pending.taken = Some(now);
         std::mem::swap(batch, &mut pending.batch);
         Orders { ticket: pending.appended, reopen: std::mem::take(&mut pending.reopen), closing: pending.closing }
     }
@@ -250,19 +259,36 @@ mod tests {
     fn a_record_that_is_waited_for_does_not_gather() {
         let queue = Queue::new();
         let mut batch = Batch::default();
-        queue.append(b"first", Wake::Writer);
-        queue.take(&mut batch);
-        queue.append(b"second", Wake::Writer);
+        for body in [b"first", b"other"] {
+            queue.append(body, Wake::Writer);
+            queue.take(&mut batch);
+        }
+        queue.lock().is_quick = true;
+        queue.append(b"gathers", Wake::Writer);
         let began = Instant::now();
-        assert_eq!((queue.take(&mut batch).ticket, began.elapsed() >= LINGER), (2, true));
-        let ticket = queue.append(b"third", Wake::Nobody).unwrap();
+        assert_eq!((queue.take(&mut batch).ticket, began.elapsed() >= LINGER), (3, true));
+        queue.lock().is_quick = true;
+        let ticket = queue.append(b"urgent", Wake::Nobody).unwrap();
         assert!(!queue.lock().is_due());
         queue.urge(ticket);
         assert!(queue.lock().is_due());
-        assert_eq!(queue.take(&mut batch).ticket, 3);
+        assert_eq!(queue.take(&mut batch).ticket, 4);
         assert!(!queue.lock().is_due());
         queue.urge(ticket);
         assert!(!queue.lock().is_due(), "it is the writer's already");
+    }
+
+    #[test]
+    fn records_gather_only_while_batches_follow_each_other_soon() {
+        let queue = Queue::new();
+        let take = |ago: Duration| {
+            queue.lock().taken = Instant::now().checked_sub(ago);
+            queue.append(b"one", Wake::Writer);
+            queue.take(&mut Batch::default());
+            queue.lock().is_quick
+        };
+        assert!(take(Duration::ZERO));
+        assert!(!take(SOON * 100));
     }
 
     #[test]

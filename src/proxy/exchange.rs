@@ -60,7 +60,10 @@ impl<'a> Exchange<'a> {
         origin: &mut Origin,
         recorder: &mut Recorder,
     ) -> Result<(), Error> {
-        interrupt.arm(self.patience(limits));
+        // Without a body all is sent at the first poll, which sets it.
+        if !self.upload.is_empty() || self.sent_at.is_some() {
+            interrupt.arm(self.patience(limits));
+        }
         loop {
             match poll_fn(|cx| self.poll(cx, limits, client, interrupt, origin, recorder)).await {
                 // A deadline passed: the end, unless it was only a look at a body that comes well enough.

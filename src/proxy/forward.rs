@@ -210,13 +210,19 @@ async fn refuse_early_frames(client: &mut Client<'_>) -> Result<(), Error> {
 
 /// Lets the scanner see the first of the body before anything goes up.
 async fn look_ahead(client: &mut Client<'_>, interrupt: &mut Interrupt, upload: &mut Upload) -> Result<(), Error> {
+    if !upload.advance(client)? {
+        return Ok(());
+    }
     let until = Instant::now() + AHEAD_WAIT;
     // The head's deadline was met.
     interrupt.arm(AHEAD_WAIT * 2);
-    while upload.advance(client)? && upload.received < AHEAD_MAX {
+    while upload.received < AHEAD_MAX {
         match interrupt.during(timeout_at(until, client.read())).await.map_err(Error::Interrupted)? {
-            Err(_) => return Ok(()),
+            Err(_) => break,
             Ok(read) => read?,
+        }
+        if !upload.advance(client)? {
+            break;
         }
     }
     Ok(())
