@@ -60,6 +60,7 @@ pub fn gateway_config(
         Shows::Files { certificate, key } => Arc::new(Fixed(read_pair(certificate, key)?)),
         Shows::Minted(names) => Arc::new(Minted::new(authority.clone(), names.clone())?),
     });
+    config.ignore_client_order = true;
     // Every connection shows its certificate anew: a ticket would outlive a client certificate's end.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});

@@ -104,6 +104,7 @@ impl Leaves {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        config.ignore_client_order = true;
         // Ticket keys and sessions of its own for each host: a session of one host resumed as another
         // would never have been shown that host's certificate.
         config.ticketer = Ticketer::new()?;

@@ -4,7 +4,8 @@ use super::made;
 use crate::ca::{CertificateAuthority, Error, Leaves, PROVIDER};
 use crate::net::Host;
 use jiff::Timestamp;
-use rustls::HandshakeKind;
+use rustls::crypto::CryptoProvider;
+use rustls::{CipherSuite, HandshakeKind};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::process::Command;
@@ -43,17 +44,24 @@ async fn handshake(
     Ok((chain, connection.handshake_kind().unwrap(), connection.alpn_protocol().map(<[u8]>::to_vec)))
 }
 
-fn client(
-    authority: &CertificateAuthority,
-    versions: &[&'static rustls::SupportedProtocolVersion],
-) -> Arc<rustls::ClientConfig> {
+fn roots(authority: &CertificateAuthority) -> rustls::RootCertStore {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(authority.certificate_pem().as_bytes()) {
         roots.add(certificate.unwrap()).unwrap();
     }
+    roots
+}
+
+fn client(
+    authority: &CertificateAuthority,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> Arc<rustls::ClientConfig> {
     let builder = rustls::ClientConfig::builder_with_provider(PROVIDER.clone());
-    let mut config =
-        builder.with_protocol_versions(versions).unwrap().with_root_certificates(roots).with_no_client_auth();
+    let mut config = builder
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots(authority))
+        .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Arc::new(config)
 }
@@ -278,5 +286,27 @@ with socket.create_connection(('127.0.0.1', int(sys.argv[2]))) as plain:
         };
         serving.abort();
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[tokio::test]
+async fn the_suite_that_processors_are_fast_at_is_taken_whatever_the_client_has_first() {
+    let (_directory, authority, leaves) = leaves();
+    let server = leaves.server_config(&host("api.example.test"), false).await.unwrap();
+    let suites = rustls::crypto::aws_lc_rs::default_provider().cipher_suites;
+    for (offered, taken) in
+        [(&suites[..], CipherSuite::TLS13_AES_128_GCM_SHA256), (&suites[..1], CipherSuite::TLS13_AES_256_GCM_SHA384)]
+    {
+        assert_eq!(offered[0].suite(), CipherSuite::TLS13_AES_256_GCM_SHA384, "what the client has first");
+        let provider = CryptoProvider { cipher_suites: offered.to_vec(), ..(**PROVIDER).clone() };
+        let builder = rustls::ClientConfig::builder_with_provider(Arc::new(provider));
+        let versions = builder.with_safe_default_protocol_versions().unwrap();
+        let config = versions.with_root_certificates(roots(&authority)).with_no_client_auth();
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let serving = tokio::spawn(TlsAcceptor::from(server.clone()).accept(far));
+        let name = ServerName::try_from("api.example.test").unwrap();
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, near).await.unwrap();
+        assert_eq!(stream.get_ref().1.negotiated_cipher_suite().unwrap().suite(), taken);
+        drop(serving.await.unwrap());
     }
 }
