@@ -69,13 +69,13 @@ impl Recorder {
         self.record.set_session(session);
     }
 
-    /// What is asked for. `redact` takes the secrets out of a text (`Guard::redact`); the values of the query
-    /// are struck before, whatever it does.
-    pub fn target(&mut self, target: &Target, redact: impl Fn(&str) -> Cow<'_, str>) {
-        let mut path = redact(target.path.path()).into_owned();
+    /// What is asked for. `redact` takes the secrets out of a text that stands behind another
+    /// (`Guard::redact_after`); the values of the query are struck before, whatever it does.
+    pub fn target(&mut self, target: &Target, redact: impl for<'a> Fn(&str, &'a str) -> Cow<'a, str>) {
+        let mut path = redact(target.authority.host.as_name().unwrap_or_default(), target.path.path()).into_owned();
         if let Some(query) = target.path.query() {
             path.push('?');
-            path.push_str(&redact(&strike_values(query)));
+            path.push_str(&redact("", &strike_values(query)));
         }
         let shown = ShownTarget {
             scheme: Some(target.scheme.as_str()),
@@ -88,7 +88,7 @@ impl Recorder {
     }
 
     /// The tunnel that is asked for; `redact` as in [`target`](Recorder::target).
-    pub fn tunnel(&mut self, authority: &Authority, redact: impl Fn(&str) -> Cow<'_, str>) {
+    pub fn tunnel(&mut self, authority: &Authority, redact: impl for<'a> Fn(&str, &'a str) -> Cow<'a, str>) {
         let host = self.show_host(&authority.host, &redact);
         let method = Cow::Borrowed("CONNECT");
         self.record.target = Some(ShownTarget { scheme: None, host, port: authority.port, method, path: None });
@@ -241,16 +241,23 @@ impl Recorder {
         text
     }
 
-    fn show_host(&mut self, host: &Host, redact: &impl Fn(&str) -> Cow<'_, str>) -> String {
+    fn show_host(&mut self, host: &Host, redact: &impl for<'a> Fn(&str, &'a str) -> Cow<'a, str>) -> String {
         match host {
-            Host::Name(name) => self.fit(redact(name).into_owned()),
+            Host::Name(name) => self.fit(redact("", name).into_owned()),
             address => address.to_string(),
         }
     }
 
-    fn show_method(&mut self, method: &Method, redact: &impl Fn(&str) -> Cow<'_, str>) -> Cow<'static, str> {
+    fn show_method(
+        &mut self,
+        method: &Method,
+        redact: &impl for<'a> Fn(&str, &'a str) -> Cow<'a, str>,
+    ) -> Cow<'static, str> {
         let known = KNOWN_METHODS.iter().find(|known| **known == method.as_str());
-        known.map_or_else(|| Cow::Owned(self.fit(redact(method.as_str()).into_owned())), |known| Cow::Borrowed(*known))
+        known.map_or_else(
+            || Cow::Owned(self.fit(redact("", method.as_str()).into_owned())),
+            |known| Cow::Borrowed(*known),
+        )
     }
 
     /// Serialises into this thread's buffer and appends to the batch; the record's ticket.

@@ -78,7 +78,6 @@ mod tests {
         assert!(parks());
         let ticket = journal.shared().queue.append(br#"{"kind":"note"}"#, Wake::Nobody).unwrap();
         later(journal.shared(), ticket);
-        assert_eq!(journal.queued(), 1, "nobody has called for it");
         before_park();
         assert_eq!(journal.written(ticket).await, Ok(()));
     }
@@ -93,7 +92,6 @@ mod tests {
             ticket
         });
         assert_eq!(first.written(tickets[0]).await, Ok(()));
-        assert_eq!(second.queued(), 1);
         before_park();
         assert_eq!(second.written(tickets[1]).await, Ok(()));
     }

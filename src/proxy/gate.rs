@@ -29,7 +29,13 @@ pub(super) fn admit(
         is_clean = scan(identity, target, fields, &permit, recorder)?;
         Ok(permit)
     });
-    recorder.target(target, |text| if is_clean { Cow::Borrowed(text) } else { identity.ruleset.guard.redact(text) });
+    let guard = &identity.ruleset.guard;
+    recorder.target(
+        target,
+        |before, text| {
+            if is_clean { Cow::Borrowed(text) } else { guard.redact_after(before, text) }
+        },
+    );
     if admitted.is_ok() {
         recorder.mark(Phase::Decide);
         interrupt.watch_policy(identity.watch(Asked::Request(Arc::clone(target))));
@@ -73,7 +79,7 @@ pub(super) fn admit_tunnel(
     interrupt: &mut Interrupt,
     recorder: &mut Recorder,
 ) -> Result<Permit, Error> {
-    recorder.tunnel(authority, |text| identity.ruleset.guard.redact(text));
+    recorder.tunnel(authority, |before, text| identity.ruleset.guard.redact_after(before, text));
     spend_request(identity)?;
     let permit = identity.ruleset.policy.decide_either(authority)?;
     interrupt.watch_policy(identity.watch(Asked::Tunnel(authority.clone(), permit.tls())));

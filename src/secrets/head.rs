@@ -184,10 +184,18 @@ impl Guard {
     /// The text with every secret in it replaced, for the journal.
     #[must_use]
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.redact_after("", text)
+    }
+
+    /// The same for a text that stands behind `before`: a webhook's path is a secret for the host that it is of.
+    #[must_use]
+    pub fn redact_after<'a>(&self, before: &str, text: &'a str) -> Cow<'a, str> {
+        let whole = [before, text].concat();
         let mut spans: Vec<(usize, usize)> = Vec::new();
         let mut work = Work::new();
-        work.given = text.len() as u64;
-        let mut report = |hit: &Hit<'_>| spans.push((hit.start as usize, hit.end as usize));
+        work.given = whole.len() as u64;
+        let inside = |at: u64| (at as usize).saturating_sub(before.len());
+        let mut report = |hit: &Hit<'_>| spans.push((inside(hit.start), inside(hit.end)));
         let mut scan = Scan {
             scanner: &self.inner.scanner,
             known: &self.inner.known,
@@ -195,7 +203,7 @@ impl Guard {
             work: &mut work,
             path: Vec::new(),
         };
-        Stream::new(0).feed(&mut scan, &|at| at, text.as_bytes(), true);
+        Stream::new(0).feed(&mut scan, &|at| at, whole.as_bytes(), true);
         if work.is_exhausted() {
             return Cow::Borrowed("[redacted]");
         }

@@ -392,7 +392,9 @@ impl Runs {
                 continue;
             }
             let shapes = scan.scanner.starts.of(level.head(start));
-            for &shape in shapes {
+            let fourth = level.buffer.get(start + 3).copied();
+            let may_be = |set: &ByteSet| fourth.is_none_or(|byte| set.has(byte));
+            for &(shape, _) in shapes.iter().filter(|(_, set)| may_be(set)) {
                 matches.extend(level.try_shape(scan, shape, start, ended)?.map(|length| (start, length, shape)));
             }
             if !shapes.is_empty() && matches.is_empty() {

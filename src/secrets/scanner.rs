@@ -285,9 +285,9 @@ fn lies_in_a_run(steps: &[Step], anchor: &Anchor) -> bool {
     least as usize >= SEARCHED_RUN && usize::from(anchor.farthest) + anchor.literal.len() <= least as usize
 }
 
-/// Shapes by their first three bytes.
+/// Shapes by their first three bytes, each with what the fourth may be: a flood of heads is cheap to turn away.
 #[derive(Default)]
-pub(super) struct Starts(ByHead<u32>);
+pub(super) struct Starts(ByHead<(u32, ByteSet)>);
 
 impl Starts {
     /// Adds a shape whose first three bytes are few; else gives false.
@@ -299,13 +299,14 @@ impl Starts {
             .take(3)
             .collect();
         let [a, b, c] = sets.as_slice() else { return false };
+        let fourth = fourth_of(steps);
         if a.len() * b.len() * c.len() > 64 {
             return false;
         }
         for first in a.bytes() {
             for second in b.bytes() {
                 for third in c.bytes() {
-                    self.0.add([first, second, third], shape);
+                    self.0.add([first, second, third], (shape, fourth));
                 }
             }
         }
@@ -317,10 +318,25 @@ impl Starts {
         self.0.may_have(head)
     }
 
-    /// The shapes that begin with these three bytes.
-    pub(super) fn of(&self, head: [u8; 3]) -> &[u32] {
+    /// The shapes that begin with these three bytes, and what their fourth byte is one of.
+    pub(super) fn of(&self, head: [u8; 3]) -> &[(u32, ByteSet)] {
         self.0.get(head)
     }
+}
+
+/// What a shape's fourth byte is one of: any that the step may have which it belongs to.
+fn fourth_of(steps: &[Step]) -> ByteSet {
+    let mut before = 0;
+    for step in steps {
+        before += step.min;
+        if before > 3 {
+            return step.set;
+        }
+        if step.min != step.max {
+            break;
+        }
+    }
+    ByteSet::of(0..=255)
 }
 
 fn prefix_of(steps: &[Step]) -> usize {

@@ -92,16 +92,17 @@ impl<'a> Seams<'a> {
 
     fn has_token(&mut self, text: &[u8], sightings: &[Sighting], edges: &[usize]) -> bool {
         let scanner = &self.guard.scanner;
-        if !sightings.is_empty() {
-            self.walked.clear();
+        if sightings.is_empty() {
+            return false;
         }
+        self.walked.clear();
+        let has_at = memchr::memchr(b'@', text).is_some();
         for sighting in sightings {
             let at = sighting.at as usize;
             for target in scanner.joined.targets(sighting.entry) {
                 let Some(owner) = scanner.shapes.get(target.shape as usize) else { continue };
                 let joins = scanner.rules.get(owner.rule as usize).is_some_and(|rule| rule.joins);
-                let has_at = || memchr::memchr(b'@', text.get(at..).unwrap_or_default()).is_some();
-                if !joins || (target.has_at && !has_at()) {
+                if !joins || (target.has_at && !has_at) {
                     continue;
                 }
                 for start in (target.nearest..=target.farthest).filter_map(|back| at.checked_sub(usize::from(back))) {

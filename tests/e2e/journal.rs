@@ -14,6 +14,17 @@ fn world(origin: &Origin) -> World {
 }
 
 #[test]
+fn the_path_of_a_webhook_is_in_no_record_though_only_its_host_makes_it_a_secret() {
+    let origin = Origin::plain().echo();
+    let world = world(&origin);
+    let secret = ["BmNTrNbi", "/xM8x3dzPTgOAM0QyhzeG"].concat();
+    assert_eq!(world.agent().get(&format!("http://hooks.slack.com/services/TUnhapDu/{secret}")).status, 403);
+    let records = world.into_records();
+    assert_eq!(records[0].0["target"]["host"], "hooks.slack.com");
+    assert_eq!(records[0].0["target"]["path"], "[redacted]");
+}
+
+#[test]
 fn a_record_holds_what_it_promises() {
     let origin = Origin::plain().echo();
     let world = world(&origin);

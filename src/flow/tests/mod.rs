@@ -37,7 +37,7 @@ fn recorder(journal: &Journal) -> Recorder {
     Recorder::open(journal, downstream()).unwrap()
 }
 
-fn as_is(text: &str) -> Cow<'_, str> {
+fn as_is<'a>(_before: &str, text: &'a str) -> Cow<'a, str> {
     Cow::Borrowed(text)
 }
 

@@ -250,7 +250,7 @@ async fn the_redaction_reaches_host_method_path_and_query() {
         let mut target = target("/a/sekret/b?sekret=1&x=sekret&sekret");
         target.authority = Authority::parse(b"sekret.example.com:443").unwrap();
         target.method = Method::from_bytes(b"sekret").unwrap();
-        flow.target(&target, |text| Cow::Owned(text.replace("sekret", "[gone]")));
+        flow.target(&target, |_, text| Cow::Owned(text.replace("sekret", "[gone]")));
         flow.finish();
     })
     .await;

@@ -56,10 +56,12 @@ pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
 /// Whether a run is base64 of text that isn't ASCII: full-width letters, invisible characters between others.
 pub(in crate::secrets) fn begins_wide_text(text: &[u8]) -> bool {
     const LOOKED_AT: usize = 48;
-    // Most runs begin with a byte that no text does.
-    if let [a, b, ..] = text {
-        let first = VALUES[usize::from(*a)] << 2 | VALUES[usize::from(*b)] >> 4 & 3;
-        if matches!(first, 0..=8 | 14..=31 | 0x80..0xc2 | 0xf5..) {
+    // Most runs begin with bytes that no text does.
+    if let [a, b, c, d, ..] = text {
+        let [a, b, c, d] = [a, b, c, d].map(|character| u32::from(VALUES[usize::from(*character)] & 0x3f));
+        let [_, first, second, _] = (a << 18 | b << 12 | c << 6 | d).to_be_bytes();
+        let goes_on = matches!(second, 0x80..0xc0);
+        if matches!(first, 0..=8 | 14..=31 | 0x80..0xc2 | 0xf5..) || goes_on != (first >= 0xc2) {
             return false;
         }
     }

@@ -217,6 +217,10 @@ fn the_journal_shows_no_secret() {
     let guard = guard(Settings::default());
     assert_eq!(guard.redact(&format!("/x?t={PAT}&b=1")), "/x?t=[redacted]&b=1");
     assert_eq!(guard.redact("/plain"), "/plain");
+    // The path of a webhook is a secret for its host only.
+    let webhook = ["/services/TUnhapDu", "/BmNTrNbi", "/xM8x3dzPTgOAM0QyhzeG"].concat();
+    assert_eq!(guard.redact_after("hooks.slack.com", &webhook), "[redacted]");
+    assert_eq!(guard.redact_after("example.org", &webhook), webhook);
 }
 
 #[test]
