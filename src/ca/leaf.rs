@@ -108,9 +108,6 @@ impl Leaves {
         // Ticket keys and sessions of its own for each host: a session of one host resumed as another
         // would never have been shown that host's certificate.
         config.ticketer = Ticketer::new()?;
-        // One for each connection, as many as a client needs in the long run: a second one costs a fifteenth of a
-        // resumed handshake.
-        config.send_tls13_tickets = 1;
         config.session_storage = ServerSessionMemoryCache::new(STORED_SESSIONS);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         if alpn_h2 {
