@@ -314,10 +314,11 @@ async fn close(mut leg: Leg, end: Next) {
         leg.wire.abort();
         return;
     }
+    // Of many that are turned away at once each would hold the head that it had begun.
+    leg.wire.input.clear();
     let goodbye = async {
         if leg.goodbye == Some(Goodbye::Answered) {
             // Its answer is alone in what it sends; whatever else comes is frames that were on their way.
-            leg.wire.input.clear();
             while matches!(leg.wire.fill().await, Ok(read) if read > 0) && leg.wire.input.first() != Some(&CLOSE_FRAME)
             {
                 leg.wire.input.clear();
