@@ -9,7 +9,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -47,7 +47,7 @@ impl Streams {
         let mut builder = Builder::new();
         builder
             .enable_push(false)
-            .initial_window_size(WIDE)
+            .initial_window_size(NARROW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(HEAD_MAX)
             .max_send_buffer_size(SEND_BUFFER);
@@ -56,7 +56,7 @@ impl Streams {
         let (sender, mut connection) = opened.map_err(|_| Error::HandshakeTimeout)?.map_err(Error::Http2)?;
         let pings = Arc::new(Mutex::new(connection.ping_pong()));
         let users = Arc::new(());
-        let mut windows = Windows { users: Arc::downgrade(&users), of_now: WIDE };
+        let mut windows = Windows { users: Arc::downgrade(&users), of_now: NARROW, few_since: None };
         tokio::spawn(async move {
             let driven = poll_fn(|cx| {
                 windows.fit(&mut connection);
@@ -98,17 +98,29 @@ impl Streams {
     }
 }
 
-/// The windows of a connection's streams: wide while they are few.
+/// The windows of a connection's streams: wide once they have been few for a while. Until the origin has acknowledged a
+/// change none can follow, so that of many that come at once none may find the windows wide.
 struct Windows {
     users: Weak<()>,
     of_now: u32,
+    few_since: Option<Instant>,
 }
 
 impl Windows {
+    /// How long streams are few before their windows are wide.
+    const SETTLED: Duration = Duration::from_millis(100);
+
     /// Looked after whenever something is to be done, which is before a new stream's head is written.
     fn fit<T: AsyncRead + AsyncWrite + Unpin>(&mut self, connection: &mut Connection<T, Bytes>) {
         // One of them is the pool.
-        let fitting = if self.users.strong_count() > FEW + 1 { NARROW } else { WIDE };
+        let fitting = if self.users.strong_count() > FEW + 1 {
+            self.few_since = None;
+            NARROW
+        } else if self.of_now == WIDE || self.few_since.get_or_insert_with(Instant::now).elapsed() >= Self::SETTLED {
+            WIDE
+        } else {
+            NARROW
+        };
         // The origin may still have to acknowledge the last change: then it is for another time.
         if fitting != self.of_now && connection.set_initial_window_size(fitting).is_ok() {
             self.of_now = fitting;
