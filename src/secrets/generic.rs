@@ -191,7 +191,7 @@ const fn is_name(byte: u8) -> bool {
 /// Whether the value is a part of an expression.
 fn is_code(value: &[u8], after: &[u8]) -> bool {
     match after {
-        [b'(' | b'[' | b'{' | b'$', ..] | [b':', b':', ..] | [b'-', b'>', ..] => true,
+        [b'(' | b'[' | b'{' | b'$', ..] | [b':', b':', ..] | [b'-', b'>', ..] | [b'.', b'.', b'.', ..] => true,
         // It goes on, which the unescaped text has.
         [b'%', b'2', b'B' | b'F' | b'D' | b'b' | b'f' | b'd', ..] | [b'%', b'3', b'D' | b'd', ..] => true,
         // A value of two random parts is none.
@@ -250,6 +250,24 @@ fn is_common(pair: &[u8]) -> bool {
 
 /// Whether much of a value is made of words.
 pub(super) fn is_wordy(value: &[u8]) -> bool {
+    let (words, letters) = words_in(value);
+    words * 5 >= letters * 2
+}
+
+/// Whether it is a name that is made of hardly anything but words: of twenty random letters one in a thousand is.
+pub(super) fn is_name_of_words(value: &[u8]) -> bool {
+    const LEAST: usize = 16;
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let is_name = value.len() >= LEAST
+        && digits * 8 <= value.len()
+        && value.iter().any(u8::is_ascii_lowercase)
+        && value.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let (words, letters) = if is_name { words_in(value) } else { (0, 1) };
+    words * 5 >= letters * 4
+}
+
+/// How many of a value's letters stand in words, and how many it has.
+fn words_in(value: &[u8]) -> (usize, usize) {
     let letters = value.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
     let mut words = 0;
     let joins = |a: &u8, b: &u8| {
@@ -265,7 +283,7 @@ pub(super) fn is_wordy(value: &[u8]) -> bool {
             words += segment.len();
         }
     }
-    words * 5 >= letters * 2
+    (words, letters)
 }
 
 #[cfg(test)]

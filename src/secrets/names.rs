@@ -96,7 +96,7 @@ const OWNERLESS: &[u8] =
     b"answer asset attr attribute blob bloom bucket buffer build category child chunk client composite config \
     content context cookie correlation data dataset dedup dedupe default device dict distinct doc document edge \
     entity event feature field filter flag fold folder foreign group header host hot icon idempotency image \
-    index issue item job label lang layer line list locale lock lookup map message meta metric model msg \
+    index install issue item job label lang layer line list locale lock lookup map message meta metric model msg \
     namespace node nonce object option order param parent part partition product project prompt prop property \
     query range react record ref region request resource root route routing row salt schema search setting shard \
     short shortcut sign signature site socket source span start state step storage store style subscription tag \
