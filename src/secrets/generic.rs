@@ -19,6 +19,10 @@ pub(super) fn is_secret(before: &[u8], value: &[u8], after: &[u8], rule: &Assign
     if rule.named {
         return is_password(before, value, after);
     }
+    let looks_so = if rule.digest { is_random_digest(value) } else { is_random(value) };
+    if !looks_so || is_code(value, after) {
+        return false;
+    }
     let Some(name) = assigned_name(before) else { return false };
     let telling = match tells_secret(name, &rule.names) {
         Some(Telling::Plainly) => true,
@@ -27,9 +31,7 @@ pub(super) fn is_secret(before: &[u8], value: &[u8], after: &[u8], rule: &Assign
         Some(Telling::ByItsEnd) => true,
         None => false,
     };
-    telling
-        && !is_code(value, after)
-        && if rule.digest { !is_named_otherwise(before, &[]) && is_random_digest(value) } else { is_random(value) }
+    telling && !(rule.digest && is_named_otherwise(before, &[]))
 }
 
 /// Whether a match of name and value is a password that chance made, however short: of three kinds of characters.
@@ -240,12 +242,9 @@ const FOLLOWERS: [u32; 26] = {
 };
 
 /// Whether two letters often stand together, in either case.
-fn is_common(pair: &[u8]) -> bool {
-    let letter = |byte: u8| byte.to_ascii_lowercase().wrapping_sub(b'a');
-    match *pair {
-        [a, b] => FOLLOWERS.get(usize::from(letter(a))).is_some_and(|after| after >> (letter(b) & 31) & 1 == 1),
-        _ => false,
-    }
+fn is_common(pair: [u8; 2]) -> bool {
+    let [a, b] = pair.map(|byte| byte.to_ascii_lowercase().wrapping_sub(b'a'));
+    FOLLOWERS.get(usize::from(a)).is_some_and(|after| after >> (b & 31) & 1 == 1)
 }
 
 /// Whether much of a value is made of words.
@@ -268,21 +267,27 @@ pub(super) fn is_name_of_words(value: &[u8]) -> bool {
 
 /// How many of a value's letters stand in words, and how many it has.
 fn words_in(value: &[u8]) -> (usize, usize) {
-    let letters = value.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
-    let mut words = 0;
-    let joins = |a: &u8, b: &u8| {
-        (a.is_ascii_alphabetic() && b.is_ascii_lowercase()) || (a.is_ascii_uppercase() && b.is_ascii_uppercase())
+    let (mut words, mut letters) = (0, 0);
+    // The stretch that ends here: its letters, and how many pairs of them often stand together.
+    let (mut length, mut common, mut last) = (0, 0, 0u8);
+    let mut end_word = |length: usize, common: usize| {
+        words += if length >= 3 && common * 4 >= (length - 1) * 3 { length } else { 0 };
     };
-    for segment in value.chunk_by(joins) {
-        let pairs = segment.len().saturating_sub(1);
-        if segment.len() < 3 || !segment.last().is_some_and(u8::is_ascii_alphabetic) {
-            continue;
+    for &byte in value {
+        let is_letter = byte.is_ascii_alphabetic();
+        let joins = (last.is_ascii_alphabetic() && byte.is_ascii_lowercase())
+            || (last.is_ascii_uppercase() && byte.is_ascii_uppercase());
+        if joins {
+            common += usize::from(is_common([last, byte]));
+            length += 1;
+        } else {
+            end_word(length, common);
+            (length, common) = (usize::from(is_letter), 0);
         }
-        let common = segment.windows(2).filter(|pair| is_common(pair)).count();
-        if common * 4 >= pairs * 3 {
-            words += segment.len();
-        }
+        letters += usize::from(is_letter);
+        last = byte;
     }
+    end_word(length, common);
     (words, letters)
 }
 

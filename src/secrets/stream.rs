@@ -67,6 +67,11 @@ impl Work {
     const PER_BYTE: u64 = 48;
     const PER_INFLATED_BYTE: u64 = 16;
     const FREE_INFLATED: u64 = 8 << 20;
+    /// What holding a shape to a place costs, whatever it finds there, a byte of a match that its rule judges, and a
+    /// look at the words before a value.
+    const ATTEMPT: u64 = 12;
+    const PER_JUDGED_BYTE: u64 = 4;
+    pub(super) const WORDS: u64 = 96;
     /// Deflate comes to a thousand at most; what people send to thirty.
     const RATIO: u64 = 128;
 
@@ -435,6 +440,7 @@ impl Stream {
         ended: bool,
     ) -> Result<Option<usize>, Pending> {
         let Some(owner) = scan.scanner.shapes.get(shape as usize) else { return Ok(None) };
+        scan.work.spent += Work::ATTEMPT;
         let hay = self.buffer.get(start..).unwrap_or_default();
         let mut progress = Progress::default();
         let at = self.base + start as u64;
@@ -477,7 +483,7 @@ impl Stream {
             let Some(owner) = scan.scanner.shapes.get(shape as usize) else { continue };
             let Some(rule) = scan.scanner.rules.get(owner.rule as usize) else { continue };
             let candidate = self.candidate(start, length);
-            scan.work.spent += length as u64;
+            scan.work.spent += length as u64 * Work::PER_JUDGED_BYTE;
             if !rules.contains(&owner.rule) && rule.accepts(&candidate, usize::from(owner.prefix)) {
                 best = Some((start, length));
                 rules.push(owner.rule);
