@@ -149,6 +149,7 @@ impl Runs {
                     break;
                 }
                 self.inside = goes_on;
+                let spent = scan.work.spent;
                 let decided_here = match self.gather(&level.buffer, start, end, ended) {
                     Some(piece) => match self.pass_lines(level, scan, origin, (start..end, &piece), limit, ended) {
                         Ok(()) => {
@@ -160,6 +161,7 @@ impl Runs {
                             true
                         }
                         Err(pending) => {
+                            scan.work.take_back(spent);
                             self.pending = pending;
                             false
                         }
@@ -518,6 +520,7 @@ pub(super) fn is_coded_over(run: &[u8], edge: usize, is_odd: &mut bool) -> bool 
     let around = |reach: usize| edge.saturating_sub(reach)..(edge + reach).min(run.len());
     let (wide, near) = (around(MIXED * 2), around(NEAR));
     let mut found = Coding::of(run).is_some();
+    found |= base64::may_have_streaks_backwards(run.get(wide.clone()).unwrap_or_default());
     base64::streaks(run.get(wide.clone()).unwrap_or_default(), &mut |start, bytes| {
         *is_odd |= bytes.len() >= MIXED;
         found |= wide.start + start < edge && edge < wide.start + start + bytes.len() * 4 / 3 + 8;

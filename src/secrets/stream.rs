@@ -63,17 +63,17 @@ pub(super) struct Work {
 }
 
 impl Work {
-    const FREE: u64 = 16 << 20;
+    const FREE: u64 = 8 << 20;
     const PER_BYTE: u64 = 48;
     const PER_INFLATED_BYTE: u64 = 16;
     const FREE_INFLATED: u64 = 8 << 20;
     /// What holding a shape to a place costs, whatever it finds there, a byte of a match that its rule judges, and a
     /// look at the words before a value.
-    const ATTEMPT: u64 = 12;
-    const PER_JUDGED_BYTE: u64 = 4;
-    pub(super) const WORDS: u64 = 96;
+    const ATTEMPT: u64 = 32;
+    const PER_JUDGED_BYTE: u64 = 16;
+    pub(super) const WORDS: u64 = 320;
     /// Deflate comes to a thousand at most; what people send to thirty.
-    const RATIO: u64 = 128;
+    const RATIO: u64 = 96;
 
     pub(super) const fn new() -> Self {
         Self { given: 0, spent: 0, inflated: 0, is_too_deep: false }
@@ -82,6 +82,14 @@ impl Work {
     /// Nothing of this kind is sent in earnest.
     pub(super) const fn give_up(&mut self) {
         self.spent = u64::MAX / 2;
+    }
+
+    /// What will be done again when more bytes are there counts once, so that a body's cost is the same however it is
+    /// cut.
+    pub(super) const fn take_back(&mut self, spent: u64) {
+        if !self.is_exhausted() {
+            self.spent = spent;
+        }
     }
 
     /// A flood of near-misses, a bomb, or decodings within decodings.
@@ -381,7 +389,9 @@ impl Stream {
                 next = at;
                 break;
             }
+            let spent = scan.work.spent;
             if let Err(pending) = self.verify(scan, origin, group, ended) {
+                scan.work.take_back(spent);
                 (hold, next) = (hold.min((pending.start - self.base) as usize), at);
                 self.pending = Some(pending);
                 break;
