@@ -117,10 +117,6 @@ impl Class {
         Self(Classes::new([has]))
     }
 
-    pub(super) const fn classes(&self) -> &Classes<1> {
-        &self.0
-    }
-
     /// Which bytes belong to it.
     pub(super) const fn members(&self) -> [bool; 256] {
         self.0.has[0]
@@ -168,16 +164,11 @@ pub(super) fn runs_of(words: impl Iterator<Item = u64>, mut base: usize, shortes
     // How long the run is that the last word ends in.
     let mut open = 0;
     for word in words {
-        // A run over two words has half of it in one of them.
-        let mut half = word & word >> 1;
-        half &= half >> 2;
-        half &= half >> 4;
-        half = if shortest >= 32 { half & half >> 8 } else { half };
-        if half != 0 || open >= 8 {
-            open = runs_in(word, base, open, shortest, out);
+        open = if has_run(word, shortest) || open + word.trailing_ones() as usize >= shortest {
+            runs_in(word, base, open, shortest, out)
         } else {
-            open = word.leading_ones() as usize;
-        }
+            word.leading_ones() as usize
+        };
         base += 64;
     }
     if open >= shortest {
@@ -185,15 +176,19 @@ pub(super) fn runs_of(words: impl Iterator<Item = u64>, mut base: usize, shortes
     }
 }
 
-/// Whether a word has so many set bits in a row.
+/// Whether a word has so many set bits in a row, 8 to 64.
+#[inline]
 const fn has_run(word: u64, shortest: usize) -> bool {
-    let (mut starts, mut length) = (word, 1);
-    while length < shortest && starts != 0 {
-        let step = if length < shortest - length { length } else { shortest - length };
-        starts &= starts >> step;
-        length += step;
+    let (mut starts, mut length) = (word & word >> 1, 8);
+    starts &= starts >> 2;
+    starts &= starts >> 4;
+    if shortest >= 16 {
+        (starts, length) = (starts & starts >> 8, 16);
     }
-    starts != 0
+    if shortest >= 32 {
+        (starts, length) = (starts & starts >> 16, 32);
+    }
+    starts & starts >> (shortest - length) != 0
 }
 
 /// The runs that end in a word; gives how long the one is that it ends in, of those that began before it `open` bits.

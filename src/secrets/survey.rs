@@ -1,7 +1,7 @@
 //! One look at every byte of a level, 64 at once: masks that say where something of interest to a pass may be. The
 //! passes go by the set bits, of which ordinary text has few.
 
-use super::classes::{Class, Classes, runs_of};
+use super::classes::{Classes, runs_of};
 use super::decode::{escape, fold, numbers};
 use super::teddy::{self, Teddy};
 use super::wide::{self, Lanes, Task, window_at};
@@ -17,7 +17,7 @@ pub(super) struct Block {
     pub(super) joints: u64,
     /// Characters of lists of numbers.
     pub(super) parts: u64,
-    /// Bytes that an escape may begin with.
+    /// Bytes that an escape may begin with which hides something.
     pub(super) gates: u64,
     /// Bytes that the magics of compressed files have and text never has.
     pub(super) marks: u64,
@@ -27,8 +27,8 @@ pub(super) struct Block {
 
 const VALUE: Classes<3> = Classes::new([runs::VALUES, runs::JOINTS, anchors::DELIMITERS]);
 const ESCAPES: Classes<2> = Classes::new([escape::GATES, fold::LEADS]);
-const LISTS: Class = numbers::PARTS;
-const REST: Classes<2> = Classes::new([fold::REST, embedded::MARKS]);
+const LISTS: Classes<2> = Classes::new([numbers::PARTS.members(), escape::BACKSLASH]);
+const REST: Classes<3> = Classes::new([fold::REST, embedded::MARKS, escape::ORDINARY]);
 
 /// The masks of a level's buffer.
 #[derive(Default)]
@@ -40,7 +40,7 @@ pub(super) struct Survey {
 
 impl Survey {
     /// Looks at what the buffer has more than before.
-    pub(super) fn extend(&mut self, buffer: &[u8], literals: &Teddy<2>) {
+    pub(super) fn extend(&mut self, buffer: &[u8], literals: &Teddy<3>) {
         self.blocks.resize(buffer.len().div_ceil(64), Block::default());
         let fresh = self.blocks.get_mut(self.whole..).unwrap_or_default();
         wide::run(Look { literals, buffer, first: self.whole, out: fresh });
@@ -48,6 +48,11 @@ impl Survey {
         if let Some(last) = self.blocks.get_mut(self.whole) {
             last.cut(buffer.len() % 64);
         }
+    }
+
+    /// Makes room for a buffer of so many bytes.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.blocks.reserve(bytes.div_ceil(64));
     }
 
     /// Forgets the first bytes, of which there are whole blocks.
@@ -92,6 +97,11 @@ impl Survey {
             }
         }
         None
+    }
+
+    /// The first place from `from` on whose bit is not set, or `end`.
+    pub(super) fn first_unset(&self, mask: impl Fn(&Block) -> u64, from: usize, end: usize) -> usize {
+        self.places(|block| !mask(block), from..end).next().unwrap_or(end)
     }
 
     /// Runs of set bits from `from` on, at least `shortest` long (64 at most), as (start, end).
@@ -152,7 +162,7 @@ const fn behind(mask: u64) -> u64 {
 
 /// The look at some blocks of a buffer.
 struct Look<'a> {
-    literals: &'a Teddy<2>,
+    literals: &'a Teddy<3>,
     buffer: &'a [u8],
     first: usize,
     out: &'a mut [Block],
@@ -162,7 +172,7 @@ impl Task for Look<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L) {
         let teddy = self.literals.tables(lanes);
-        let (value, lists, escapes) = (VALUE.tables(lanes), LISTS.classes().tables(lanes), ESCAPES.tables(lanes));
+        let (value, lists, escapes) = (VALUE.tables(lanes), LISTS.tables(lanes), ESCAPES.tables(lanes));
         let rest = REST.tables(lanes);
         let (mut at, mut padded) = (self.first * 64, [0; 67]);
         for block in self.out {
@@ -170,10 +180,10 @@ impl Task for Look<'_> {
             let halves = teddy::halves(lanes, window);
             let own = halves[3];
             let [values, joints, delimiters] = value.masks(lanes, own);
-            let [parts] = lists.masks(lanes, own);
+            let [parts, backslashes] = lists.masks(lanes, own);
             let [gates, leads] = escapes.masks(lanes, own);
-            let [rest, marks] = rest.masks(lanes, own);
-            let gates = gates | leads & behind(rest);
+            let [rest, marks, ordinary] = rest.masks(lanes, own);
+            let gates = gates & !(backslashes & ordinary >> 1) | leads & behind(rest);
             let literals = delimiters | teddy.mask(lanes, &halves);
             *block = Block { value: values, joints, parts, gates, marks, literals };
             at += 64;
@@ -187,7 +197,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// What a buffer's block is, byte by byte.
-    fn plain(teddy: &Teddy<2>, hay: &[u8], number: usize) -> Block {
+    fn plain(teddy: &Teddy<3>, hay: &[u8], number: usize) -> Block {
         let block = hay.get(number * 64..(number * 64 + 64).min(hay.len())).unwrap_or_default();
         let mask = |has: &dyn Fn(u8) -> bool| {
             block.iter().zip(0..).fold(0, |mask, (byte, at)| mask | u64::from(has(*byte)) << at)
@@ -198,14 +208,15 @@ mod tests {
         Block {
             value: of(runs::VALUES),
             joints: of(runs::JOINTS),
-            parts: of(LISTS.members()),
-            gates: of(escape::GATES) | of(fold::LEADS) & behind(of(fold::REST)),
+            parts: of(numbers::PARTS.members()),
+            gates: of(escape::GATES) & !(of(escape::BACKSLASH) & of(escape::ORDINARY) >> 1)
+                | of(fold::LEADS) & behind(of(fold::REST)),
             marks: of(embedded::MARKS),
             literals: of(anchors::DELIMITERS) | literals.first().copied().unwrap_or_default(),
         }
     }
 
-    fn teddy() -> Teddy<2> {
+    fn teddy() -> Teddy<3> {
         Teddy::new(&[b"AKIA", b"eyJh", b"://%"].map(|text| text.map(Some)))
     }
 
@@ -235,7 +246,7 @@ mod tests {
         }
 
         #[test]
-        fn set_bits_are_told_in_their_places(text in "[a ]{0,300}", from in 0usize..300, to in 0usize..300) {
+        fn set_bits_are_told_in_their_places(text in "[a ]{0,30}a{0,140}[a ]{0,200}", from in 0usize..300, to in 0usize..300) {
             let (text, mut survey) = (text.as_bytes(), Survey::default());
             survey.extend(text, &teddy());
             let (from, to) = (from.min(text.len()), to.min(text.len()));
@@ -243,6 +254,8 @@ mod tests {
             prop_assert_eq!(survey.places(|block| block.value, from..to).collect::<Vec<_>>(), expected);
             let last = (from..text.len()).rev().find(|at| text[*at] != b'a');
             prop_assert_eq!(survey.last_unset(|block| block.value, from, text.len()), last);
+            let first = (from..to).find(|at| text[*at] != b'a').unwrap_or(to);
+            prop_assert_eq!(survey.first_unset(|block| block.value, from, to), first);
         }
     }
 }

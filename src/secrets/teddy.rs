@@ -192,10 +192,9 @@ mod tests {
 
     /// Whether a text may be found by these bytes.
     fn may_be<const SETS: usize>(teddy: &Teddy<SETS>, bytes: [u8; 4]) -> bool {
-        let has = |halves: &Halves, byte: u8| {
-            halves.low[usize::from(byte & 15)] & halves.high[usize::from(byte >> 4)]
-        };
-        let left = |set: &[Halves; 4]| set.iter().zip(bytes).fold(u8::MAX, |left, (place, byte)| left & has(place, byte));
+        let has = |halves: &Halves, byte: u8| halves.low[usize::from(byte & 15)] & halves.high[usize::from(byte >> 4)];
+        let left =
+            |set: &[Halves; 4]| set.iter().zip(bytes).fold(u8::MAX, |left, (place, byte)| left & has(place, byte));
         teddy.sets.iter().any(|set| left(set) != 0)
     }
 
