@@ -281,7 +281,7 @@ impl Gateway {
 
     fn serve_control(&self, listener: TcpListener, key: &SecretSource) -> Result<(), StartError> {
         let Some(listen) = self.control_address else { return Ok(()) };
-        let (shared, ready, journal) = (self.shared.clone(), self.shared.clone(), self.shared.journal.clone());
+        let (shared, ready, measured) = (self.shared.clone(), self.shared.clone(), self.shared.clone());
         let reloader = self.reloader.clone();
         let control = Control {
             listen,
@@ -291,7 +291,10 @@ impl Gateway {
             proxy: self.proxy_address,
             ca_bundle: Some(self.ca_bundle.clone()),
             metrics: self.shared.metrics.clone(),
-            queued: Arc::new(move || journal.queued()),
+            measure: Arc::new(move |metrics| {
+                metrics.set_journal_queue(measured.journal.queued());
+                metrics.set_work(measured.admission.under_way());
+            }),
             ready: Arc::new(move || !ready.draining.is_cancelled() && ready.journal.healthy()),
             reload: Arc::new(move || {
                 let reloader = reloader.clone();

@@ -23,7 +23,7 @@ pub(super) async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
 
 pub(super) async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
     state.metrics.set_sessions(state.sessions.count());
-    state.metrics.set_journal_queue((state.queued)());
+    (state.measure)(&state.metrics);
     state.metrics.set_tasks(Handle::current().metrics().num_alive_tasks());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     match state.metrics.encode() {

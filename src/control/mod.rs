@@ -46,11 +46,14 @@ pub struct Control {
     pub metrics: Arc<Metrics>,
     /// Whether new flows are taken.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// How many records wait to be written.
-    pub queued: Arc<dyn Fn() -> usize + Send + Sync>,
+    /// Sets the gauges of what others hold.
+    pub measure: Measure,
     /// Reads the configuration again.
     pub reload: Reload,
 }
+
+/// Sets gauges before they are told.
+pub type Measure = Arc<dyn Fn(&Metrics) + Send + Sync>;
 
 /// What the handlers share.
 struct State {
@@ -61,7 +64,7 @@ struct State {
     ca_bundle: Option<PathBuf>,
     metrics: Arc<Metrics>,
     ready: Arc<dyn Fn() -> bool + Send + Sync>,
-    queued: Arc<dyn Fn() -> usize + Send + Sync>,
+    measure: Measure,
     reload: Reload,
 }
 
@@ -80,7 +83,7 @@ pub fn router(control: Control) -> Router {
         ca_bundle: control.ca_bundle.map(|path| std::path::absolute(&path).unwrap_or(path)),
         metrics: control.metrics,
         ready: control.ready,
-        queued: control.queued,
+        measure: control.measure,
         reload: control.reload,
     });
     let keyed = from_fn_with_state(Arc::clone(&state), access::require_key);

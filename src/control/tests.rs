@@ -69,7 +69,7 @@ impl World {
             proxy,
             ca_bundle: Some("/state/bundle.pem".into()),
             metrics: Arc::new(Metrics::new()),
-            queued: Arc::new(|| 0),
+            measure: Arc::new(|_| ()),
             ready: {
                 let ready = Arc::clone(&ready);
                 Arc::new(move || ready.load(Ordering::Acquire))

@@ -8,7 +8,13 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// How long after a tunnel was opened its first request is still part of that. Later it is new: whoever opens tunnels in
+/// advance can't send through all of them while others are refused.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What bounds those that come in.
 #[derive(Debug)]
@@ -54,12 +60,37 @@ pub(super) struct Work {
     is_done: AtomicBool,
 }
 
+/// Work that waits for its client: a tunnel is open, and worth nothing without its handshake and its first request.
+#[derive(Debug)]
+pub(super) struct Rest {
+    admission: Arc<Admission>,
+    until: Instant,
+}
+
 impl Work {
     /// Nothing is left to be done, or nothing until others have done theirs.
     pub(super) fn done(&self) {
         if !self.is_done.load(Ordering::Relaxed) && !self.is_done.swap(true, Ordering::Relaxed) {
             self.admission.load.end();
         }
+    }
+}
+
+impl Work {
+    /// The client is waited for, which is no work. What it sends soon was admitted with this.
+    pub(super) fn rest(self) -> Rest {
+        Rest { admission: Arc::clone(&self.admission), until: Instant::now() + SOON }
+    }
+}
+
+impl Rest {
+    /// The work goes on. After a long rest it is new work.
+    pub(super) fn over(self) -> Result<Work, Denial> {
+        if Instant::now() > self.until {
+            return self.admission.work();
+        }
+        self.admission.load.resume();
+        Ok(Work { admission: self.admission, is_done: AtomicBool::new(false) })
     }
 }
 
@@ -85,6 +116,12 @@ impl Admission {
     /// Watches the load until it is stopped.
     pub async fn watch_load(&self, stop: CancellationToken) {
         self.load.watch(stop).await;
+    }
+
+    /// How many pieces of work are under way.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.load.under_way()
     }
 
     /// Whether there is so much work that a connection's first request would be refused.
@@ -195,6 +232,20 @@ mod tests {
         assert_eq!(Source::of(from("2001:db8::1")), Source::of(from("2001:db8::ffff:1")));
         assert_ne!(Source::of(from("2001:db8::1")), Source::of(from("2001:db8:0:1::1")));
         assert_eq!(Source::of(from("::ffff:192.0.2.1")), Source::of(from("192.0.2.1")));
+    }
+
+    #[test]
+    fn what_follows_soon_after_a_rest_is_the_same_work_and_the_rest_itself_is_none() {
+        let admission = Admission::new(Descriptors::of_process());
+        let mut rest = admission.work().unwrap().rest();
+        assert_eq!(admission.under_way(), 0);
+        admission.load.refuse_all();
+        assert_eq!(admission.work().unwrap_err().reason, Reason::Overloaded);
+        let work = rest.over().unwrap();
+        assert_eq!(admission.under_way(), 1);
+        rest = work.rest();
+        rest.until -= SOON * 2;
+        assert_eq!(rest.over().unwrap_err().reason, Reason::Overloaded);
     }
 
     #[test]

@@ -222,7 +222,7 @@ async fn shake_hands(shared: &Shared, mut leg: Leg, config: Arc<ServerConfig>) -
                     let mut leg = Leg::new(Wire::new(Stream::Downstream(Box::new(tls))), peer, interrupt);
                     leg.remembered = remembered;
                     leg.remembered.certify(session.cloned());
-                    leg.work = Some(work);
+                    leg.work = Some(work.rest());
                     return Some(leg);
                 }
                 Err(error) => error.to_string(),

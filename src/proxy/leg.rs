@@ -1,6 +1,6 @@
 //! One end of a flow towards the agent.
 
-use super::admission::Work;
+use super::admission::Rest;
 use super::identify::{Identity, Remembered};
 use super::in_force::{Asked, Watch};
 use super::interrupt::Interrupt;
@@ -22,7 +22,7 @@ pub(super) struct Leg {
     pub(super) goodbye: Option<Goodbye>,
     pub(super) remembered: Remembered,
     /// What the first request is part of: a tunnel's opening is worth nothing without it.
-    pub(super) work: Option<Work>,
+    pub(super) work: Option<Rest>,
     pub(super) inside: Option<Inside>,
 }
 

@@ -70,9 +70,10 @@ async fn negotiate(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder) -> R
     let identity = identify(shared, leg).await.map_err(at(Answer::Password))?;
     recorder.session(identity.info.clone());
     leg.interrupt.watch_session(&identity.live);
-    let work = shared.admission.work().map_err(|denial| Refused { error: denial.into(), answer: Answer::Password })?;
     say(leg, &socks::judged(true)).await.map_err(at(Answer::Silence))?;
     let authority = read(leg, socks::connect).await.map_err(at(Answer::Request))?;
+    // What was waited for until here is the client.
+    let work = shared.admission.work().map_err(|denial| Refused { error: denial.into(), answer: Answer::Request })?;
     let permit =
         gate::admit_tunnel(&identity, &authority, &mut leg.interrupt, recorder).map_err(at(Answer::Request))?;
     leg.interrupt.arm(shared.limits().connect_timeout * 3);

@@ -65,7 +65,6 @@ async fn admit(
     let identity = identify(shared, leg, default)?;
     recorder.session(identity.info.clone());
     leg.interrupt.watch_session(&identity.live);
-    let work = shared.admission.work()?;
     let first = tunnel::read_first(leg).await?;
     // Now, and not when it was accepted: our own end knows of the connection when it writes, not before.
     if leg.peer.address.is_some_and(|peer| shared.dialler.is_own(peer, original)) {
@@ -84,6 +83,8 @@ async fn admit(
         }
         First::Ssh => return Err(Reason::TunnelNotTls.into()),
     };
+    // What was waited for until here is the client.
+    let work = shared.admission.work()?;
     let permit = gate::admit_tunnel(&identity, &authority, &mut leg.interrupt, recorder)?;
     leg.interrupt.arm(shared.limits().connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, work, &permit, recorder));

@@ -1,7 +1,7 @@
 //! What comes through a tunnel, be it of CONNECT, of SOCKS or of the network: told apart by its first bytes, then
 //! relayed or opened.
 
-use super::admission::{Handshake, Work};
+use super::admission::{Handshake, Rest, Work};
 use super::error::Error;
 use super::identify::Identity;
 use super::interrupt::Cause;
@@ -43,7 +43,7 @@ pub(super) enum Way {
     /// Its bytes go to the origin.
     Relay(Stream),
     /// It is opened, which takes a handshake, and its first request is part of that.
-    Open(Handshake, Work),
+    Open(Handshake, Rest),
 }
 
 /// What the first bytes of a tunnel are.
@@ -63,7 +63,7 @@ pub(super) async fn prepare(
 ) -> Result<Way, Error> {
     let route = gate::resolve(shared, permit, recorder).await?;
     if permit.tls() == TlsMode::Intercept {
-        return Ok(Way::Open(shared.admission.handshake(shared.limits().handshakes)?, work));
+        return Ok(Way::Open(shared.admission.handshake(shared.limits().handshakes)?, work.rest()));
     }
     let dialled = shared.dialler.connect(&route, false, shared.limits().connect_timeout).await;
     let Dialled { stream, address, .. } = dialled.map_err(Error::Connect)?;
@@ -89,21 +89,24 @@ pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Box<Opened>) ->
             let origin = Wire::new(stream);
             enter_relay(shared, &mut leg, &authority, &permit, &identity, origin, &mut recorder).await
         }
-        Way::Open(_under_way, work) => match enter_intercept(&mut leg, &authority, &mut recorder).await {
-            Ok(Opening::Tls(hello)) if permit.scheme() == Scheme::Https => {
-                let offers_http2 = hello.alpn.iter().any(|protocol| **protocol == *b"h2");
-                let http2 =
-                    offers_http2 && origin_speaks_http2(shared, &mut leg, &permit, &identity, &mut recorder).await;
-                let inner = Box::pin(accept(shared, leg, authority, identity, recorder, http2)).await;
-                return inner.map(|inner| Leg { work: Some(work), ..inner });
-            }
+        Way::Open(_under_way, rest) => match enter_intercept(&mut leg, &authority, &mut recorder).await {
+            Ok(Opening::Tls(hello)) if permit.scheme() == Scheme::Https => match rest.over() {
+                Ok(work) => {
+                    let offers_http2 = hello.alpn.iter().any(|protocol| **protocol == *b"h2");
+                    let http2 =
+                        offers_http2 && origin_speaks_http2(shared, &mut leg, &permit, &identity, &mut recorder).await;
+                    let inner = Box::pin(accept(shared, leg, authority, identity, recorder, http2)).await;
+                    return inner.map(|inner| Leg { work: Some(work.rest()), ..inner });
+                }
+                Err(denial) => Err(denial.into()),
+            },
             Ok(Opening::Tls(_)) => {
                 let denial = Denial::new(Reason::DestinationNotListed);
                 Err(denial.because("the policy lists this port for plain HTTP, and TLS came").into())
             }
             Ok(Opening::Http) if plain => {
                 let inner = inside_plain(leg, authority, identity, recorder);
-                return Some(Leg { work: Some(work), ..inner });
+                return Some(Leg { work: Some(rest), ..inner });
             }
             Ok(Opening::Http) => Err(Reason::TunnelNotTls.into()),
             Err(error) => Err(error),

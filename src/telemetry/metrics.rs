@@ -27,6 +27,7 @@ pub struct Metrics {
     connect: Histogram,
     sessions: Gauge,
     journal_queue: Gauge,
+    work: Gauge,
     tasks: Gauge,
 }
 
@@ -80,6 +81,7 @@ impl Metrics {
             connect: Histogram::new(NETWORK),
             sessions: Gauge::default(),
             journal_queue: Gauge::default(),
+            work: Gauge::default(),
             tasks: Gauge::default(),
         };
         metrics.register();
@@ -99,6 +101,7 @@ impl Metrics {
         to.register_with_unit("connect", "Time to connect upstream", Unit::Seconds, self.connect.clone());
         to.register("sessions", "Live sessions", self.sessions.clone());
         to.register("journal_queue", "Records that wait to be written", self.journal_queue.clone());
+        to.register("work", "Requests, openings of tunnels and handshakes that are worked at", self.work.clone());
         to.register("tasks", "Tasks alive now", self.tasks.clone());
     }
 
@@ -156,6 +159,11 @@ impl Metrics {
         self.journal_queue.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// How many pieces of work are under way.
+    pub fn set_work(&self, count: usize) {
+        self.work.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// How many tasks are alive.
     pub fn set_tasks(&self, count: usize) {
         self.tasks.set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -211,6 +219,7 @@ mod tests {
         metrics.set_sessions(4);
         metrics.set_journal_queue(5);
         metrics.set_tasks(6);
+        metrics.set_work(7);
         let open = metrics.connection();
         drop(metrics.tunnel());
         let text = metrics.encode().unwrap();
@@ -225,6 +234,7 @@ mod tests {
             "exeat_sessions 4",
             "exeat_journal_queue 5",
             "exeat_tasks 6",
+            "exeat_work 7",
             "exeat_connections 1",
             "exeat_tunnels 0",
         ] {

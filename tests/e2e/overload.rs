@@ -1,6 +1,6 @@
 //! More than the gateway takes: it is told quickly, costs the others nothing, and is over when it is over.
 
-use crate::support::agent::push;
+use crate::support::agent::{self, push};
 use crate::support::*;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
@@ -219,6 +219,33 @@ fn a_connection_that_never_says_anything_is_closed_and_is_no_flow() {
     let _ = wire.read_to_end(&mut rest);
     assert!(rest.is_empty());
     assert_eq!(world.into_records().len(), 0, "who says nothing is no flow");
+}
+
+/// Whoever holds them would take from the others the work below which nothing is refused.
+#[test]
+fn a_tunnel_that_says_nothing_is_no_work() {
+    let origin = Origin::tls().echo();
+    let setup =
+        Setup::allowing(&[RELAYED, "host: tls.exeat.test", "host: plain.exeat.test"]).listen("socks: \"127.0.0.1:0\"");
+    let world = World::start(setup.origin("tls.exeat.test", &origin).origin("raw.exeat.test", &origin));
+    let agent = world.agent();
+    let hello = Hello::to(&world, "tls.exeat.test");
+    let _relayed: Vec<_> = (0..4).map(|_| agent.tunnel("raw.exeat.test:443")).collect();
+    let _answered: Vec<_> = (0..4).map(|_| agent.tunnel("tls.exeat.test:443")).collect();
+    let _shaken: Vec<_> = (0..4).map(|_| hello.shake(agent.tunnel("tls.exeat.test:443")).unwrap()).collect();
+    let token = world.token("dev");
+    let greeting = [&b"\x05\x01\x02\x01\x03dev"[..], &[token.len() as u8], token.as_bytes()].concat();
+    let _known: Vec<_> = (0..4)
+        .map(|_| {
+            let mut wire = agent::dial(world.listening("socks"));
+            push(&mut wire, &greeting);
+            assert_eq!(wire.exact(4).unwrap(), [5, 2, 1, 0]);
+            wire
+        })
+        .collect();
+    until("no work", || world.control("GET", "/metrics", "").text().contains("exeat_work 0\n"));
+    let mut first = hello.shake(agent.tunnel("tls.exeat.test:443")).unwrap();
+    assert_eq!(first.get("tls.exeat.test", "/").status, 200);
 }
 
 /// The gateway has nothing to do for them, however many they are.

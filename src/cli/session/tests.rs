@@ -38,7 +38,7 @@ impl World {
             ca_bundle: Some("/state/bundle.pem".into()),
             metrics: Arc::new(Metrics::new()),
             ready: Arc::new(|| true),
-            queued: Arc::new(|| 0),
+            measure: Arc::new(|_| ()),
             reload: Arc::new(|| Box::pin(async { Err("not here".to_owned()) })),
         };
         let address = format!("http://{}", control.listen);

@@ -72,6 +72,11 @@ impl Load {
         true
     }
 
+    /// Work that was admitted before goes on, to be counted until it [ends](Self::end) again.
+    pub(super) fn resume(&self) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Whether not all may begin. Found out by whoever comes next, for a look at the wait ends no sooner than the wait.
     fn is_too_much(&self) -> bool {
         if self.is_shedding.load(Ordering::Relaxed) {
@@ -89,7 +94,8 @@ impl Load {
         is_too_much
     }
 
-    fn under_way(&self) -> usize {
+    /// Pieces of work that have begun and not ended.
+    pub(super) fn under_way(&self) -> usize {
         // In this order: what has ended had begun.
         let ended = self.ended.load(Ordering::Acquire);
         self.begun.load(Ordering::Relaxed).wrapping_sub(ended)
@@ -172,6 +178,15 @@ fn is_at_work((before, cpu_before): (Instant, Duration), (now, cpu): (Instant, D
 /// What the process has used of the processors. A system that can't tell has used none, and then nothing is refused.
 fn cpu_time() -> Duration {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
+#[cfg(test)]
+impl Load {
+    /// As if there were too much work.
+    pub(super) fn refuse_all(&self) {
+        self.is_shedding.store(true, Ordering::Relaxed);
+        self.is_behind.store(true, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 mod request;
 
-use super::admission::Work;
+use super::admission::Rest;
 use super::error::Error;
 use super::identify::{Identity, Remembered};
 use super::interrupt::{Cause, Interrupt};
@@ -42,7 +42,7 @@ struct Carrier {
     place: Place,
     peer: Downstream,
     /// What the first of them is part of.
-    work: Mutex<Option<Work>>,
+    work: Mutex<Option<Rest>>,
 }
 
 /// Where the connection leads.
