@@ -403,10 +403,10 @@ impl Runs {
             for &(shape, _) in shapes.iter().filter(|(_, set)| may_be(set)) {
                 matches.extend(level.try_shape(scan, shape, start, ended)?.map(|length| (start, length, shape)));
             }
-            if !shapes.is_empty() && matches.is_empty() {
+            let text = level.buffer.get(start..run.end).unwrap_or_default();
+            if matches.is_empty() && (!shapes.is_empty() || scan.scanner.begins_a_first_piece(text)) {
                 level.suspects.add(level.base + start as u64, Hint::Token);
             }
-            let text = level.buffer.get(start..run.end).unwrap_or_default();
             let near = level.buffer.get(start.saturating_sub(BEFORE)..start).unwrap_or_default();
             let is_front = Some(start) == first || Some(start) == second;
             if is_front && (!matches.is_empty() || may_be_value(near, text)) {
