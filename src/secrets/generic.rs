@@ -231,21 +231,30 @@ fn is_random(value: &[u8]) -> bool {
 const PAIRS: &[u8] = b"thheineranreonatenndtiesorteofedisitalarsttontngsehaasouiolevecomedehiriroicneearacelichllbemasiomurcaeltalansdifohopeecprnoctusacotiltrlyncetutsssorsunlowageiewheewiemadolrtpowenaulnitsmoowpaimmiaishirsuidosiviaamficivipligtuevldrympfeblabghtyopwosaayexkefrooavagifapgrodbosprddoucbueiovbyrmepttocfaefcurnscgidayocrcldugaquueffbaeylsvaumppuauplugohtruugdsltpircrregauckewmubrbiptakpuuirgibtlnykirkysobmmfuphogmsyeudmbipuboirlgudrhrcctwftwnnuafhunneovorvnfxpgnsmflizoknlmyglawjuoaeqsyslpsjolfnvjenkkngsdyhyzeksxtbsikddptrpskxioeoywslvdl";
 
 /// For each letter those that often follow it, one bit each.
-const FOLLOWERS: [u32; 26] = {
-    let mut followers = [0; 26];
+const FOLLOWERS: [u32; 32] = {
+    let mut followers = [0; 32];
     let mut at = 0;
     while at < PAIRS.len() {
-        followers[(PAIRS[at] - b'a') as usize] |= 1 << (PAIRS[at + 1] - b'a');
+        followers[(PAIRS[at] & 31) as usize] |= 1 << (PAIRS[at + 1] & 31);
         at += 2;
     }
     followers
 };
 
-/// Whether two letters often stand together, in either case.
-fn is_common(pair: [u8; 2]) -> bool {
-    let [a, b] = pair.map(|byte| byte.to_ascii_lowercase().wrapping_sub(b'a'));
-    FOLLOWERS.get(usize::from(a)).is_some_and(|after| after >> (b & 31) & 1 == 1)
-}
+const SMALL: u8 = 0x20;
+const CAPITAL: u8 = 0x40;
+
+/// Each letter's number and case; nothing for other bytes.
+const LETTERS: [u8; 256] = {
+    let mut letters = [0; 256];
+    let mut number = 1;
+    while number <= 26 {
+        letters[(b'a' - 1 + number) as usize] = number | SMALL;
+        letters[(b'A' - 1 + number) as usize] = number | CAPITAL;
+        number += 1;
+    }
+    letters
+};
 
 /// Whether much of a value is made of words.
 pub(super) fn is_wordy(value: &[u8]) -> bool {
@@ -270,25 +279,25 @@ fn words_in(value: &[u8]) -> (usize, usize) {
     let (mut words, mut letters) = (0, 0);
     // The stretch that ends here: its letters, and how many pairs of them often stand together.
     let (mut length, mut common, mut last) = (0, 0, 0u8);
-    let mut end_word = |length: usize, common: usize| {
-        words += if length >= 3 && common * 4 >= (length - 1) * 3 { length } else { 0 };
-    };
     for &byte in value {
-        let is_letter = byte.is_ascii_alphabetic();
-        let joins = (last.is_ascii_alphabetic() && byte.is_ascii_lowercase())
-            || (last.is_ascii_uppercase() && byte.is_ascii_uppercase());
-        if joins {
-            common += usize::from(is_common([last, byte]));
+        let letter = LETTERS[usize::from(byte)];
+        if (letter & SMALL != 0 && last != 0) || letter & last & CAPITAL != 0 {
+            common += (FOLLOWERS[usize::from(last & 31)] >> (letter & 31) & 1) as usize;
             length += 1;
         } else {
-            end_word(length, common);
-            (length, common) = (usize::from(is_letter), 0);
+            words += if is_word(length, common) { length } else { 0 };
+            (length, common) = (usize::from(letter != 0), 0);
         }
-        letters += usize::from(is_letter);
-        last = byte;
+        letters += usize::from(letter != 0);
+        last = letter;
     }
-    end_word(length, common);
+    words += if is_word(length, common) { length } else { 0 };
     (words, letters)
+}
+
+/// Whether so many letters in a row are a word, in either case.
+const fn is_word(length: usize, common: usize) -> bool {
+    length >= 3 && common * 4 >= (length - 1) * 3
 }
 
 #[cfg(test)]

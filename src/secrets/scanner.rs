@@ -4,7 +4,7 @@ use super::anchor::{Anchor, anchors_of, has_delimiter};
 use super::anchors::{Anchors, Traits};
 use super::catalogue::{Catalogue, PublicSpec, RuleSpec};
 use super::examples::Examples;
-use super::loose::{ByHead, Loose};
+use super::loose::{ByHead, Heads, Loose};
 use super::rule::{Rule, RuleError};
 use super::runs::SHORTEST;
 use super::shape::{ByteSet, Parts, Shape, Step};
@@ -22,6 +22,8 @@ pub struct Scanner {
     pub(super) loose: Loose,
     /// Shapes that begin a token in such a run.
     pub(super) starts: Starts,
+    /// What others begin with that are found in long runs only: a short run may be the first piece of one.
+    first_pieces: ByHead<Box<[u8]>>,
     /// What documentation prints for everyone.
     pub(super) examples: Examples,
     /// The literals that shapes begin with, backwards, by their last three bytes.
@@ -79,6 +81,7 @@ impl Scanner {
             joined: Anchors::new([], &Traits::NONE),
             loose: Loose::default(),
             starts: Starts::default(),
+            first_pieces: ByHead::default(),
             reversed: ByHead::default(),
             address_homes: HashSet::new(),
             inner_reversed: InnerReversed::default(),
@@ -119,6 +122,11 @@ impl Scanner {
                 } else if !found.is_empty() {
                     if found.iter().all(|anchor| lies_in_a_run(steps, anchor)) {
                         in_runs.insert(shape);
+                        let fronts = found.iter().filter(|anchor| anchor.farthest == 0);
+                        for (head, anchor) in fronts.filter_map(|anchor| Some((anchor.literal.first_chunk()?, anchor)))
+                        {
+                            this.first_pieces.add(*head, anchor.literal.clone().into());
+                        }
                     }
                     anchors.extend(found.into_iter().map(|anchor| (anchor, shape)));
                 } else if spec.context.is_some() || spec.checksum.is_some() {
@@ -169,6 +177,12 @@ impl Scanner {
         self.reversed.get([a, b, c]).iter().any(|literal| word.ends_with(literal))
     }
 
+    /// Whether a run begins like a token that is found in longer ones.
+    pub(super) fn begins_a_first_piece(&self, run: &[u8]) -> bool {
+        let head = run.first_chunk().copied().unwrap_or_default();
+        self.first_pieces.get(head).iter().any(|literal| run.starts_with(literal))
+    }
+
     /// Whether one of these rules tells its values by more than a few letters at an edge.
     pub(super) fn is_telling(&self, rules: &[u32]) -> bool {
         rules.iter().filter_map(|rule| self.rules.get(*rule as usize)).any(Rule::is_telling)
@@ -186,7 +200,7 @@ impl Scanner {
 
     /// Whether a token stands backwards in a run, whose literal is far from its front.
     pub(super) fn is_reversed_in(&self, run: &[u8]) -> bool {
-        run.len() > LONGEST_END as usize && self.inner_reversed.stands_in(run)
+        self.inner_reversed.stands_in(run)
     }
 
     /// Whether that may be, by the byte behind the run.
@@ -237,9 +251,14 @@ struct InnerReversed {
     leads: Vec<usize>,
     /// The byte behind that.
     next: ByteSet,
+    /// Three bytes of one, with that byte as the last; the first three of those that hardly reach into the run.
+    at_end: Heads,
+    around: Heads,
     /// Literals near the end of shapes, backwards, and how far behind the front of a run they stand then.
     tails: ByHead<Box<[u8]>>,
     distances: Vec<usize>,
+    /// How long such runs are, one bit each.
+    lengths: u128,
 }
 
 impl Default for InnerReversed {
@@ -248,8 +267,11 @@ impl Default for InnerReversed {
             literals: ByHead::default(),
             leads: Vec::new(),
             next: ByteSet::EMPTY,
+            at_end: Heads::default(),
+            around: Heads::default(),
             tails: ByHead::default(),
             distances: Vec::new(),
+            lengths: 0,
         }
     }
 }
@@ -266,6 +288,10 @@ impl InnerReversed {
             return;
         }
         self.next.insert(next);
+        match lead.checked_sub(2).and_then(|at| reversed.get(at..)?.first_chunk()) {
+            Some(three) => self.at_end.insert(*three),
+            None => self.around.insert(head),
+        }
         if !self.leads.contains(&lead) {
             self.leads.push(lead);
         }
@@ -288,6 +314,7 @@ impl InnerReversed {
         let Some(head) = reversed.first_chunk().copied() else { return };
         if fixed && telling && (1..=LONGEST_TAIL).contains(&tail) && anchor.farthest > LONGEST_END {
             self.tails.add(head, reversed);
+            self.lengths |= 1u128.checked_shl(length - padding).unwrap_or(0);
             if !self.distances.contains(&tail) {
                 self.distances.push(tail);
             }
@@ -296,6 +323,9 @@ impl InnerReversed {
 
     /// Whether such a literal stands in a run.
     fn stands_in(&self, run: &[u8]) -> bool {
+        if self.lengths.checked_shr(run.len() as u32).unwrap_or(0) & 1 == 0 {
+            return false;
+        }
         self.distances.iter().filter_map(|distance| run.get(*distance..)).any(|rest| {
             let head = rest.first_chunk().copied().unwrap_or_default();
             self.tails.get(head).iter().any(|literal| rest.starts_with(literal))
@@ -303,7 +333,13 @@ impl InnerReversed {
     }
 
     fn stands_around(&self, text: &[u8], end: usize) -> bool {
-        if text.get(end).is_none_or(|next| !self.next.has(*next)) {
+        let has = |heads: &Heads, lead: usize| {
+            let three = end.checked_sub(lead).and_then(|at| text.get(at..)?.first_chunk());
+            three.is_some_and(|three| heads.has(*three))
+        };
+        let may_stand = text.get(end).is_some_and(|next| self.next.has(*next))
+            && (has(&self.at_end, 2) || has(&self.around, 0) || has(&self.around, 1));
+        if !may_stand {
             return false;
         }
         self.leads.iter().filter_map(|lead| text.get(end.checked_sub(*lead)?..)).any(|rest| {
