@@ -1,5 +1,6 @@
 //! What looks like a secret and is none: placeholders, documented examples, credential scopes.
 
+use super::generic::{is_name_of_words, is_wordy};
 use aho_corasick::AhoCorasick;
 use std::sync::LazyLock;
 
@@ -45,7 +46,7 @@ pub(super) fn is_placeholder(variable: &[u8]) -> bool {
         return words || is_common_password(password);
     }
     if let Some(password) = assigned_password(variable) {
-        return is_common_password(password);
+        return is_common_password(password) || is_expression(password);
     }
     if variable.len() < 8 {
         return false;
@@ -76,6 +77,11 @@ fn assigned_password(value: &[u8]) -> Option<&[u8]> {
     let (name, rest) = value.split_at(equals);
     let says = |word: &&[u8]| name.trim_ascii().eq_ignore_ascii_case(word);
     [&b"password"[..], b"passwd", b"pwd"].iter().any(says).then(|| rest.get(1..).unwrap_or_default().trim_ascii())
+}
+
+/// Whether a password is no value but where one comes from: `self.db_password`, `getPassword`.
+fn is_expression(password: &[u8]) -> bool {
+    password.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.' | b'?')) && is_wordy(password)
 }
 
 /// Passwords of documentation and of development databases.
@@ -141,13 +147,13 @@ fn is_sequence(lower: &[u8]) -> bool {
     ups * 4 > lower.len() * 3
 }
 
-/// Whether a value is a name in code: words between low lines or dashes, and hardly a digit.
+/// Whether a value is a name in code: words between low lines, dashes or capitals, and hardly a digit.
 pub(super) fn is_identifier(variable: &[u8]) -> bool {
     let words = variable.split(|byte| matches!(byte, b'_' | b'-')).filter(|word| {
         word.len() >= 2 && word.iter().all(u8::is_ascii_alphanumeric) && word.iter().any(u8::is_ascii_alphabetic)
     });
     let digits = variable.iter().filter(|byte| byte.is_ascii_digit()).count();
-    words.count() >= 3 && digits * 8 <= variable.len() && super::generic::is_wordy(variable)
+    (words.count() >= 3 && digits * 8 <= variable.len() && is_wordy(variable)) || is_name_of_words(variable)
 }
 
 /// Whether an AWS key id is followed by a credential scope (`/20261122/eu-west-1/`): then it stands in a
@@ -203,7 +209,12 @@ mod tests {
 
     #[test]
     fn names_in_code_are_told_from_random_values() {
-        for text in ["async_eth_subscribe_process_pending_tx_true", "find-db-config-returns-first-config-for-env"] {
+        for text in [
+            "async_eth_subscribe_process_pending_tx_true",
+            "find-db-config-returns-first-config-for-env",
+            "pauseProducingInConnectionMade",
+            "generateSecretKeyForPKCS5Scheme2",
+        ] {
             assert!(is_identifier(text.as_bytes()), "{text}");
         }
         for text in ["vV-oR4Y1-rKXyUyjxuppSTqLfRH1oW7L4J1X5IU", "0OxQbwDU7pI9x1ysiwUNvesRYD6NINzV7vV-1GED40s"] {
@@ -213,10 +224,16 @@ mod tests {
 
     #[test]
     fn passwords_of_documentation_are_no_secrets() {
-        for text in ["password=Password123!", "Pwd=changeme", "://jo%40x.com:a%20secret@www.example.com"] {
+        for text in [
+            "password=Password123!",
+            "Pwd=changeme",
+            "password=self.DB_PASS",
+            "Password = e.getPassword",
+            "://jo%40x.com:a%20secret@www.example.com",
+        ] {
             assert!(is_placeholder(text.as_bytes()), "{text}");
         }
-        for text in ["password=k8Zq2mVx", "://u:p%40q8Zx@db.example.com"] {
+        for text in ["password=k8Zq2mVx", "password=qXzW.kVbN", "://u:p%40q8Zx@db.example.com"] {
             assert!(!is_placeholder(text.as_bytes()), "{text}");
         }
     }

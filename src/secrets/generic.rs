@@ -1,5 +1,6 @@
 //! Values without a shape of their own: a name that says secret right before one that looks random.
 
+use super::names::{Telling, is_constant, tells_secret};
 use super::rule::fold_context;
 
 /// What a generic rule asks for.
@@ -18,8 +19,16 @@ pub(super) fn is_secret(before: &[u8], value: &[u8], after: &[u8], rule: &Assign
     if rule.named {
         return is_password(before, value, after);
     }
-    assigned_name(before).is_some_and(|name| names_secret(&fold_context(name), &rule.names))
-        && !is_code(after)
+    let Some(name) = assigned_name(before) else { return false };
+    let telling = match tells_secret(name, &rule.names) {
+        Some(Telling::Plainly) => true,
+        // Ids are UUIDs, or hex of 24 digits.
+        Some(Telling::ByItsEnd) if rule.digest => is_constant(name) || (value.len() >= 32 && !value.contains(&b'-')),
+        Some(Telling::ByItsEnd) => true,
+        None => false,
+    };
+    telling
+        && !is_code(value, after)
         && if rule.digest { !is_named_otherwise(before, &[]) && is_random_digest(value) } else { is_random(value) }
 }
 
@@ -179,59 +188,18 @@ const fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
 }
 
-/// Names of things that are open, or that only hold the word.
-fn names_secret(name: &[u8], names: &[Box<[u8]>]) -> bool {
-    const OPEN: [&[u8]; 33] = [
-        b"public",
-        b"publishable",
-        b"page",
-        b"next",
-        b"prev",
-        b"continu",
-        b"cursor",
-        b"csrf",
-        b"xsrf",
-        b"sync",
-        b"anon",
-        b"cache",
-        b"hash",
-        b"digest",
-        b"checksum",
-        b"integrity",
-        b"etag",
-        b"path",
-        b"file",
-        b"url",
-        b"uri",
-        b"type",
-        b"count",
-        b"idempot",
-        b"primary",
-        b"sort",
-        b"resume",
-        b"tokeniz",
-        b"keyid",
-        b"size",
-        b"length",
-        b"buffer",
-        b"key_id",
-    ];
-    // Most words have a letter that the name has not.
-    let letters = name.iter().fold(0u32, |letters, byte| letters | 1 << (byte & 31));
-    let may_have = |word: &[u8]| word.len() <= name.len() && word.iter().all(|byte| letters >> (byte & 31) & 1 == 1);
-    let has = |word: &[u8]| may_have(word) && memchr::memmem::find(name, word).is_some();
-    // What something is called by, not what opens it; but a Vault role's secret is an id.
-    if name.ends_with(b"_id") && !name.ends_with(b"secret_id") {
-        return false;
-    }
-    names.iter().any(|word| has(word)) && !OPEN.iter().any(|word| has(word))
-}
-
 /// Whether the value is a part of an expression.
-fn is_code(after: &[u8]) -> bool {
+fn is_code(value: &[u8], after: &[u8]) -> bool {
     match after {
-        [b'(' | b'[' | b'{' | b'$', ..] | [b':', b':', ..] | [b'-', b'>', ..] => true,
-        [b'.', next, ..] => next.is_ascii_alphabetic(),
+        [b'(' | b'[' | b'{' | b'$', ..] | [b':', b':', ..] | [b'-', b'>', ..] | [b'.', b'.', b'.', ..] => true,
+        // It goes on, which the unescaped text has.
+        [b'%', b'2', b'B' | b'F' | b'D' | b'b' | b'f' | b'd', ..] | [b'%', b'3', b'D' | b'd', ..] => true,
+        // A value of two random parts is none.
+        [b'.', rest @ ..] => {
+            let random = |part: &[u8]| part.iter().filter(|byte| byte.is_ascii_digit()).count() >= 2 && !is_wordy(part);
+            rest.first().is_some_and(u8::is_ascii_alphabetic)
+                && !(rest.iter().all(u8::is_ascii_alphanumeric) && random(rest) && random(value))
+        }
         _ => false,
     }
 }
@@ -282,6 +250,24 @@ fn is_common(pair: &[u8]) -> bool {
 
 /// Whether much of a value is made of words.
 pub(super) fn is_wordy(value: &[u8]) -> bool {
+    let (words, letters) = words_in(value);
+    words * 5 >= letters * 2
+}
+
+/// Whether it is a name that is made of hardly anything but words: of twenty random letters one in a thousand is.
+pub(super) fn is_name_of_words(value: &[u8]) -> bool {
+    const LEAST: usize = 16;
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let is_name = value.len() >= LEAST
+        && digits * 8 <= value.len()
+        && value.iter().any(u8::is_ascii_lowercase)
+        && value.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let (words, letters) = if is_name { words_in(value) } else { (0, 1) };
+    words * 5 >= letters * 4
+}
+
+/// How many of a value's letters stand in words, and how many it has.
+fn words_in(value: &[u8]) -> (usize, usize) {
     let letters = value.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
     let mut words = 0;
     let joins = |a: &u8, b: &u8| {
@@ -297,7 +283,7 @@ pub(super) fn is_wordy(value: &[u8]) -> bool {
             words += segment.len();
         }
     }
-    words * 5 >= letters * 2
+    (words, letters)
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ pub mod known;
 mod lists;
 mod loose;
 mod memory;
+mod names;
 mod own;
 mod pieces;
 mod row;

@@ -5,6 +5,7 @@ use super::checksum::{Checksum, UnknownChecksum};
 use super::finding::Severity;
 use super::generic::Assigned;
 use super::home::{BadHome, BadPlace, Home, Place, Spot};
+use super::names::is_end;
 use super::shape::ShapeError;
 use super::{filter, generic};
 use crate::net::Host;
@@ -171,12 +172,14 @@ impl Rule {
         if self.aws_key_id && filter::is_credential_scope(after) {
             return false;
         }
-        if self.context.as_ref().is_some_and(|context| {
-            !context.stands_before(before) || generic::is_named_otherwise(before, &context.keywords)
-        }) {
-            return false;
-        }
-        if self.assigned.as_ref().is_some_and(|assigned| !generic::is_secret(before, value, after, assigned)) {
+        let named = match (&self.assigned, &self.context) {
+            // Its words stand in the name.
+            (Some(assigned), _) => generic::is_secret(before, value, after, assigned),
+            (None, Some(context)) => context.stands_before(before),
+            (None, None) => true,
+        };
+        let is_otherwise = |context: &Context| generic::is_named_otherwise(before, &context.keywords);
+        if !named || self.context.as_ref().is_some_and(is_otherwise) {
             return false;
         }
         // Of an address its password counts.
@@ -193,10 +196,12 @@ impl Rule {
 fn assigned_of(spec: &RuleSpec) -> Option<Assigned> {
     let context = spec.context.as_ref().filter(|_| spec.id.starts_with("generic-secret"))?;
     let name = |word: &String| fold_context(word.trim_end_matches(['=', ':', '"', '\'', '_', ' ']).as_bytes());
+    let (digest, named) = (spec.id == "generic-secret-digest", spec.id == "generic-secret-password");
     let mut names: Vec<Box<[u8]>> = context.keywords.iter().map(|word| name(word).into()).collect();
+    // Ends of names tell too little by themselves: of hex all of them, elsewhere keys.
+    names.retain(|name| !is_end(name) || !(digest || **name == *b"key"));
     names.sort_unstable();
     names.dedup();
-    let (digest, named) = (spec.id == "generic-secret-digest", spec.id == "generic-secret-password");
     Some(Assigned { names: names.into(), digest, named })
 }
 

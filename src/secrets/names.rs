@@ -1,0 +1,155 @@
+//! What the name that a value is assigned to says of it.
+
+use super::rule::fold_context;
+
+/// How a name says that its value is a secret.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Telling {
+    /// A word in it says nothing else: `db_password`, `acme_api_key`.
+    Plainly,
+    /// It ends like names of secrets do, behind whose it is: `ACME_KEY`, `acmeToken`.
+    ByItsEnd,
+}
+
+/// The last words of names that say secret behind a name of somebody.
+const ENDS: [&[u8]; 3] = [b"key", b"token", b"secret"];
+
+/// Whether a keyword is such an end, and no more.
+pub(super) fn is_end(keyword: &[u8]) -> bool {
+    ENDS.contains(&keyword)
+}
+
+/// What a name says with one of these words in it, or by its end.
+pub(super) fn tells_secret(name: &[u8], words: &[Box<[u8]>]) -> Option<Telling> {
+    let folded = fold_context(name);
+    // Most words have a letter that the name has not.
+    let letters = folded.iter().fold(0u32, |letters, byte| letters | 1 << (byte & 31));
+    let may_have = |word: &[u8]| word.len() <= folded.len() && word.iter().all(|byte| letters >> (byte & 31) & 1 == 1);
+    let plain = words.iter().any(|word| may_have(word) && memchr::memmem::find(&folded, word).is_some());
+    let parts = parts(name, &folded);
+    let by_its_end = || match parts.as_slice() {
+        [.., owner, end] => is_end(end) && owner.len() >= 3 && !is_one_of(owner, OWNERLESS),
+        _ => false,
+    };
+    let telling = if plain {
+        Telling::Plainly
+    } else if by_its_end() {
+        Telling::ByItsEnd
+    } else {
+        return None;
+    };
+    (!is_open(&folded, &parts)).then_some(telling)
+}
+
+/// Whether a name is written as those of environment variables.
+pub(super) fn is_constant(name: &[u8]) -> bool {
+    name.iter().any(u8::is_ascii_uppercase) && !name.iter().any(u8::is_ascii_lowercase)
+}
+
+/// The words of a name, which are parted by signs or by capitals.
+fn parts<'a>(name: &[u8], folded: &'a [u8]) -> Vec<&'a [u8]> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for at in 0..=name.len() {
+        let here = name.get(at);
+        let sign = here.is_none_or(|byte| !byte.is_ascii_alphanumeric());
+        let capital = here.is_some_and(u8::is_ascii_uppercase);
+        let hump = capital && at.checked_sub(1).and_then(|last| name.get(last)).is_some_and(u8::is_ascii_lowercase);
+        if sign || hump {
+            parts.extend(folded.get(start..at).filter(|part| !part.is_empty()));
+            start = at + usize::from(sign);
+        }
+    }
+    parts
+}
+
+/// Whether it is a name of what is open, or of something else that only holds the word.
+fn is_open(folded: &[u8], parts: &[&[u8]]) -> bool {
+    const BEGINNINGS: [&[u8]; 7] = [b"csrf", b"xsrf", b"continu", b"idempot", b"tokeniz", b"publi", b"anonym"];
+    // What something is called by, not what opens it; but a Vault role's secret is an id.
+    let id = folded.ends_with(b"_id") && !folded.ends_with(b"secret_id");
+    let is_key_id =
+        memchr::memmem::find(folded, b"key_id").is_some() || memchr::memmem::find(folded, b"keyid").is_some();
+    let open = |part: &&[u8]| {
+        let core = || {
+            let end = ENDS.iter().find_map(|end| part.strip_suffix(*end));
+            end.or_else(|| ENDS.iter().find_map(|end| part.strip_prefix(*end))).unwrap_or(part)
+        };
+        BEGINNINGS.iter().any(|beginning| part.starts_with(beginning))
+            || is_one_of(part, OPEN)
+            || is_one_of(core(), OPEN)
+    };
+    id || is_key_id || parts.iter().any(open)
+}
+
+fn is_one_of(part: &[u8], words: &[u8]) -> bool {
+    words.split(|byte| *byte == b' ').any(|word| word == part)
+}
+
+/// Words of names that say what is open.
+const OPEN: &[u8] =
+    b"anon cache checksum count cursor digest etag file hash integrity length next nextpage page path prev \
+    previous primary resume size sort sync type uri url";
+
+/// Before `key` and `token` these words say nothing of somebody: things by which data is found.
+const OWNERLESS: &[u8] =
+    b"answer asset attr attribute blob bloom bucket buffer build category child chunk client composite config \
+    content context cookie correlation data dataset dedup dedupe default device dict distinct doc document edge \
+    entity event feature field filter flag fold folder foreign group header host hot icon idempotency image \
+    index install issue item job label lang layer line list locale lock lookup map message meta metric model msg \
+    namespace node nonce object option order param parent part partition product project prompt prop property \
+    query range react record ref region request resource root route routing row salt schema search setting shard \
+    short shortcut sign signature site socket source span start state step storage store style subscription tag \
+    task template text theme thread trace track tracking translation unique usage value variant version visitor \
+    wasm websocket";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn telling(name: &str) -> Option<Telling> {
+        let words = ["password", "secret", "api_key", "apikey", "account_key"].map(|word| word.as_bytes().into());
+        tells_secret(name.as_bytes(), &words)
+    }
+
+    #[test]
+    fn a_name_tells_by_a_word_in_it_or_by_its_end() {
+        for name in
+            ["DB_PASSWORD", "acmeApiKey", "x-acme-api-key", "ACCOUNT_KEY", "pagerduty_api_key", "urlscan-secret"]
+        {
+            assert_eq!(telling(name), Some(Telling::Plainly), "{name}");
+        }
+        for name in ["ACME_KEY", "acmeToken", "acme_key", "app.mapquest.key", "PAGERDUTY_TOKEN", "X-Filestack-Token"] {
+            assert_eq!(telling(name), Some(Telling::ByItsEnd), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_what_is_open_tell_nothing() {
+        for name in [
+            "key",
+            "token",
+            "cacheKey",
+            "cache_api_key",
+            "nextPageToken",
+            "nextpagetoken",
+            "csrf_token",
+            "csrftoken",
+            "secret_hash",
+            "password_file",
+            "tokenUrl",
+            "tokentype",
+            "api_key_id",
+            "partition_key",
+            "Sec-WebSocket-Key",
+            "e.key",
+            "public_key",
+            "idempotency-key",
+            "monkey",
+            "defaultToken",
+        ] {
+            assert_eq!(telling(name), None, "{name}");
+        }
+        assert!(is_constant(b"ACME_KEY") && !is_constant(b"ACME_Key") && !is_constant(b"_1"));
+    }
+}
