@@ -113,7 +113,7 @@ pub(super) struct Anchors {
     keys: Keys,
     /// Finds the keys without a delimiter: those that are looked for everywhere, and those that are looked for in runs
     /// of value characters only.
-    everywhere: Teddy<2>,
+    everywhere: Teddy<3>,
     in_runs: Teddy<1>,
 }
 
@@ -153,7 +153,7 @@ impl Anchors {
     }
 
     /// Finds the keys that are looked for everywhere and have no delimiter.
-    pub(super) const fn teddy(&self) -> &Teddy<2> {
+    pub(super) const fn teddy(&self) -> &Teddy<3> {
         &self.everywhere
     }
 

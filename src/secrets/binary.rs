@@ -101,6 +101,11 @@ impl Binary {
         scan.path.pop();
     }
 
+    /// Whether a group in base64 begins at the next character but so many.
+    pub(super) fn has_group_at(&self, ahead: usize) -> bool {
+        self.coding == Coding::Base64 && (self.open.len() + ahead).is_multiple_of(4)
+    }
+
     /// Where the first character stands that isn't decided.
     pub(super) fn hold(&self) -> u64 {
         self.source(self.cleared)

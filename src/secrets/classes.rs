@@ -1,5 +1,7 @@
-//! Classes of bytes, 32 bytes at once where the machine can: a byte's two halves are looked up in two tables of
+//! Classes of bytes: a byte's two halves are looked up in two tables of
 //! sixteen, whose common bits say whether it belongs to the class.
+
+use super::wide::{self, Lanes, Task};
 
 /// Blocks that are looked at together.
 const SPAN: usize = 16;
@@ -64,11 +66,9 @@ impl<const N: usize> Classes<N> {
         }
     }
 
-    /// The same for many blocks, at once where the machine can.
+    /// One bit for each byte and class.
     pub(super) fn masks_of(&self, blocks: &[[u8; 64]], out: &mut [[u64; N]]) {
-        if !wide::masks(self, blocks, out) {
-            out.iter_mut().zip(blocks).for_each(|(masks, block)| *masks = self.masks(block));
-        }
+        wide::run(Masks { classes: self, blocks, out });
     }
 
     /// The same for less than 64 bytes.
@@ -102,22 +102,19 @@ impl<const N: usize> Classes<N> {
         found
     }
 
-    /// One bit for each byte and class.
-    pub(super) fn masks(&self, block: &[u8; 64]) -> [u64; N] {
-        let mask = |has: &[bool; 256]| {
-            block.iter().zip(0..).fold(0, |mask, (byte, at)| mask | u64::from(has[usize::from(*byte)]) << at)
-        };
-        self.has.each_ref().map(mask)
+    #[inline(always)]
+    pub(super) fn tables<L: Lanes>(&self, lanes: L) -> Tables<L, N> {
+        let mut bits = [lanes.table([0; 16]); N];
+        for (wide, own) in bits.iter_mut().zip(self.bits) {
+            *wide = lanes.table([own; 16]);
+        }
+        Tables { halves: [lanes.table(self.low), lanes.table(self.high)], bits }
     }
 }
 
 impl Class {
     pub(super) const fn new(has: [bool; 256]) -> Self {
         Self(Classes::new([has]))
-    }
-
-    pub(super) const fn classes(&self) -> &Classes<1> {
-        &self.0
     }
 
     /// Which bytes belong to it.
@@ -167,16 +164,11 @@ pub(super) fn runs_of(words: impl Iterator<Item = u64>, mut base: usize, shortes
     // How long the run is that the last word ends in.
     let mut open = 0;
     for word in words {
-        // A run over two words has half of it in one of them.
-        let mut half = word & word >> 1;
-        half &= half >> 2;
-        half &= half >> 4;
-        half = if shortest >= 32 { half & half >> 8 } else { half };
-        if half != 0 || open >= 8 {
-            open = runs_in(word, base, open, shortest, out);
+        open = if has_run(word, shortest) || open + word.trailing_ones() as usize >= shortest {
+            runs_in(word, base, open, shortest, out)
         } else {
-            open = word.leading_ones() as usize;
-        }
+            word.leading_ones() as usize
+        };
         base += 64;
     }
     if open >= shortest {
@@ -184,15 +176,19 @@ pub(super) fn runs_of(words: impl Iterator<Item = u64>, mut base: usize, shortes
     }
 }
 
-/// Whether a word has so many set bits in a row.
+/// Whether a word has so many set bits in a row, 8 to 64.
+#[inline]
 const fn has_run(word: u64, shortest: usize) -> bool {
-    let (mut starts, mut length) = (word, 1);
-    while length < shortest && starts != 0 {
-        let step = if length < shortest - length { length } else { shortest - length };
-        starts &= starts >> step;
-        length += step;
+    let (mut starts, mut length) = (word & word >> 1, 8);
+    starts &= starts >> 2;
+    starts &= starts >> 4;
+    if shortest >= 16 {
+        (starts, length) = (starts & starts >> 8, 16);
     }
-    starts != 0
+    if shortest >= 32 {
+        (starts, length) = (starts & starts >> 16, 32);
+    }
+    starts & starts >> (shortest - length) != 0
 }
 
 /// The runs that end in a word; gives how long the one is that it ends in, of those that began before it `open` bits.
@@ -226,117 +222,38 @@ fn runs_in(word: u64, base: usize, open: usize, shortest: usize, out: &mut Vec<(
     last as usize
 }
 
-#[cfg(target_arch = "x86_64")]
-pub(super) mod wide {
-    use super::Classes;
-    use crate::secrets::teddy::Window;
-    use pulp::x86::V3;
-    use pulp::{NullaryFnOnce, cast};
-    use std::arch::x86_64::__m256i;
-    use std::sync::LazyLock;
+/// Classes in registers.
+pub(super) struct Tables<L: Lanes, const N: usize> {
+    halves: [L::Table; 2],
+    bits: [L::Table; N],
+}
 
-    pub(in crate::secrets) static SIMD: LazyLock<Option<V3>> = LazyLock::new(V3::try_new);
-
-    /// The low and the high halves of 64 bytes.
-    pub(in crate::secrets) struct Halves([(__m256i, __m256i); 2]);
-
-    impl Halves {
-        /// Those of a window's last 64 bytes.
-        #[inline(always)]
-        pub(in crate::secrets) fn of(simd: V3, window: &Window) -> Self {
-            let (mut front, mut back) = ([0; 32], [0; 32]);
-            front.copy_from_slice(&window[3..35]);
-            back.copy_from_slice(&window[35..]);
-            Self([halves(simd, front), halves(simd, back)])
-        }
-    }
-
+impl<L: Lanes, const N: usize> Tables<L, N> {
+    /// One bit for each byte and class.
     #[inline(always)]
-    fn halves(simd: V3, bytes: [u8; 32]) -> (__m256i, __m256i) {
-        let avx2 = simd.avx2;
-        let (bytes, nibble): (__m256i, __m256i) = (cast(bytes), cast([0x0fu8; 32]));
-        let high = avx2._mm256_and_si256(avx2._mm256_srli_epi16::<4>(bytes), nibble);
-        (avx2._mm256_and_si256(bytes, nibble), high)
-    }
-
-    /// Classes in registers' width.
-    pub(in crate::secrets) struct Tables<const N: usize> {
-        low: __m256i,
-        high: __m256i,
-        bits: [__m256i; N],
-    }
-
-    impl<const N: usize> Classes<N> {
-        #[inline(always)]
-        pub(in crate::secrets) fn wide(&self) -> Tables<N> {
-            let mut bits = [cast([0u8; 32]); N];
-            for (wide, own) in bits.iter_mut().zip(self.bits) {
-                *wide = cast([own; 32]);
-            }
-            Tables { low: cast([self.low, self.low]), high: cast([self.high, self.high]), bits }
+    pub(super) fn masks(&self, lanes: L, halves: [L::Bytes; 2]) -> [u64; N] {
+        let kinds = lanes.common(self.halves, halves);
+        let mut masks = [0; N];
+        for (mask, bits) in masks.iter_mut().zip(self.bits) {
+            *mask = lanes.any(kinds, bits);
         }
-    }
-
-    impl<const N: usize> Tables<N> {
-        #[inline(always)]
-        pub(in crate::secrets) fn masks(&self, simd: V3, halves: &Halves) -> [u64; N] {
-            let (front, back) = (self.half(simd, halves.0[0]), self.half(simd, halves.0[1]));
-            let mut masks = [0; N];
-            for class in 0..N {
-                masks[class] = u64::from(front[class]) | u64::from(back[class]) << 32;
-            }
-            masks
-        }
-
-        #[inline(always)]
-        fn half(&self, simd: V3, (low, high): (__m256i, __m256i)) -> [u32; N] {
-            let avx2 = simd.avx2;
-            let (low, high) = (avx2._mm256_shuffle_epi8(self.low, low), avx2._mm256_shuffle_epi8(self.high, high));
-            let kinds = avx2._mm256_and_si256(low, high);
-            let mut masks = [0; N];
-            for (mask, bits) in masks.iter_mut().zip(self.bits) {
-                let own = if N == 1 { kinds } else { avx2._mm256_and_si256(kinds, bits) };
-                let outside = avx2._mm256_cmpeq_epi8(own, cast([0u8; 32]));
-                *mask = !(avx2._mm256_movemask_epi8(outside) as u32);
-            }
-            masks
-        }
-    }
-
-    /// False where the machine has no AVX2.
-    pub(super) fn masks<const N: usize>(classes: &Classes<N>, blocks: &[[u8; 64]], out: &mut [[u64; N]]) -> bool {
-        let Some(simd) = *SIMD else { return false };
-        simd.vectorize(Masks { simd, classes, blocks, out });
-        true
-    }
-
-    struct Masks<'a, const N: usize> {
-        simd: V3,
-        classes: &'a Classes<N>,
-        blocks: &'a [[u8; 64]],
-        out: &'a mut [[u64; N]],
-    }
-
-    impl<const N: usize> NullaryFnOnce for Masks<'_, N> {
-        type Output = ();
-
-        // Whatever isn't inlined here is compiled for the least machine: plain loops and no closures.
-        #[inline(always)]
-        fn call(self) {
-            let Self { simd, classes, blocks, out } = self;
-            let tables = classes.wide();
-            for (masks, block) in out.iter_mut().zip(blocks) {
-                let [front, back]: [[u8; 32]; 2] = cast(*block);
-                *masks = tables.masks(simd, &Halves([halves(simd, front), halves(simd, back)]));
-            }
-        }
+        masks
     }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-mod wide {
-    pub(super) fn masks<const N: usize>(_: &super::Classes<N>, _: &[[u8; 64]], _: &mut [[u64; N]]) -> bool {
-        false
+struct Masks<'a, const N: usize> {
+    classes: &'a Classes<N>,
+    blocks: &'a [[u8; 64]],
+    out: &'a mut [[u64; N]],
+}
+
+impl<const N: usize> Task for Masks<'_, N> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let tables = self.classes.tables(lanes);
+        for (masks, block) in self.out.iter_mut().zip(self.blocks) {
+            *masks = tables.masks(lanes, lanes.halves(lanes.load(block)));
+        }
     }
 }
 
@@ -366,7 +283,10 @@ mod tests {
         let bytes: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
         let mut masks = Vec::new();
         WORDS.masks(&bytes, &mut masks);
-        let one_by_one: Vec<[u64; 1]> = bytes.as_chunks().0.iter().map(|block| WORDS.0.masks(block)).collect();
+        let one_by_one = |block: &[u8; 64]| {
+            [block.iter().zip(0..).fold(0, |mask, (byte, at)| mask | u64::from(WORDS.has(*byte)) << at)]
+        };
+        let one_by_one: Vec<[u64; 1]> = bytes.as_chunks::<64>().0.iter().map(one_by_one).collect();
         assert_eq!(masks, one_by_one);
     }
 

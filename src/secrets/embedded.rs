@@ -219,7 +219,7 @@ fn open_magic(rest: &[u8]) -> usize {
     const MAGICS: [&[u8]; 4] = [b"\x1f\x8b\x08", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"PACK\0\0\0\x02"];
     let ends = |length: &usize| {
         let tail = rest.get(rest.len() - length..).unwrap_or_default();
-        MAGICS.iter().any(|magic| magic.starts_with(tail))
+        MAGICS.iter().any(|magic| magic.first() == tail.first() && magic.starts_with(tail))
     };
     (1..=7.min(rest.len())).rev().find(ends).unwrap_or(0)
 }

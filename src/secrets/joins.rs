@@ -20,6 +20,8 @@ pub(super) struct Joins {
     /// The value that is being read, and where it began.
     value: Vec<u8>,
     start: u64,
+    /// Whether what was read of a long string ends within an escape.
+    escaped: bool,
     joined: Joined,
 }
 
@@ -38,6 +40,8 @@ pub(super) enum Kind {
 enum State {
     Outside,
     Inside,
+    /// In a JSON string that is no piece: only where it ends is of interest.
+    Long,
     /// Behind a JSON string: a colon makes it a name.
     Behind,
 }
@@ -99,6 +103,9 @@ impl Joined {
 
     /// Feeds what was added.
     pub(super) fn feed(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) {
+        if self.waiting.is_empty() && (!ended || self.end == 0) {
+            return;
+        }
         let edges = &self.edges;
         let span = Cell::new((0, 0));
         let place = |at: u64| {
@@ -146,7 +153,7 @@ impl Joined {
 impl Joins {
     pub(super) fn new(kind: Kind) -> Self {
         let state = if kind == Kind::Form { State::Inside } else { State::Outside };
-        Self { kind, state, at: 0, value: Vec::new(), start: 0, joined: Joined::new() }
+        Self { kind, state, at: 0, value: Vec::new(), start: 0, escaped: false, joined: Joined::new() }
     }
 
     pub(super) fn pass(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
@@ -214,6 +221,10 @@ impl Joins {
                 let room = (LONGEST + 1).saturating_sub(self.value.len());
                 self.value.extend_from_slice(rest.get(..plain.min(room)).unwrap_or_default());
                 self.at += plain as u64;
+                if self.value.len() > LONGEST {
+                    (self.state, self.escaped) = (State::Long, false);
+                    return true;
+                }
                 match rest.get(plain) {
                     None => return false,
                     Some(b'"') => {
@@ -233,6 +244,7 @@ impl Joins {
                     },
                 }
             }
+            State::Long => return self.skip(rest),
             State::Behind => {
                 let gap = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
                 match rest.get(gap) {
@@ -243,6 +255,23 @@ impl Joins {
                 self.state = State::Outside;
             }
         }
+        true
+    }
+
+    /// Goes to the end of a JSON string: the first quote behind an even number of backslashes.
+    fn skip(&mut self, rest: &[u8]) -> bool {
+        let escapes = |end: usize| {
+            let before = rest.get(..end).unwrap_or_default();
+            let backslashes = before.iter().rev().take_while(|byte| **byte == b'\\').count();
+            (backslashes % 2 == 1) ^ (backslashes == end && self.escaped)
+        };
+        let Some(end) = memchr::memchr_iter(b'"', rest).find(|quote| !escapes(*quote)) else {
+            self.escaped = escapes(rest.len());
+            self.at += rest.len() as u64;
+            return false;
+        };
+        self.at += end as u64 + 1;
+        self.state = State::Behind;
         true
     }
 

@@ -2,7 +2,7 @@
 
 use super::keys::Keys;
 use super::rule::Context;
-use super::runs::SHORTEST;
+use super::runs::{SHORTEST, is_value};
 use super::scanner::run_length;
 use super::shape::{ByteSet, Step};
 use std::collections::{HashMap, HashSet};
@@ -328,7 +328,7 @@ impl Loose {
             let shapes = shapes.filter_map(|&number| self.shapes.get(usize::from(number)));
             out.extend(shapes.map(|shape| (shape.shape, shape.lead)));
         }
-        if self.near.get(at).is_some_and(|gate| gate.takes(makeup, assigned)) {
+        if self.near.get(at).is_some_and(|gate| gate.takes(makeup, assigned)) && !is_wrapped(before) {
             self.near_words(before, &mut |shape| {
                 let fits = shape.least <= length && length.min(LENGTHS as u32) <= shape.most;
                 if fits && shape.demand.takes(makeup, assigned) && !out.contains(&(shape.shape, shape.lead)) {
@@ -419,6 +419,15 @@ const fn fold(byte: u8) -> u8 {
     let upper = byte.wrapping_sub(b'A') < 26;
     let gap = (byte == b'-') | (byte == b'.') | (byte == b' ');
     if gap { b'_' } else { byte | (upper as u8) << 5 }
+}
+
+/// Whether only a line of value characters stands near before a value, or before one that its own first character is
+/// told from: it is one of many lines, and has no name.
+fn is_wrapped(before: &[u8]) -> bool {
+    let end = before.iter().rev().take(2).position(|byte| *byte == b'\n').map(|back| before.len() - 1 - back);
+    let line = end.and_then(|end| before.get(..end)).map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let near = line.and_then(|line| line.get(line.len().checked_sub(NEAR)?..));
+    near.is_some_and(|near| near.iter().rev().all(|byte| is_value(*byte)))
 }
 
 /// Whether a run may be such a value: others are names in code.

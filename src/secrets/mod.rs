@@ -50,6 +50,7 @@ mod teddy;
 mod tests;
 mod unpack;
 mod walked;
+mod wide;
 
 pub use body::{BodyContext, BodyScan, Stopped};
 pub use catalogue::{BoundarySpec, Catalogue, CatalogueError, ChecksumSpec, ContextSpec, Edge, Group, RuleSpec};

@@ -147,7 +147,7 @@ impl Runs {
                     break;
                 }
                 self.inside = goes_on;
-                let decided_here = match self.gather(&level.buffer, start, end, ended) {
+                let decided_here = match self.gather(level, start, end, ended) {
                     Some(piece) => match self.pass_lines(level, scan, origin, (start..end, &piece), limit, ended) {
                         Ok(()) => {
                             self.decode(level, scan, origin, &piece);
@@ -196,8 +196,8 @@ impl Runs {
 
     /// The run at `start`, with the lines that follow it if it is wrapped; `None` if its end isn't known yet.
     #[inline(never)]
-    fn gather(&mut self, buffer: &[u8], start: usize, end: usize, ended: bool) -> Option<Piece> {
-        let text = &mut self.text;
+    fn gather(&mut self, level: &Stream, start: usize, end: usize, ended: bool) -> Option<Piece> {
+        let (text, buffer) = (&mut self.text, &level.buffer);
         text.clear();
         if end - start > PIECE {
             text.extend_from_slice(buffer.get(start..start + PIECE).unwrap_or_default());
@@ -211,7 +211,7 @@ impl Runs {
         let mut line_starts = 0;
         while let Some(length) = line_break(buffer.get(last..).unwrap_or_default(), ended)? {
             let line = last + length;
-            let stop = run_end(buffer, line);
+            let stop = run_end(level, line);
             if stop == buffer.len() && !ended && stop - line <= width {
                 return None;
             }
@@ -251,6 +251,10 @@ impl Runs {
             self.binary = None;
         }
         let begun = self.binary.is_some();
+        // What is decoded on from there is read already.
+        let (binary, again) = (self.binary.as_ref(), self.again);
+        let ahead: Option<usize> = (0..4).find(|ahead| binary.is_some_and(|binary| binary.has_group_at(*ahead)));
+        let phase = ahead.map(|ahead| (again + ahead) % 4);
         let coding = if begun || self.inside { None } else { Coding::of(&text) };
         self.decode_binary(level, scan, origin, piece, (&text, coding, 0));
         let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
@@ -270,7 +274,9 @@ impl Runs {
         base64::streaks(&text, &mut |start, bytes| {
             let text_ends = start + bytes.len() * 4 / 3 + 8 < text.len();
             mixed = mixed.or((bytes.len() >= MIXED && text_ends).then_some(start));
-            each("base64", start, bytes, (4, 3));
+            if phase != Some(start % 4) {
+                each("base64", start, bytes, (4, 3));
+            }
         });
         let [in_hex, in_upper, in_lower] = CODED.has_runs(&text, [hex::SHORTEST, base32::SHORTEST, base32::SHORTEST]);
         if in_hex {
@@ -356,7 +362,7 @@ impl Runs {
         let again = piece.again.checked_div(piece.width).unwrap_or(0) * (piece.width + piece.gap);
         let mut line = first + piece.gap;
         while line < piece.next + again {
-            let end = run_end(&level.buffer, line);
+            let end = run_end(level, line);
             if end >= line + SHORTEST {
                 self.pass_tokens(level, scan, origin, (line..end, end, false), limit, ended)?;
             }
@@ -397,10 +403,10 @@ impl Runs {
             for &(shape, _) in shapes.iter().filter(|(_, set)| may_be(set)) {
                 matches.extend(level.try_shape(scan, shape, start, ended)?.map(|length| (start, length, shape)));
             }
-            if !shapes.is_empty() && matches.is_empty() {
+            let text = level.buffer.get(start..run.end).unwrap_or_default();
+            if matches.is_empty() && (!shapes.is_empty() || scan.scanner.begins_a_first_piece(text)) {
                 level.suspects.add(level.base + start as u64, Hint::Token);
             }
-            let text = level.buffer.get(start..run.end).unwrap_or_default();
             let near = level.buffer.get(start.saturating_sub(BEFORE)..start).unwrap_or_default();
             let is_front = Some(start) == first || Some(start) == second;
             if is_front && (!matches.is_empty() || may_be_value(near, text)) {
@@ -557,9 +563,8 @@ fn lead_start(buffer: &[u8], at: usize) -> usize {
     memchr::memrchr(b'\n', lead).map_or(floor, |line| floor + line + 1)
 }
 
-fn run_end(buffer: &[u8], from: usize) -> usize {
-    let rest = buffer.get(from..).unwrap_or_default();
-    from + rest.iter().position(|&byte| !is_value(byte)).unwrap_or(rest.len())
+fn run_end(level: &Stream, from: usize) -> usize {
+    level.survey.first_unset(|block| block.value, from, level.buffer.len())
 }
 
 const _: () = assert!(BEFORE >= SHORTEST);

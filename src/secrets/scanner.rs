@@ -22,6 +22,8 @@ pub struct Scanner {
     pub(super) loose: Loose,
     /// Shapes that begin a token in such a run.
     pub(super) starts: Starts,
+    /// What others begin with that are found in long runs only: a short run may be the first piece of one.
+    first_pieces: ByHead<Box<[u8]>>,
     /// What documentation prints for everyone.
     pub(super) examples: Examples,
     /// The literals that shapes begin with, backwards, by their last three bytes.
@@ -79,6 +81,7 @@ impl Scanner {
             joined: Anchors::new([], &Traits::NONE),
             loose: Loose::default(),
             starts: Starts::default(),
+            first_pieces: ByHead::default(),
             reversed: ByHead::default(),
             address_homes: HashSet::new(),
             inner_reversed: InnerReversed::default(),
@@ -119,6 +122,11 @@ impl Scanner {
                 } else if !found.is_empty() {
                     if found.iter().all(|anchor| lies_in_a_run(steps, anchor)) {
                         in_runs.insert(shape);
+                        let fronts = found.iter().filter(|anchor| anchor.farthest == 0);
+                        for (head, anchor) in fronts.filter_map(|anchor| Some((anchor.literal.first_chunk()?, anchor)))
+                        {
+                            this.first_pieces.add(*head, anchor.literal.clone().into());
+                        }
                     }
                     anchors.extend(found.into_iter().map(|anchor| (anchor, shape)));
                 } else if spec.context.is_some() || spec.checksum.is_some() {
@@ -167,6 +175,12 @@ impl Scanner {
     pub(super) fn ends_reversed(&self, word: &[u8]) -> bool {
         let Some(&[c, b, a]) = word.last_chunk::<3>() else { return false };
         self.reversed.get([a, b, c]).iter().any(|literal| word.ends_with(literal))
+    }
+
+    /// Whether a run begins like a token that is found in longer ones.
+    pub(super) fn begins_a_first_piece(&self, run: &[u8]) -> bool {
+        let head = run.first_chunk().copied().unwrap_or_default();
+        self.first_pieces.get(head).iter().any(|literal| run.starts_with(literal))
     }
 
     /// Whether one of these rules tells its values by more than a few letters at an edge.

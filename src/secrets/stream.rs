@@ -27,6 +27,8 @@ pub(super) const AFTER: usize = 16;
 const FARTHEST: usize = 256;
 /// Bytes taken at once: a level's buffer holds this, what is held, and what stands before.
 const SLICE: usize = 16 * 1024;
+/// What is held beside a slice, as a rule.
+const ROOM: usize = 8 * 1024;
 /// How deep decodings nest.
 pub(super) const DEEPEST: u8 = 4;
 
@@ -219,6 +221,10 @@ impl Stream {
             self.cleared = self.step(scan, origin, true);
         }
         while let Some(slice) = slices.next() {
+            if slice.len() == SLICE && self.buffer.capacity() == 0 {
+                self.buffer.reserve(SLICE + ROOM);
+                self.survey.reserve(SLICE + ROOM);
+            }
             self.buffer.extend_from_slice(slice);
             let anchors = if self.edges.is_some() { &scan.scanner.joined } else { &scan.scanner.anchors };
             self.survey.extend(&self.buffer, anchors.teddy());

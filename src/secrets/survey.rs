@@ -1,9 +1,10 @@
 //! One look at every byte of a level, 64 at once: masks that say where something of interest to a pass may be. The
 //! passes go by the set bits, of which ordinary text has few.
 
-use super::classes::{Class, Classes, runs_of};
+use super::classes::{Classes, runs_of};
 use super::decode::{escape, fold, numbers};
-use super::teddy::{Teddy, Window, window};
+use super::teddy::{self, Teddy};
+use super::wide::{self, Lanes, Task, window_at};
 use super::{anchors, embedded, runs};
 use std::ops::Range;
 
@@ -16,7 +17,7 @@ pub(super) struct Block {
     pub(super) joints: u64,
     /// Characters of lists of numbers.
     pub(super) parts: u64,
-    /// Bytes that an escape may begin with.
+    /// Bytes that an escape may begin with which hides something.
     pub(super) gates: u64,
     /// Bytes that the magics of compressed files have and text never has.
     pub(super) marks: u64,
@@ -26,8 +27,8 @@ pub(super) struct Block {
 
 const VALUE: Classes<3> = Classes::new([runs::VALUES, runs::JOINTS, anchors::DELIMITERS]);
 const ESCAPES: Classes<2> = Classes::new([escape::GATES, fold::LEADS]);
-const LISTS: Class = numbers::PARTS;
-const REST: Classes<2> = Classes::new([fold::REST, embedded::MARKS]);
+const LISTS: Classes<2> = Classes::new([numbers::PARTS.members(), escape::BACKSLASH]);
+const REST: Classes<3> = Classes::new([fold::REST, embedded::MARKS, escape::ORDINARY]);
 
 /// The masks of a level's buffer.
 #[derive(Default)]
@@ -39,18 +40,19 @@ pub(super) struct Survey {
 
 impl Survey {
     /// Looks at what the buffer has more than before.
-    pub(super) fn extend(&mut self, buffer: &[u8], literals: &Teddy<2>) {
+    pub(super) fn extend(&mut self, buffer: &[u8], literals: &Teddy<3>) {
         self.blocks.resize(buffer.len().div_ceil(64), Block::default());
         let fresh = self.blocks.get_mut(self.whole..).unwrap_or_default();
-        if !wide::survey(literals, buffer, self.whole, fresh) {
-            for (block, number) in fresh.iter_mut().zip(self.whole..) {
-                *block = plain(literals, &window(buffer, number * 64));
-            }
-        }
+        wide::run(Look { literals, buffer, first: self.whole, out: fresh });
         self.whole = buffer.len() / 64;
         if let Some(last) = self.blocks.get_mut(self.whole) {
             last.cut(buffer.len() % 64);
         }
+    }
+
+    /// Makes room for a buffer of so many bytes.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.blocks.reserve(bytes.div_ceil(64));
     }
 
     /// Forgets the first bytes, of which there are whole blocks.
@@ -95,6 +97,11 @@ impl Survey {
             }
         }
         None
+    }
+
+    /// The first place from `from` on whose bit is not set, or `end`.
+    pub(super) fn first_unset(&self, mask: impl Fn(&Block) -> u64, from: usize, end: usize) -> usize {
+        self.places(|block| !mask(block), from..end).next().unwrap_or(end)
     }
 
     /// Runs of set bits from `from` on, at least `shortest` long (64 at most), as (start, end).
@@ -153,78 +160,34 @@ const fn behind(mask: u64) -> u64 {
     mask >> 1 | 1 << 63
 }
 
-/// Byte by byte.
-fn plain(literals: &Teddy<2>, window: &Window) -> Block {
-    let [_, _, _, bytes @ ..] = *window;
-    let [value, joints, delimiters] = VALUE.masks(&bytes);
-    let ([parts], [rest, marks]) = (LISTS.classes().masks(&bytes), REST.masks(&bytes));
-    let [gates, leads] = ESCAPES.masks(&bytes);
-    let gates = gates | leads & behind(rest);
-    Block { value, joints, parts, gates, marks, literals: delimiters | literals.mask(window) }
+/// The look at some blocks of a buffer.
+struct Look<'a> {
+    literals: &'a Teddy<3>,
+    buffer: &'a [u8],
+    first: usize,
+    out: &'a mut [Block],
 }
 
-#[cfg(target_arch = "x86_64")]
-mod wide {
-    use super::super::classes::wide::{Halves, SIMD};
-    use super::super::teddy::wide::Tables;
-    use super::{Block, ESCAPES, LISTS, REST, Teddy, VALUE, Window, behind, window};
-    use pulp::NullaryFnOnce;
-    use pulp::x86::V3;
-
-    /// False where the machine has no AVX2.
-    pub(super) fn survey(literals: &Teddy<2>, buffer: &[u8], first: usize, out: &mut [Block]) -> bool {
-        let Some(simd) = *SIMD else { return false };
-        simd.vectorize(Pass { simd, literals, buffer, first, out });
-        true
-    }
-
-    struct Pass<'a> {
-        simd: V3,
-        literals: &'a Teddy<2>,
-        buffer: &'a [u8],
-        first: usize,
-        out: &'a mut [Block],
-    }
-
-    impl NullaryFnOnce for Pass<'_> {
-        type Output = ();
-
-        // Whatever isn't inlined here is compiled for the least machine: plain loops and no closures.
-        #[inline(always)]
-        fn call(self) {
-            let Self { simd, literals, buffer, first, out } = self;
-            let teddy = Tables::new(literals);
-            let (value, lists, escapes) = (VALUE.wide(), LISTS.classes().wide(), ESCAPES.wide());
-            let rest = REST.wide();
-            let mut at = first * 64;
-            for block in out {
-                let padded: Window;
-                let whole = if at >= 3 && at + 64 <= buffer.len() { buffer[at - 3..].first_chunk() } else { None };
-                let bytes = match whole {
-                    Some(bytes) => bytes,
-                    None => {
-                        padded = window(buffer, at);
-                        &padded
-                    }
-                };
-                let halves = Halves::of(simd, bytes);
-                let [values, joints, delimiters] = value.masks(simd, &halves);
-                let [parts] = lists.masks(simd, &halves);
-                let [gates, leads] = escapes.masks(simd, &halves);
-                let [rest, marks] = rest.masks(simd, &halves);
-                let gates = gates | leads & behind(rest);
-                let literals = delimiters | teddy.mask(simd, bytes);
-                *block = Block { value: values, joints, parts, gates, marks, literals };
-                at += 64;
-            }
+impl Task for Look<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let teddy = self.literals.tables(lanes);
+        let (value, lists, escapes) = (VALUE.tables(lanes), LISTS.tables(lanes), ESCAPES.tables(lanes));
+        let rest = REST.tables(lanes);
+        let (mut at, mut padded) = (self.first * 64, [0; 67]);
+        for block in self.out {
+            let window = window_at(self.buffer, at, &mut padded);
+            let halves = teddy::halves(lanes, window);
+            let own = halves[3];
+            let [values, joints, delimiters] = value.masks(lanes, own);
+            let [parts, backslashes] = lists.masks(lanes, own);
+            let [gates, leads] = escapes.masks(lanes, own);
+            let [rest, marks, ordinary] = rest.masks(lanes, own);
+            let gates = gates & !(backslashes & ordinary >> 1) | leads & behind(rest);
+            let literals = delimiters | teddy.mask(lanes, &halves);
+            *block = Block { value: values, joints, parts, gates, marks, literals };
+            at += 64;
         }
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-mod wide {
-    pub(super) fn survey(_: &super::Teddy<2>, _: &[u8], _: usize, _: &mut [super::Block]) -> bool {
-        false
     }
 }
 
@@ -233,7 +196,27 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn teddy() -> Teddy<2> {
+    /// What a buffer's block is, byte by byte.
+    fn plain(teddy: &Teddy<3>, hay: &[u8], number: usize) -> Block {
+        let block = hay.get(number * 64..(number * 64 + 64).min(hay.len())).unwrap_or_default();
+        let mask = |has: &dyn Fn(u8) -> bool| {
+            block.iter().zip(0..).fold(0, |mask, (byte, at)| mask | u64::from(has(*byte)) << at)
+        };
+        let of = |table: [bool; 256]| mask(&|byte| table[usize::from(byte)]);
+        let mut literals = Vec::new();
+        teddy.masks(hay, number * 64..number * 64 + block.len(), &mut literals);
+        Block {
+            value: of(runs::VALUES),
+            joints: of(runs::JOINTS),
+            parts: of(numbers::PARTS.members()),
+            gates: of(escape::GATES) & !(of(escape::BACKSLASH) & of(escape::ORDINARY) >> 1)
+                | of(fold::LEADS) & behind(of(fold::REST)),
+            marks: of(embedded::MARKS),
+            literals: of(anchors::DELIMITERS) | literals.first().copied().unwrap_or_default(),
+        }
+    }
+
+    fn teddy() -> Teddy<3> {
         Teddy::new(&[b"AKIA", b"eyJh", b"://%"].map(|text| text.map(Some)))
     }
 
@@ -254,7 +237,7 @@ mod tests {
             let gone = (forget * 64).min(hay.len() / 64 * 64);
             survey.forget(gone);
             for (block, number) in survey.blocks.iter().zip(gone / 64..) {
-                let mut expected = plain(&teddy, &window(&hay, number * 64));
+                let mut expected = plain(&teddy, &hay, number);
                 expected.cut((hay.len() - number * 64).min(63));
                 let mut found = *block;
                 found.cut((hay.len() - number * 64).min(63));
@@ -263,7 +246,7 @@ mod tests {
         }
 
         #[test]
-        fn set_bits_are_told_in_their_places(text in "[a ]{0,300}", from in 0usize..300, to in 0usize..300) {
+        fn set_bits_are_told_in_their_places(text in "[a ]{0,30}a{0,140}[a ]{0,200}", from in 0usize..300, to in 0usize..300) {
             let (text, mut survey) = (text.as_bytes(), Survey::default());
             survey.extend(text, &teddy());
             let (from, to) = (from.min(text.len()), to.min(text.len()));
@@ -271,6 +254,8 @@ mod tests {
             prop_assert_eq!(survey.places(|block| block.value, from..to).collect::<Vec<_>>(), expected);
             let last = (from..text.len()).rev().find(|at| text[*at] != b'a');
             prop_assert_eq!(survey.last_unset(|block| block.value, from, text.len()), last);
+            let first = (from..to).find(|at| text[*at] != b'a').unwrap_or(to);
+            prop_assert_eq!(survey.first_unset(|block| block.value, from, to), first);
         }
     }
 }

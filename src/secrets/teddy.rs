@@ -3,6 +3,7 @@
 //! texts, so the finder looks again.
 
 use super::keys::Key;
+use super::wide::{self, Lanes, Task, window_at};
 use std::ops::Range;
 
 /// Buckets of one look-up.
@@ -17,12 +18,6 @@ pub(super) struct Teddy<const SETS: usize> {
 struct Halves {
     low: [u8; 16],
     high: [u8; 16],
-}
-
-impl Halves {
-    const fn has(&self, byte: u8) -> u8 {
-        self.low[(byte & 15) as usize] & self.high[(byte >> 4) as usize]
-    }
 }
 
 /// How often a byte is seen in code, JSON and base64, roughly.
@@ -92,28 +87,23 @@ impl<const SETS: usize> Teddy<SETS> {
         Self { sets }
     }
 
-    /// Whether a text may be found by these bytes.
-    pub(super) fn may_be(&self, bytes: [u8; 4]) -> bool {
-        let left =
-            |set: &[Halves; 4]| set.iter().zip(bytes).fold(u8::MAX, |left, (place, byte)| left & place.has(byte));
-        self.sets.iter().any(|set| left(set) != 0)
+    #[inline(always)]
+    pub(super) fn tables<L: Lanes>(&self, lanes: L) -> Tables<L, SETS> {
+        let mut tables = [[[lanes.table([0; 16]); 2]; 4]; SETS];
+        for (tables, set) in tables.iter_mut().zip(&self.sets) {
+            for (table, halves) in tables.iter_mut().zip(set) {
+                *table = [lanes.table(halves.low), lanes.table(halves.high)];
+            }
+        }
+        Tables(tables)
     }
 
-    /// One bit for each byte of 64 that may be the last of a key; the bytes stand behind three that come before them.
-    pub(super) fn mask(&self, window: &Window) -> u64 {
-        let ends = window.windows(4).map(|bytes| bytes.first_chunk().is_some_and(|bytes| self.may_be(*bytes)));
-        ends.zip(0..).fold(0, |mask, (ends, at)| mask | u64::from(ends) << at)
-    }
-
-    /// Those masks for the blocks of 64 bytes that a range touches.
+    /// One bit for each byte that may be the last of a key, for the blocks of 64 bytes that a range touches.
     pub(super) fn masks(&self, hay: &[u8], range: Range<usize>, out: &mut Vec<u64>) {
         out.clear();
         let blocks = range.start / 64..range.end.div_ceil(64);
         out.resize(blocks.len(), 0);
-        if !wide::masks(self, hay, blocks.start, out) {
-            let masks = blocks.map(|block| self.mask(&window(hay, block * 64)));
-            out.iter_mut().zip(masks).for_each(|(to, mask)| *to = mask);
-        }
+        wide::run(Masks { teddy: self, hay, first: blocks.start, out });
         // What lies behind the last byte is none.
         if let Some(last) = out.last_mut()
             && !hay.len().is_multiple_of(64)
@@ -136,105 +126,56 @@ pub(super) fn window(hay: &[u8], at: usize) -> Window {
     window
 }
 
-#[cfg(target_arch = "x86_64")]
-pub(super) mod wide {
-    use super::super::classes::wide::SIMD;
-    use super::{Teddy, Window, window};
-    use pulp::x86::V3;
-    use pulp::{NullaryFnOnce, cast};
-    use std::arch::x86_64::__m256i;
-
-    /// A Teddy's tables in registers' width.
-    pub(in crate::secrets) struct Tables<const SETS: usize>([[(__m256i, __m256i); 4]; SETS]);
-
-    impl<const SETS: usize> Tables<SETS> {
-        #[inline(always)]
-        pub(in crate::secrets) fn new(teddy: &Teddy<SETS>) -> Self {
-            let mut tables = [[(cast([0u8; 32]), cast([0u8; 32])); 4]; SETS];
-            for (tables, set) in tables.iter_mut().zip(&teddy.sets) {
-                for (table, halves) in tables.iter_mut().zip(set) {
-                    *table = (cast([halves.low, halves.low]), cast([halves.high, halves.high]));
-                }
-            }
-            Self(tables)
-        }
-
-        #[inline(always)]
-        pub(in crate::secrets) fn mask(&self, simd: V3, window: &Window) -> u64 {
-            self.half(simd, window, 0) | self.half(simd, window, 32) << 32
-        }
-
-        #[inline(always)]
-        fn half(&self, simd: V3, window: &Window, from: usize) -> u64 {
-            let avx2 = simd.avx2;
-            let nibble: __m256i = cast([0x0fu8; 32]);
-            let mut found: __m256i = cast([0u8; 32]);
-            let mut halves = [(found, found); 4];
-            for at in 0..4 {
-                let mut bytes = [0u8; 32];
-                bytes.copy_from_slice(&window[from + at..from + at + 32]);
-                let bytes: __m256i = cast(bytes);
-                let high = avx2._mm256_and_si256(avx2._mm256_srli_epi16::<4>(bytes), nibble);
-                halves[at] = (avx2._mm256_and_si256(bytes, nibble), high);
-            }
-            for set in &self.0 {
-                let mut left: __m256i = cast([0xffu8; 32]);
-                for at in 0..4 {
-                    let low = avx2._mm256_shuffle_epi8(set[at].0, halves[at].0);
-                    let high = avx2._mm256_shuffle_epi8(set[at].1, halves[at].1);
-                    left = avx2._mm256_and_si256(left, avx2._mm256_and_si256(low, high));
-                }
-                found = avx2._mm256_or_si256(found, left);
-            }
-            let none = avx2._mm256_cmpeq_epi8(found, cast([0u8; 32]));
-            u64::from(!(avx2._mm256_movemask_epi8(none) as u32))
-        }
+/// The halves of each byte of a window and of the three before it: the last are the 64 bytes' own.
+#[inline(always)]
+pub(super) fn halves<L: Lanes>(lanes: L, window: &Window) -> [[L::Bytes; 2]; 4] {
+    let mut halves = [lanes.halves(lanes.load(chunk(window, 0))); 4];
+    for (at, halves) in halves.iter_mut().enumerate() {
+        *halves = lanes.halves(lanes.load(chunk(window, at)));
     }
+    halves
+}
 
-    /// False where the machine has no AVX2.
-    pub(super) fn masks<const SETS: usize>(teddy: &Teddy<SETS>, hay: &[u8], first: usize, out: &mut [u64]) -> bool {
-        let Some(simd) = *SIMD else { return false };
-        simd.vectorize(Masks { simd, teddy, hay, first, out });
-        true
-    }
+#[inline(always)]
+fn chunk(window: &Window, at: usize) -> &[u8; 64] {
+    window[at..].first_chunk().unwrap_or(&[0; 64])
+}
 
-    struct Masks<'a, const SETS: usize> {
-        simd: V3,
-        teddy: &'a Teddy<SETS>,
-        hay: &'a [u8],
-        first: usize,
-        out: &'a mut [u64],
-    }
+/// A Teddy's tables in registers.
+pub(super) struct Tables<L: Lanes, const SETS: usize>([[[L::Table; 2]; 4]; SETS]);
 
-    impl<const SETS: usize> NullaryFnOnce for Masks<'_, SETS> {
-        type Output = ();
-
-        #[inline(always)]
-        fn call(self) {
-            let Self { simd, teddy, hay, first, out } = self;
-            let tables = Tables::new(teddy);
-            let mut at = first * 64;
-            for mask in out {
-                let padded: Window;
-                let whole = if at >= 3 && at + 64 <= hay.len() { hay[at - 3..].first_chunk() } else { None };
-                let bytes = match whole {
-                    Some(bytes) => bytes,
-                    None => {
-                        padded = window(hay, at);
-                        &padded
-                    }
-                };
-                *mask = tables.mask(simd, bytes);
-                at += 64;
+impl<L: Lanes, const SETS: usize> Tables<L, SETS> {
+    /// One bit for each byte of 64 that may be the last of a key.
+    #[inline(always)]
+    pub(super) fn mask(&self, lanes: L, halves: &[[L::Bytes; 2]; 4]) -> u64 {
+        let mut found = lanes.load(&[0; 64]);
+        for set in &self.0 {
+            let mut left = lanes.common(set[0], halves[0]);
+            for at in 1..4 {
+                left = lanes.and(left, lanes.common(set[at], halves[at]));
             }
+            found = lanes.or(found, left);
         }
+        lanes.any(found, lanes.table([u8::MAX; 16]))
     }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-pub(super) mod wide {
-    pub(super) fn masks<const SETS: usize>(_: &super::Teddy<SETS>, _: &[u8], _: usize, _: &mut [u64]) -> bool {
-        false
+struct Masks<'a, const SETS: usize> {
+    teddy: &'a Teddy<SETS>,
+    hay: &'a [u8],
+    first: usize,
+    out: &'a mut [u64],
+}
+
+impl<const SETS: usize> Task for Masks<'_, SETS> {
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let tables = self.teddy.tables(lanes);
+        let (mut at, mut padded) = (self.first * 64, [0; 67]);
+        for mask in self.out {
+            *mask = tables.mask(lanes, &halves(lanes, window_at(self.hay, at, &mut padded)));
+            at += 64;
+        }
     }
 }
 
@@ -247,6 +188,14 @@ mod tests {
         let mut key = [None; 4];
         key.iter_mut().rev().zip(text.iter().rev()).for_each(|(to, byte)| *to = Some(*byte));
         key
+    }
+
+    /// Whether a text may be found by these bytes.
+    fn may_be<const SETS: usize>(teddy: &Teddy<SETS>, bytes: [u8; 4]) -> bool {
+        let has = |halves: &Halves, byte: u8| halves.low[usize::from(byte & 15)] & halves.high[usize::from(byte >> 4)];
+        let left =
+            |set: &[Halves; 4]| set.iter().zip(bytes).fold(u8::MAX, |left, (place, byte)| left & has(place, byte));
+        teddy.sets.iter().any(|set| left(set) != 0)
     }
 
     proptest! {
@@ -263,7 +212,7 @@ mod tests {
             for at in from / 64 * 64..hay.len() {
                 let found = masks[at / 64 - from / 64] >> (at % 64) & 1 == 1;
                 let four = window(hay, at).first_chunk().copied().unwrap_or_default();
-                prop_assert_eq!(found, teddy.may_be(four));
+                prop_assert_eq!(found, may_be(&teddy, four));
                 prop_assert!(found || !texts.iter().any(|text| hay[..=at].ends_with(text.as_bytes())));
             }
             prop_assert!(hay.len() % 64 == 0 || masks.last().is_none_or(|last| last >> (hay.len() % 64) == 0));

@@ -139,6 +139,20 @@ fn tell(text: &[u8], start: usize, bytes: &mut Vec<u8>, each: &mut dyn FnMut(usi
     end
 }
 
+/// A character's bits at each of the four places in a group.
+const PLACES: [[u32; 256]; 4] = {
+    let (mut table, mut byte) = ([[0; 256]; 4], 0);
+    while byte < 256 {
+        let mut place = 0;
+        while place < 4 {
+            table[place][byte] = ((VALUES[byte] & 63) as u32) << (18 - 6 * place);
+            place += 1;
+        }
+        byte += 1;
+    }
+    table
+};
+
 /// Decodes whole groups, and what a last incomplete one holds.
 pub(in crate::secrets) fn decode(text: &[u8], out: &mut Vec<u8>) {
     let (groups, rest) = text.as_chunks::<4>();
@@ -146,12 +160,12 @@ pub(in crate::secrets) fn decode(text: &[u8], out: &mut Vec<u8>) {
     out.resize(from + groups.len() * 3, 0);
     let (threes, _) = out.get_mut(from..).unwrap_or_default().as_chunks_mut::<3>();
     for (three, group) in threes.iter_mut().zip(groups) {
-        let [a, b, c, d] = group.map(|byte| u32::from(VALUES[usize::from(byte)] & 63));
-        let [_, x, y, z] = (a << 18 | b << 12 | c << 6 | d).to_be_bytes();
+        let [a, b, c, d] = group.map(usize::from);
+        let [_, x, y, z] = (PLACES[0][a] | PLACES[1][b] | PLACES[2][c] | PLACES[3][d]).to_be_bytes();
         *three = [x, y, z];
     }
-    let value = |at: usize| rest.get(at).map_or(0, |&byte| u32::from(VALUES[usize::from(byte)] & 63));
-    let [_, x, y, _] = (value(0) << 18 | value(1) << 12 | value(2) << 6).to_be_bytes();
+    let value = |at: usize| rest.get(at).map_or(0, |&byte| PLACES[at][usize::from(byte)]);
+    let [_, x, y, _] = (value(0) | value(1) | value(2)).to_be_bytes();
     if rest.len() >= 2 {
         out.push(x);
     }

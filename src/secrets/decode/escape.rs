@@ -44,12 +44,25 @@ pub(in crate::secrets) const GATES: [bool; 256] = {
     table
 };
 
+/// What most escapes begin with, and the second characters of those that hide nothing: line breaks, tabs and quotes,
+/// as nearly every one in JSON is.
+pub(in crate::secrets) const BACKSLASH: [bool; 256] = only(b"\\");
+pub(in crate::secrets) const ORDINARY: [bool; 256] = only(b"nrt\"");
+
+const fn only(bytes: &[u8]) -> [bool; 256] {
+    let (mut table, mut at) = ([false; 256], 0);
+    while at < bytes.len() {
+        table[bytes[at] as usize] = true;
+        at += 1;
+    }
+    table
+}
+
 /// What kind of escape at `at` hides a token's character, if there is one that may.
 pub(in crate::secrets) fn gate_at(buffer: &[u8], at: usize, ended: bool) -> Option<&'static str> {
     let rest = buffer.get(at..).unwrap_or_default();
     match rest.first()? {
-        // In JSON nearly every one is such.
-        b'\\' if matches!(rest.get(1), Some(b'n' | b'"' | b'r' | b't')) => None,
+        b'\\' if rest.get(1).is_some_and(|next| ORDINARY[usize::from(*next)]) => None,
         b'%' | b'\\' | b'&' => gate(rest, ended),
         b'=' => quoted_printable_gate(rest).then_some("quoted-printable"),
         0 => is_wide(buffer, at).then_some("utf-16"),

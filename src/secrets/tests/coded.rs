@@ -148,6 +148,13 @@ fn a_token_on_a_line_of_its_own_is_found_however_the_lines_look() {
 }
 
 #[test]
+fn a_token_in_short_lines_is_found_by_the_first_of_them() {
+    let key = ["edsk2jwGQm3MkAVo", "aJcUtbu52sXhYgPd", "GxkGLCZmZuf6rUJz", "UAKun1"].join("\n    ");
+    let found = observed(format!("key:\n    {key}\n").as_bytes());
+    assert!(found.iter().any(|finding| &*finding.rule == "tezos-secret"), "{found:?}");
+}
+
+#[test]
 fn a_token_is_found_with_every_third_character_in_quoted_printable() {
     for step in 1..5 {
         let each = |(at, byte): (usize, u8)| {

@@ -10,6 +10,10 @@ fn pieces_spread_over_values_are_joined() {
     for (content_type, text) in [
         ("application/json", format!(r#"{{"x": "hello", "a": "{a}", "b": {{"c": "{b}"}}, "d": ["{c}", "more"]}}"#)),
         ("application/json", format!(r#"["{a}","{b}\u00{:02x}{}"]"#, c.as_bytes()[0], &c[1..])),
+        (
+            "application/json",
+            format!(r#"["{a}","{}\\","{b}","\\\" {}","{c}"]"#, r#"a \" b"#.repeat(60), "c ".repeat(140)),
+        ),
         ("application/x-www-form-urlencoded", format!("x=1&a={a}&b={b}&c={c}&d=2")),
         (
             "multipart/form-data; boundary=q",
