@@ -1,7 +1,9 @@
 //! How many may come in: connections that have not shown who they are, by source, handshakes under way, and nobody
 //! while there is more work than can be done.
 
-use super::load::Load;
+use super::error::Error;
+use super::interrupt::{Cause, Interrupt};
+use super::load::{Begin, Load};
 use crate::reason::{Denial, Reason};
 use crate::wire::Descriptors;
 use std::collections::{HashMap, VecDeque};
@@ -15,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 /// How long after a tunnel was opened its first request is still part of that. Later it is new: whoever opens tunnels in
 /// advance can't send through all of them while others are refused.
 const SOON: Duration = Duration::from_secs(1);
+/// How long work of a burst waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What bounds those that come in.
 #[derive(Debug)]
@@ -85,12 +89,12 @@ impl Work {
 
 impl Rest {
     /// The work goes on. After a long rest it is new work.
-    pub(super) fn over(self) -> Result<Work, Denial> {
+    pub(super) async fn over(self, interrupt: &mut Interrupt) -> Result<Work, Error> {
         if Instant::now() > self.until {
-            return self.admission.work();
+            return self.admission.work(interrupt).await;
         }
         self.admission.load.resume();
-        Ok(Work { admission: self.admission, is_done: AtomicBool::new(false) })
+        Ok(self.admission.begun())
     }
 }
 
@@ -129,12 +133,26 @@ impl Admission {
         self.load.is_full()
     }
 
-    /// New work, unless there is too much already.
-    pub(super) fn work(self: &Arc<Self>) -> Result<Work, Denial> {
-        if !self.load.begin() {
-            return Err(Reason::Overloaded.into());
+    /// New work, unless there is too much already. It may have to wait for its turn.
+    pub(super) async fn work(self: &Arc<Self>, interrupt: &mut Interrupt) -> Result<Work, Error> {
+        match self.load.begin() {
+            Begin::Now => {}
+            Begin::Never => return Err(Reason::Overloaded.into()),
+            Begin::Later(turn) => {
+                interrupt.arm(PATIENCE);
+                match interrupt.during(turn).await {
+                    Ok(Ok(())) => self.load.resume(),
+                    Ok(Err(_)) | Err(Cause::Deadline) => return Err(Reason::Overloaded.into()),
+                    Err(cause) => return Err(Error::Interrupted(cause)),
+                }
+            }
         }
-        Ok(Work { admission: Arc::clone(self), is_done: AtomicBool::new(false) })
+        Ok(self.begun())
+    }
+
+    /// Work that counts as under way already.
+    fn begun(self: &Arc<Self>) -> Work {
+        Work { admission: Arc::clone(self), is_done: AtomicBool::new(false) }
     }
 
     /// Takes in a connection. Beyond `most` of one source the one that has waited longest goes: whoever holds
@@ -234,18 +252,21 @@ mod tests {
         assert_eq!(Source::of(from("::ffff:192.0.2.1")), Source::of(from("192.0.2.1")));
     }
 
-    #[test]
-    fn what_follows_soon_after_a_rest_is_the_same_work_and_the_rest_itself_is_none() {
-        let admission = Admission::new(Descriptors::of_process());
-        let mut rest = admission.work().unwrap().rest();
-        assert_eq!(admission.under_way(), 0);
+    #[tokio::test]
+    async fn what_follows_soon_after_a_rest_is_the_same_work_and_the_rest_itself_is_none() {
+        let never = CancellationToken::new;
+        let (admission, mut interrupt) =
+            (Admission::new(Descriptors::of_process()), Interrupt::new(never(), never(), never()));
+        let _others = (admission.work(&mut interrupt).await, admission.work(&mut interrupt).await);
+        let mut rest = admission.work(&mut interrupt).await.unwrap().rest();
+        assert_eq!(admission.under_way(), 2);
         admission.load.refuse_all();
-        assert_eq!(admission.work().unwrap_err().reason, Reason::Overloaded);
-        let work = rest.over().unwrap();
-        assert_eq!(admission.under_way(), 1);
+        assert_eq!(admission.work(&mut interrupt).await.unwrap_err().denial().reason, Reason::Overloaded);
+        let work = rest.over(&mut interrupt).await.unwrap();
+        assert_eq!(admission.under_way(), 3);
         rest = work.rest();
         rest.until -= SOON * 2;
-        assert_eq!(rest.over().unwrap_err().reason, Reason::Overloaded);
+        assert_eq!(rest.over(&mut interrupt).await.unwrap_err().denial().reason, Reason::Overloaded);
     }
 
     #[test]

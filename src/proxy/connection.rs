@@ -1,6 +1,6 @@
 //! One downstream connection: its requests one after another, and the tunnel that it may become.
 
-use super::admission::{Rest, Work};
+use super::admission::Work;
 use super::client::{Client, Http1Client};
 use super::error::Error;
 use super::forward::{Admitted, forward};
@@ -154,7 +154,10 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
     recorder.session(identity.info.clone());
     request.identity = Some(identity.clone());
     leg.interrupt.watch_session(&identity.live);
-    let work = leg.work.take().map_or_else(|| shared.admission.work(), Rest::over)?;
+    let work = match leg.work.take() {
+        Some(rest) => rest.over(&mut leg.interrupt).await?,
+        None => shared.admission.work(&mut leg.interrupt).await?,
+    };
     if head.method == Method::CONNECT {
         if framing != Framing::None {
             return Err(Denial::new(Reason::BadFraming).because("a CONNECT has no body").into());

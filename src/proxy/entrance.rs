@@ -201,10 +201,11 @@ async fn shake_hands(shared: &Shared, mut leg: Leg, config: Arc<ServerConfig>) -
     if !leg.begins(shared.limits().keep_alive_timeout).await {
         return None;
     }
-    leg.interrupt.arm(shared.limits().handshake_timeout);
     let admission = &shared.admission;
-    let begun = admission.work().and_then(|work| Ok((work, admission.handshake(shared.limits().handshakes)?)));
-    let Ok((work, under_way)) = begun else {
+    let work = admission.work(&mut leg.interrupt).await.ok();
+    leg.interrupt.arm(shared.limits().handshake_timeout);
+    let under_way = admission.handshake(shared.limits().handshakes).ok();
+    let (Some(work), Some(under_way)) = (work, under_way) else {
         listener::note(shared, Reason::Overloaded, leg.peer);
         return None;
     };

@@ -90,7 +90,7 @@ pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Box<Opened>) ->
             enter_relay(shared, &mut leg, &authority, &permit, &identity, origin, &mut recorder).await
         }
         Way::Open(_under_way, rest) => match enter_intercept(&mut leg, &authority, &mut recorder).await {
-            Ok(Opening::Tls(hello)) if permit.scheme() == Scheme::Https => match rest.over() {
+            Ok(Opening::Tls(hello)) if permit.scheme() == Scheme::Https => match rest.over(&mut leg.interrupt).await {
                 Ok(work) => {
                     let offers_http2 = hello.alpn.iter().any(|protocol| **protocol == *b"h2");
                     let http2 =
@@ -98,7 +98,7 @@ pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Box<Opened>) ->
                     let inner = Box::pin(accept(shared, leg, authority, identity, recorder, http2)).await;
                     return inner.map(|inner| Leg { work: Some(work.rest()), ..inner });
                 }
-                Err(denial) => Err(denial.into()),
+                Err(error) => Err(error),
             },
             Ok(Opening::Tls(_)) => {
                 let denial = Denial::new(Reason::DestinationNotListed);

@@ -419,7 +419,7 @@ impl Runs {
         limit: u64,
         ended: bool,
     ) -> Result<(), Option<Pending>> {
-        let (mut matches, mut candidates) = (Vec::new(), Vec::new());
+        let (mut matches, mut candidates) = (Vec::new(), std::mem::take(&mut level.candidates));
         let run = run.start..run.end.min(run.start + PIECE);
         let joints = level.survey.places(|block| block.joints, run.start..run.end.min(until)).map(|at| at + 1);
         let inner: Vec<usize> = joints.filter(|&at| scan.scanner.starts.may_be(level.head(at))).collect();
@@ -465,6 +465,7 @@ impl Runs {
                 level.settle_run(scan, origin, std::mem::take(&mut matches));
             }
         }
+        level.candidates = candidates;
         Ok(())
     }
 }
@@ -478,6 +479,10 @@ impl Stream {
         match self.buffer.get(tag..end)? {
             [b'\\', ..] => Some(1),
             [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => Some(2),
+            // The quote of a string is the tag of field 4.
+            [b'"', ..] if matches!(self.buffer.get(..tag)?, [.., b':' | b',' | b' ' | b'[' | b'{' | b'(' | b'=']) => {
+                None
+            }
             [_, size, rest @ ..] if usize::from(*size) >= rest.len() => {
                 is_protobuf_field(before, usize::from(*size)).then_some(1)
             }

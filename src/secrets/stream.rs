@@ -172,6 +172,8 @@ pub(super) struct Stream {
     pieces: Pieces,
     pub(super) suspects: Suspects,
     sightings: Vec<Sighting>,
+    /// Shapes that a run may be, and how much of them stands before it: room for the runs' pass.
+    pub(super) candidates: Vec<(u32, (u32, u32))>,
     pub(super) walked: Walked,
     masks: Vec<u64>,
     /// What is known of the buffer's bytes.
@@ -205,6 +207,7 @@ impl Stream {
             pieces: Pieces::default(),
             suspects: Suspects::default(),
             sightings: Vec::new(),
+            candidates: Vec::new(),
             walked: Walked::default(),
             masks: Vec::new(),
             survey: Survey::default(),

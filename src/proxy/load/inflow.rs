@@ -4,7 +4,7 @@ use super::{HELD_AT, is_at_work};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What a look shows while some is refused.
+/// What a look shows while some is held up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look {
     pub(super) delay: Duration,
@@ -13,7 +13,8 @@ pub(super) struct Look {
     pub(super) cpu: Duration,
     /// Since the look before.
     pub(super) ended: usize,
-    pub(super) refused: usize,
+    /// The same: refused, or made to wait.
+    pub(super) held_up: usize,
 }
 
 /// How much may begin, while not all may: in the place of what ends, and more while nothing has to wait.
@@ -26,18 +27,19 @@ pub(super) struct Inflow {
     /// Since when these were counted.
     since: Instant,
     ended: usize,
-    refused: usize,
+    held_up: usize,
+    is_over: bool,
 }
 
 impl Inflow {
-    /// After this time it is over, if little had to be refused in it.
+    /// After this time it is over, if little was held up in it.
     const WHILE: Duration = Duration::from_millis(500);
     const LITTLE: usize = 4;
     /// However long the wait is, one is let in now and then.
     const RARELY: Duration = Duration::from_millis(200);
 
     pub(super) fn begun(now: Instant, cpu: Duration) -> Self {
-        Self { pace: 0.0, last: (now, cpu), let_in: now, since: now, ended: 0, refused: 0 }
+        Self { pace: 0.0, last: (now, cpu), let_in: now, since: now, ended: 0, held_up: 0, is_over: false }
     }
 
     /// How many may wait to begin.
@@ -45,25 +47,28 @@ impl Inflow {
         2 + self.pace as usize
     }
 
-    /// Takes one more look in: how much more may begin. Nothing: as much as will.
-    pub(super) fn look(&mut self, look: Look) -> Option<usize> {
-        let Look { delay, now, cpu, ended, refused } = look;
+    /// Whether as much may begin as will.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Takes one more look in: how much more may begin.
+    pub(super) fn look(&mut self, look: Look) -> usize {
+        let Look { delay, now, cpu, ended, held_up } = look;
         self.pace += (ended as f64 - self.pace) / 8.0;
         self.ended += ended;
-        self.refused += refused;
+        self.held_up += held_up;
         if now - self.since >= Self::WHILE {
-            if self.refused * Self::LITTLE <= self.ended {
-                return None;
-            }
-            (self.since, self.ended, self.refused) = (now, 0, 0);
+            self.is_over = self.held_up * Self::LITTLE <= self.ended;
+            (self.since, self.ended, self.held_up) = (now, 0, 0);
         }
         let is_ours = is_at_work(self.last, (now, cpu));
         self.last = (now, cpu);
         if delay > HELD_AT && is_ours && now - self.let_in < Self::RARELY {
-            return Some(0);
+            return 0;
         }
         self.let_in = now;
-        Some(1 + (self.pace / 2.0) as usize)
+        1 + (self.pace / 2.0) as usize
     }
 }
 
@@ -75,18 +80,12 @@ mod tests {
     const LONG: Duration = Duration::from_millis(30);
 
     /// What may begin at each of so many looks; the process has the processors for this part of the time.
-    fn looks(
-        inflow: &mut Inflow,
-        delays: &[Duration],
-        ended: usize,
-        refused: usize,
-        at_work: f64,
-    ) -> Vec<Option<usize>> {
+    fn looks(inflow: &mut Inflow, delays: &[Duration], ended: usize, held_up: usize, at_work: f64) -> Vec<usize> {
         let (mut now, mut cpu) = inflow.last;
         let each = |delay: &Duration| {
             now += OFTEN;
             cpu += OFTEN.mul_f64(at_work);
-            inflow.look(Look { delay: *delay, now, cpu, ended, refused })
+            inflow.look(Look { delay: *delay, now, cpu, ended, held_up })
         };
         delays.iter().map(each).collect()
     }
@@ -98,25 +97,29 @@ mod tests {
     #[test]
     fn more_is_let_in_while_nothing_has_to_wait_and_nothing_while_it_has() {
         let mut inflow = inflow();
-        assert_eq!(looks(&mut inflow, &[HELD_AT, LONG, HELD_AT], 0, 9, 0.9), [Some(1), Some(0), Some(1)]);
-        let quick = looks(&mut inflow, &[HELD_AT; 60], 20, 100, 0.9).pop().flatten();
+        assert_eq!(looks(&mut inflow, &[HELD_AT, LONG, HELD_AT], 0, 9, 0.9), [1, 0, 1]);
+        let quick = looks(&mut inflow, &[HELD_AT; 60], 20, 100, 0.9).pop();
         assert!(quick.is_some_and(|more| (8..=11).contains(&more)), "half of what ends in that time: {quick:?}");
     }
 
     #[test]
     fn something_is_let_in_however_long_it_takes() {
-        let let_in: usize = looks(&mut inflow(), &[LONG; 1000], 0, 9, 0.9).iter().flatten().sum();
+        let let_in: usize = looks(&mut inflow(), &[LONG; 1000], 0, 9, 0.9).iter().sum();
         assert!((5..=20).contains(&let_in), "{let_in} in two seconds");
     }
 
     #[test]
     fn a_wait_that_others_cause_is_no_reason_to_let_in_less() {
-        assert_eq!(looks(&mut inflow(), &[LONG; 3], 0, 9, 0.1), [Some(1); 3]);
+        assert_eq!(looks(&mut inflow(), &[LONG; 3], 0, 9, 0.1), [1; 3]);
     }
 
     #[test]
-    fn all_is_let_in_again_when_for_a_while_little_had_to_be_refused() {
-        let over = |ended, refused| looks(&mut inflow(), &[HELD_AT; 300], ended, refused, 0.9).contains(&None);
+    fn all_is_let_in_again_when_for_a_while_little_was_held_up() {
+        let over = |ended, held_up| {
+            let mut inflow = inflow();
+            looks(&mut inflow, &[HELD_AT; 300], ended, held_up, 0.9);
+            inflow.is_over()
+        };
         assert!(over(4, 1) && over(0, 0));
         assert!(!over(3, 1) && !over(1, 5));
     }

@@ -1,6 +1,6 @@
 //! How long the wait for a turn has been too long.
 
-use super::{LASTING, is_at_work, micros};
+use super::{TOLERABLE, is_at_work, micros};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -40,7 +40,7 @@ impl Long {
         let since = self.since.load(Ordering::Acquire);
         let before = self.origin + Duration::from_micros(since);
         let cpu_before = Duration::from_micros(self.cpu.load(Ordering::Relaxed));
-        since != 0 && now >= before + LASTING && is_at_work((before, cpu_before), (now, cpu_time()))
+        since != 0 && now >= before + TOLERABLE && is_at_work((before, cpu_before), (now, cpu_time()))
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn a_wait_that_has_not_ended_is_too_long_once_it_lasts() {
         assert!(lasts(LONG, 0.9));
-        assert!(!lasts(LASTING / 2, 0.9), "bursts end by themselves");
+        assert!(!lasts(TOLERABLE / 2, 0.9));
         assert!(!lasts(LONG, 0.1), "others have the processors");
     }
 

@@ -1,47 +1,75 @@
 //! Whether there is more work than can be done: work that is ready waits too long for its turn. Then as much begins as
-//! ends, and so little at a time that none of it waits for long.
+//! ends, and so little at a time that none of it waits for long. What came at once waits until it can begin; what goes
+//! on to come faster than it can be done is refused.
 
 mod inflow;
+mod line;
 mod long;
 
 use inflow::{Inflow, Look};
+use line::{Line, Trend};
 use long::Long;
 use nix::time::{ClockId, clock_gettime};
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::sync::oneshot::Receiver;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// How often is looked.
 const EVERY: Duration = Duration::from_millis(5);
-/// The same while work is refused.
+/// The same while not all may begin.
 const OFTEN: Duration = Duration::from_millis(2);
-/// A wait for a turn that is too long, if it lasts: bursts end by themselves (CoDel, RFC 8289).
-const TOLERABLE: Duration = Duration::from_millis(20);
+/// A wait of ready work for its turn that is too long: what comes then waits to begin.
+const TOLERABLE: Duration = Duration::from_millis(10);
+/// What waits for longer, and is followed by as much as is done meanwhile, is no burst (CoDel, RFC 8289).
 const LASTING: Duration = Duration::from_millis(300);
-/// Pieces of work under way below which none is refused: each may be a long one.
+/// Pieces of work under way below which none is held up at first: each may be a long one.
 const FEW: usize = 64;
-/// What the wait is held at while work is refused: a piece of work waits many times for its turn before it is done.
-const HELD_AT: Duration = Duration::from_millis(1);
+/// The same once some is held up: between two looks there is always something to do.
+const FEWEST: usize = 2;
+/// What the wait is held at while not all may begin: a piece of work waits many times for its turn before it is done.
+const HELD_AT: Duration = Duration::from_micros(200);
 /// The part of the time that the process itself must have been at work: where others have the processors, refusing
 /// helps nobody.
 const AT_WORK: f64 = 0.3;
 
-/// Whether new work is refused for now.
+/// What becomes of new work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Stage {
+    Begins,
+    /// It waits, unless there is room.
+    Waits,
+    /// It is refused, unless there is room.
+    Refused,
+}
+
+/// What a piece of work may do.
+pub(super) enum Begin {
+    Now,
+    /// When this says so; without a word it is refused.
+    Later(Receiver<()>),
+    Never,
+}
+
+/// Whether new work is held up for now.
 #[derive(Debug, Default)]
 pub(super) struct Load {
-    is_shedding: AtomicBool,
-    /// Where some is refused: how much may begin.
+    stage: AtomicU8,
+    line: Line,
+    /// Where not all may begin: how much may.
     room: AtomicUsize,
-    /// Where some is refused: what ends makes no room, for what is left waits too long.
+    /// The same: what ends makes no room, for what is left waits too long.
     is_behind: AtomicBool,
     begun: AtomicUsize,
     ended: AtomicUsize,
-    /// Since the last look.
-    refused: AtomicUsize,
+    /// Where not all may begin: what came since the last look, and what of it had to wait or was refused.
+    came: AtomicUsize,
+    held_up: AtomicUsize,
     /// Nothing was to begin since the last look.
     is_quiet: AtomicBool,
     disturbed: Notify,
@@ -49,49 +77,63 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Whether nothing new may begin for now.
+    /// Whether whoever comes now is refused.
     pub(super) fn is_full(&self) -> bool {
-        let is_full = self.is_too_much() && self.room.load(Ordering::Relaxed) == 0;
+        let is_full =
+            self.stage() == Stage::Refused && self.room.load(Ordering::Relaxed) == 0 && self.under_way() >= FEWEST;
         if is_full {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+            self.held_up.fetch_add(1, Ordering::Relaxed);
         }
         is_full
     }
 
-    /// Whether a piece of work may begin, which is counted until it [ends](Self::end).
-    pub(super) fn begin(&self) -> bool {
+    /// Whether a piece of work may begin, which is counted then until it [ends](Self::end).
+    pub(super) fn begin(&self) -> Begin {
         if self.is_quiet.load(Ordering::Relaxed) && self.is_quiet.swap(false, Ordering::Relaxed) {
             self.disturbed.notify_one();
         }
-        let take = |room: usize| room.checked_sub(1);
-        if self.is_too_much() && self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-            return false;
+        let stage = self.stage();
+        if stage == Stage::Begins {
+            self.resume();
+            return Begin::Now;
         }
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        true
+        self.came.fetch_add(1, Ordering::Relaxed);
+        if self.under_way() < FEWEST || self.takes_room() {
+            self.resume();
+            return Begin::Now;
+        }
+        self.held_up.fetch_add(1, Ordering::Relaxed);
+        let turn = if stage == Stage::Waits { self.line.join(|| self.stage() == Stage::Waits) } else { None };
+        turn.map_or(Begin::Never, Begin::Later)
     }
 
-    /// Work that was admitted before goes on, to be counted until it [ends](Self::end) again.
+    /// Work that may go on, to be counted until it [ends](Self::end).
     pub(super) fn resume(&self) {
         self.begun.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether not all may begin. Found out by whoever comes next, for a look at the wait ends no sooner than the wait.
-    fn is_too_much(&self) -> bool {
-        if self.is_shedding.load(Ordering::Relaxed) {
-            return true;
+    fn takes_room(&self) -> bool {
+        let take = |room: usize| room.checked_sub(1);
+        self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    /// That not all may begin is found out by whoever comes next, for a look at a wait ends no sooner than the wait.
+    fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::Relaxed) {
+            0 if self.under_way() >= FEW && self.long.lasts(Instant::now(), cpu_time) => self.hold_up(),
+            0 => Stage::Begins,
+            1 => Stage::Waits,
+            _ => Stage::Refused,
         }
-        let is_too_much = self.under_way() >= FEW && self.long.lasts(Instant::now(), cpu_time);
-        if is_too_much && !self.is_shedding.swap(true, Ordering::Relaxed) {
-            self.room.store(0, Ordering::Relaxed);
-            self.is_behind.store(true, Ordering::Relaxed);
-            // Whoever looks may have thought that nothing begins any more.
-            self.disturbed.notify_one();
-            let under_way = self.under_way();
-            tracing::info!(under_way, "there is more work than can be done: some is refused");
-        }
-        is_too_much
+    }
+
+    fn hold_up(&self) -> Stage {
+        self.room.store(0, Ordering::Relaxed);
+        self.is_behind.store(true, Ordering::Relaxed);
+        self.stage.store(Stage::Waits as u8, Ordering::Relaxed);
+        // Whoever looks may have thought that nothing begins any more.
+        self.disturbed.notify_one();
+        Stage::Waits
     }
 
     /// Pieces of work that have begun and not ended.
@@ -104,41 +146,54 @@ impl Load {
     /// A piece of work is done, or waits for nothing but others from now on. The next may take its place.
     pub(super) fn end(&self) {
         self.ended.fetch_add(1, Ordering::Release);
-        if self.is_shedding.load(Ordering::Relaxed) && !self.is_behind.load(Ordering::Relaxed) {
-            self.room.fetch_add(1, Ordering::Relaxed);
+        if self.stage.load(Ordering::Relaxed) == Stage::Begins as u8 {
+            return;
+        }
+        if !self.is_behind.load(Ordering::Relaxed) {
+            self.room.fetch_add(self.line.let_in(1), Ordering::Relaxed);
+        } else if self.under_way() < FEWEST {
+            self.line.let_in(1);
         }
     }
 
     /// Measures until it is stopped.
     pub(super) async fn watch(&self, stop: CancellationToken) {
-        let (mut inflow, mut ended_before) = (None::<Inflow>, 0);
+        let (mut held, mut ended_before) = (None::<(Inflow, Trend)>, 0);
         loop {
-            let Some((delay, now)) = stop.run_until_cancelled(self.measure(inflow.is_some())).await else { return };
-            let ended = self.ended.load(Ordering::Relaxed);
-            let ended_now = ended.wrapping_sub(std::mem::replace(&mut ended_before, ended));
-            let refused = self.refused.swap(0, Ordering::Relaxed);
-            if !self.is_shedding.load(Ordering::Relaxed) {
+            let Some((delay, now)) = stop.run_until_cancelled(self.measure(held.is_some())).await else { return };
+            let all_ended = self.ended.load(Ordering::Relaxed);
+            let ended = all_ended.wrapping_sub(std::mem::replace(&mut ended_before, all_ended));
+            let came = self.came.swap(0, Ordering::Relaxed);
+            let held_up = self.held_up.swap(0, Ordering::Relaxed);
+            let stage = self.stage.load(Ordering::Relaxed);
+            if stage == Stage::Begins as u8 {
                 continue;
             }
-            let held = inflow.get_or_insert_with(|| Inflow::begun(now, cpu_time()));
-            match held.look(Look { delay, now, cpu: cpu_time(), ended: ended_now, refused }) {
-                Some(more) => self.let_in(more, held.most()),
-                None => {
-                    inflow = None;
-                    self.long.is_over();
-                    self.is_shedding.store(false, Ordering::Relaxed);
-                    tracing::info!("nothing is refused any more");
-                }
+            let (inflow, trend) =
+                held.get_or_insert_with(|| (Inflow::begun(now, cpu_time()), Trend::begun(now, cpu_time())));
+            let cpu = cpu_time();
+            let more = inflow.look(Look { delay, now, cpu, ended, held_up });
+            let waiting = self.line.count();
+            if inflow.is_over() && waiting == 0 {
+                self.let_all_in(stage);
+                held = None;
+                continue;
+            }
+            self.let_in(more, inflow.most());
+            if stage == Stage::Waits as u8 && trend.look(now, cpu, waiting, came, ended) {
+                self.stage.store(Stage::Refused as u8, Ordering::Relaxed);
+                self.line.close();
+                tracing::info!(waiting, "there is more work than can be done: some is refused");
             }
         }
     }
 
     /// How long what is ready waits for its turn now. While nothing begins there is nothing to measure.
-    async fn measure(&self, is_shedding: bool) -> (Duration, Instant) {
-        if !is_shedding && self.is_quiet.swap(true, Ordering::Relaxed) {
+    async fn measure(&self, is_held_up: bool) -> (Duration, Instant) {
+        if !is_held_up && self.is_quiet.swap(true, Ordering::Relaxed) {
             self.disturbed.notified().await;
         }
-        sleep(if is_shedding { OFTEN } else { EVERY }).await;
+        sleep(if is_held_up { OFTEN } else { EVERY }).await;
         let since = Instant::now();
         self.long.begins(since, cpu_time);
         let mut is_ready = false;
@@ -161,8 +216,20 @@ impl Load {
     /// Makes room for so many more, at most for so many in all: what was not taken is not saved up.
     fn let_in(&self, more: usize, most: usize) {
         self.is_behind.store(more == 0, Ordering::Relaxed);
-        let room = |room: usize| Some(if more == 0 { 0 } else { most.min(room + more) });
+        let left = self.line.let_in(more);
+        let room = |room: usize| Some(if more == 0 { 0 } else { most.min(room + left) });
         let _ = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
+    }
+
+    /// Nothing is held up any more.
+    fn let_all_in(&self, stage: u8) {
+        self.long.is_over();
+        self.stage.store(Stage::Begins as u8, Ordering::Relaxed);
+        // Whoever came meanwhile.
+        self.line.let_in(usize::MAX);
+        if stage == Stage::Refused as u8 {
+            tracing::info!("nothing is refused any more");
+        }
     }
 }
 
@@ -184,7 +251,7 @@ fn cpu_time() -> Duration {
 impl Load {
     /// As if there were too much work.
     pub(super) fn refuse_all(&self) {
-        self.is_shedding.store(true, Ordering::Relaxed);
+        self.stage.store(Stage::Refused as u8, Ordering::Relaxed);
         self.is_behind.store(true, Ordering::Relaxed);
     }
 }
@@ -194,38 +261,67 @@ mod tests {
     use super::*;
 
     /// A load of which so much is under way.
-    fn load(under_way: usize, is_shedding: bool) -> Load {
+    fn load(under_way: usize, stage: Stage) -> Load {
         let load = Load::default();
-        (0..under_way).for_each(|_| assert!(load.begin()));
-        load.is_shedding.store(is_shedding, Ordering::Relaxed);
+        (0..under_way).for_each(|_| load.resume());
+        load.stage.store(stage as u8, Ordering::Relaxed);
         load
+    }
+
+    fn begins(load: &Load) -> bool {
+        matches!(load.begin(), Begin::Now)
     }
 
     #[test]
     fn a_piece_of_work_takes_the_place_of_one_that_ends_unless_what_is_left_waits_too_long() {
-        let load = load(3, true);
-        assert!(load.is_full() && !load.begin());
+        let load = load(9, Stage::Refused);
+        assert!(load.is_full() && !begins(&load));
         load.end();
-        assert!(!load.is_full() && load.begin() && !load.begin());
+        assert!(!load.is_full() && begins(&load) && !begins(&load));
         load.let_in(0, 9);
         load.end();
-        assert!(!load.begin());
+        assert!(!begins(&load));
         load.let_in(1, 9);
         load.end();
-        assert!(load.begin() && load.begin() && !load.begin());
+        assert!(begins(&load) && begins(&load) && !begins(&load));
     }
 
     #[test]
     fn room_that_was_not_taken_is_not_saved_up() {
-        let load = load(0, true);
+        let load = load(FEWEST, Stage::Refused);
         (0..100).for_each(|_| load.let_in(2, 5));
-        assert_eq!((0..100).filter(|_| load.begin()).count(), 5);
+        assert_eq!((0..100).filter(|_| begins(&load)).count(), 5);
         (0..100).for_each(|_| load.let_in(2, 5));
         load.let_in(0, 5);
         assert!(load.is_full());
     }
 
-    /// As after a wait that has lasted for a second.
+    #[test]
+    fn there_is_always_something_to_do_however_much_is_refused() {
+        let load = load(FEWEST, Stage::Refused);
+        load.let_in(0, 9);
+        load.end();
+        assert!(!load.is_full() && begins(&load) && !begins(&load));
+    }
+
+    #[test]
+    fn what_waits_takes_the_place_of_what_ends_and_is_refused_or_let_in_with_all_others() {
+        let join = |load: &Load| match load.begin() {
+            Begin::Later(turn) => turn,
+            _ => panic!("it does not wait"),
+        };
+        let load = load(9, Stage::Waits);
+        let (mut first, mut second) = (join(&load), join(&load));
+        load.end();
+        assert!(second.try_recv().is_ok() && !begins(&load));
+        load.let_in(0, 9);
+        load.end();
+        assert!(first.try_recv().is_err());
+        load.let_all_in(Stage::Waits as u8);
+        assert!(first.try_recv().is_ok() && begins(&load));
+    }
+
+    /// As after a wait that has been too long.
     fn waited(load: &Load) {
         load.long.since.store(1, Ordering::Relaxed);
         let ended = Instant::now() + LASTING;
@@ -236,10 +332,10 @@ mod tests {
 
     #[test]
     fn few_pieces_of_work_are_never_too_many() {
-        let (few, many) = (load(FEW - 1, false), load(FEW, false));
+        let (few, many) = (load(FEW - 1, Stage::Begins), load(FEW, Stage::Begins));
         [&few, &many].into_iter().for_each(waited);
-        assert!(few.begin());
-        assert!(!many.begin() && many.is_full());
+        assert!(begins(&few));
+        assert!(matches!(many.begin(), Begin::Later(_)) && !many.is_full());
     }
 
     #[test]

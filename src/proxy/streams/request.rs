@@ -4,7 +4,7 @@ use super::{Carrier, Place};
 use crate::flow::{Mode, Recorder};
 use crate::http1::{Fields, RequestHead, stream_framing};
 use crate::net::{Authority, HostFields, Target, TargetError};
-use crate::proxy::admission::{Rest, Work};
+use crate::proxy::admission::Work;
 use crate::proxy::client::{Client, Http2Client};
 use crate::proxy::error::Error;
 use crate::proxy::forward::{Admitted, Switched, forward};
@@ -126,8 +126,11 @@ async fn handle(
     asked.recorder.session(identity.info.clone());
     asked.interrupt.watch_session(&identity.live);
     asked.identity = Some(identity.clone());
-    let work = carrier.work.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let work = work.map_or_else(|| shared.admission.work(), Rest::over)?;
+    let rest = carrier.work.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let work = match rest {
+        Some(rest) => rest.over(&mut asked.interrupt).await?,
+        None => shared.admission.work(&mut asked.interrupt).await?,
+    };
     let protocol = asked.parts.extensions.get::<Protocol>();
     if asked.parts.method == Method::CONNECT && protocol.is_none() {
         return connect(shared, carrier, asked, identity, work).await.map(|opened| Done::Tunnel(Box::new(opened)));

@@ -1,0 +1,152 @@
+//! Who waits to begin while more has come at once than can be done.
+
+use super::{LASTING, is_at_work};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot::{Receiver, Sender, channel};
+use tokio::time::Instant;
+
+/// Those who wait to begin. Who came last begins first: of the others many would have waited too long by the time that
+/// it is their turn, and then nobody would be served soon.
+#[derive(Debug, Default)]
+pub(super) struct Line(Mutex<Vec<Sender<()>>>);
+
+impl Line {
+    /// Beyond so many nobody waits: each holds a connection and its head.
+    const MOST: usize = 2048;
+
+    /// Waits for a turn, if the line `is_open` still. Without one the line was closed.
+    pub(super) fn join(&self, is_open: impl Fn() -> bool) -> Option<Receiver<()>> {
+        let (turn, wait) = channel();
+        let mut line = self.lock();
+        if line.len() >= Self::MOST || !is_open() {
+            return None;
+        }
+        line.push(turn);
+        Some(wait)
+    }
+
+    /// Lets so many begin, and tells how many more could have.
+    pub(super) fn let_in(&self, mut count: usize) -> usize {
+        let mut line = self.lock();
+        while count > 0
+            && let Some(next) = line.pop()
+        {
+            count -= usize::from(next.send(()).is_ok());
+        }
+        count
+    }
+
+    /// Nobody gets a turn.
+    pub(super) fn close(&self) {
+        self.lock().clear();
+    }
+
+    /// How many wait.
+    pub(super) fn count(&self) -> usize {
+        let mut line = self.lock();
+        line.retain(|turn| !turn.is_closed());
+        line.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Sender<()>>> {
+        // No step of ours that could panic spans two changes.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether what waits came at once, and will be done, or comes faster than it can be done.
+#[derive(Debug)]
+pub(super) struct Trend {
+    begun: Instant,
+    /// Since when these were counted, and what the process had used of the processors then.
+    since: (Instant, Duration),
+    came: usize,
+    ended: usize,
+}
+
+impl Trend {
+    const WINDOW: Duration = Duration::from_millis(100);
+
+    pub(super) fn begun(now: Instant, cpu: Duration) -> Self {
+        Self { begun: now, since: (now, cpu), came: 0, ended: 0 }
+    }
+
+    /// Takes in what came and what ended since the look before. True: who comes now would wait for too long.
+    pub(super) fn look(&mut self, now: Instant, cpu: Duration, waiting: usize, came: usize, ended: usize) -> bool {
+        self.came += came;
+        self.ended += ended;
+        let passed = now - self.since.0;
+        if passed < Self::WINDOW {
+            return false;
+        }
+        let is_no_burst = self.came * 5 > self.ended * 4;
+        let waits_long = waiting as f64 * passed.as_secs_f64() > self.ended as f64 * LASTING.as_secs_f64();
+        let is_ours = is_at_work(self.since, (now, cpu));
+        (self.since, self.came, self.ended) = ((now, cpu), 0, 0);
+        is_no_burst && waits_long && is_ours && now - self.begun >= LASTING
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn join(line: &Line) -> Receiver<()> {
+        line.join(|| true).unwrap()
+    }
+
+    #[test]
+    fn who_came_last_begins_first_and_who_has_gone_takes_no_turn() {
+        let line = Line::default();
+        let (mut first, mut second, gone) = (join(&line), join(&line), join(&line));
+        drop(gone);
+        assert_eq!(line.count(), 2);
+        assert_eq!(line.let_in(1), 0);
+        assert!(second.try_recv().is_ok() && first.try_recv().is_err());
+        assert_eq!(line.let_in(3), 2);
+        assert!(first.try_recv().is_ok());
+    }
+
+    #[test]
+    fn a_line_that_is_closed_or_full_is_not_joined() {
+        let line = Line::default();
+        assert!(line.join(|| false).is_none());
+        let mut waiting: Vec<_> = (0..Line::MOST).map(|_| join(&line)).collect();
+        assert!(line.join(|| true).is_none());
+        line.close();
+        assert_eq!((line.count(), line.let_in(1)), (0, 1));
+        assert!(waiting.iter_mut().all(|turn| turn.try_recv().is_err()));
+    }
+
+    /// Whether it is found out, with so much that comes and ends in each of these tenths of a second.
+    fn is_found(tenths: &[(usize, usize)]) -> bool {
+        is_found_at(tenths, 0.9)
+    }
+
+    /// The same, with the processors for this part of the time.
+    fn is_found_at(tenths: &[(usize, usize)], at_work: f64) -> bool {
+        let (mut now, mut cpu) = (Instant::now(), Duration::ZERO);
+        let (mut trend, mut waiting) = (Trend::begun(now, cpu), 0);
+        tenths.iter().any(|&(came, ended)| {
+            (now, cpu) = (now + Trend::WINDOW, cpu + Trend::WINDOW.mul_f64(at_work));
+            waiting = (waiting + came).saturating_sub(ended);
+            trend.look(now, cpu, waiting, came, ended)
+        })
+    }
+
+    #[test]
+    fn a_burst_is_done_however_long_it_takes() {
+        assert!(!is_found(&[(1000, 30), (0, 30), (0, 30), (0, 30), (0, 30)]));
+        assert!(!is_found(&[(500, 30), (500, 30), (15, 30), (15, 30), (15, 30)]), "and others beside it");
+    }
+
+    #[test]
+    fn what_goes_on_to_come_faster_than_it_can_be_done_is_too_much() {
+        assert!(is_found(&[(200, 30), (200, 30), (200, 30)]));
+        assert!(!is_found(&[(200, 30), (200, 30)]), "it may be a burst");
+        assert!(is_found(&[(1000, 30), (30, 30), (30, 30)]), "each that is done makes place for one that comes");
+        assert!(!is_found(&[(500, 490), (500, 500), (500, 500), (500, 500)]), "nobody waits for long");
+        assert!(!is_found_at(&[(200, 30), (200, 30), (200, 30)], 0.1), "others have the processors");
+    }
+}
