@@ -1,6 +1,6 @@
 //! What is known by four bytes or three: a bit for each hash tells most of what is asked for from what is there.
 
-use super::loose::Spread;
+use super::heads::Spread;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 

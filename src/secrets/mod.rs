@@ -25,6 +25,7 @@ mod generic;
 mod grpc;
 mod guard;
 mod head;
+mod heads;
 mod home;
 mod joins;
 mod keys;
