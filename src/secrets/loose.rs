@@ -1,13 +1,12 @@
 //! Shapes without a literal of their own (32 hex digits): words before the value tell whose it is.
 
-use super::heads::{Heads, Spread};
+use super::heads::Heads;
 use super::keys::Keys;
 use super::rule::Context;
 use super::runs::{SHORTEST, is_value};
 use super::scanner::run_length;
 use super::shape::{ByteSet, Step};
 use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasherDefault;
 use std::ops::RangeInclusive;
 
 /// Words are looked for in this many bytes before a value; rules that look further are asked last.
