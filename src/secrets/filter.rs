@@ -149,6 +149,8 @@ fn is_sequence(lower: &[u8]) -> bool {
 
 /// Whether a value is a name in code: words between low lines, dashes or capitals, and hardly a digit.
 pub(super) fn is_identifier(variable: &[u8]) -> bool {
+    const LOOKED_AT: usize = 256;
+    let variable = variable.get(..LOOKED_AT).unwrap_or(variable);
     let words = variable.split(|byte| matches!(byte, b'_' | b'-')).filter(|word| {
         word.len() >= 2 && word.iter().all(u8::is_ascii_alphanumeric) && word.iter().any(u8::is_ascii_alphabetic)
     });

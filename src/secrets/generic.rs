@@ -19,6 +19,10 @@ pub(super) fn is_secret(before: &[u8], value: &[u8], after: &[u8], rule: &Assign
     if rule.named {
         return is_password(before, value, after);
     }
+    let looks_so = if rule.digest { is_random_digest(value) } else { is_random(value) };
+    if !looks_so || is_code(value, after) {
+        return false;
+    }
     let Some(name) = assigned_name(before) else { return false };
     let telling = match tells_secret(name, &rule.names) {
         Some(Telling::Plainly) => true,
@@ -27,9 +31,7 @@ pub(super) fn is_secret(before: &[u8], value: &[u8], after: &[u8], rule: &Assign
         Some(Telling::ByItsEnd) => true,
         None => false,
     };
-    telling
-        && !is_code(value, after)
-        && if rule.digest { !is_named_otherwise(before, &[]) && is_random_digest(value) } else { is_random(value) }
+    telling && !(rule.digest && is_named_otherwise(before, &[]))
 }
 
 /// Whether a match of name and value is a password that chance made, however short: of three kinds of characters.
@@ -229,24 +231,30 @@ fn is_random(value: &[u8]) -> bool {
 const PAIRS: &[u8] = b"thheineranreonatenndtiesorteofedisitalarsttontngsehaasouiolevecomedehiriroicneearacelichllbemasiomurcaeltalansdifohopeecprnoctusacotiltrlyncetutsssorsunlowageiewheewiemadolrtpowenaulnitsmoowpaimmiaishirsuidosiviaamficivipligtuevldrympfeblabghtyopwosaayexkefrooavagifapgrodbosprddoucbueiovbyrmepttocfaefcurnscgidayocrcldugaquueffbaeylsvaumppuauplugohtruugdsltpircrregauckewmubrbiptakpuuirgibtlnykirkysobmmfuphogmsyeudmbipuboirlgudrhrcctwftwnnuafhunneovorvnfxpgnsmflizoknlmyglawjuoaeqsyslpsjolfnvjenkkngsdyhyzeksxtbsikddptrpskxioeoywslvdl";
 
 /// For each letter those that often follow it, one bit each.
-const FOLLOWERS: [u32; 26] = {
-    let mut followers = [0; 26];
+const FOLLOWERS: [u32; 32] = {
+    let mut followers = [0; 32];
     let mut at = 0;
     while at < PAIRS.len() {
-        followers[(PAIRS[at] - b'a') as usize] |= 1 << (PAIRS[at + 1] - b'a');
+        followers[(PAIRS[at] & 31) as usize] |= 1 << (PAIRS[at + 1] & 31);
         at += 2;
     }
     followers
 };
 
-/// Whether two letters often stand together, in either case.
-fn is_common(pair: &[u8]) -> bool {
-    let letter = |byte: u8| byte.to_ascii_lowercase().wrapping_sub(b'a');
-    match *pair {
-        [a, b] => FOLLOWERS.get(usize::from(letter(a))).is_some_and(|after| after >> (letter(b) & 31) & 1 == 1),
-        _ => false,
+const SMALL: u8 = 0x20;
+const CAPITAL: u8 = 0x40;
+
+/// Each letter's number and case; nothing for other bytes.
+const LETTERS: [u8; 256] = {
+    let mut letters = [0; 256];
+    let mut number = 1;
+    while number <= 26 {
+        letters[(b'a' - 1 + number) as usize] = number | SMALL;
+        letters[(b'A' - 1 + number) as usize] = number | CAPITAL;
+        number += 1;
     }
-}
+    letters
+};
 
 /// Whether much of a value is made of words.
 pub(super) fn is_wordy(value: &[u8]) -> bool {
@@ -268,22 +276,28 @@ pub(super) fn is_name_of_words(value: &[u8]) -> bool {
 
 /// How many of a value's letters stand in words, and how many it has.
 fn words_in(value: &[u8]) -> (usize, usize) {
-    let letters = value.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
-    let mut words = 0;
-    let joins = |a: &u8, b: &u8| {
-        (a.is_ascii_alphabetic() && b.is_ascii_lowercase()) || (a.is_ascii_uppercase() && b.is_ascii_uppercase())
-    };
-    for segment in value.chunk_by(joins) {
-        let pairs = segment.len().saturating_sub(1);
-        if segment.len() < 3 || !segment.last().is_some_and(u8::is_ascii_alphabetic) {
-            continue;
+    let (mut words, mut letters) = (0, 0);
+    // The stretch that ends here: its letters, and how many pairs of them often stand together.
+    let (mut length, mut common, mut last) = (0, 0, 0u8);
+    for &byte in value {
+        let letter = LETTERS[usize::from(byte)];
+        if (letter & SMALL != 0 && last != 0) || letter & last & CAPITAL != 0 {
+            common += (FOLLOWERS[usize::from(last & 31)] >> (letter & 31) & 1) as usize;
+            length += 1;
+        } else {
+            words += if is_word(length, common) { length } else { 0 };
+            (length, common) = (usize::from(letter != 0), 0);
         }
-        let common = segment.windows(2).filter(|pair| is_common(pair)).count();
-        if common * 4 >= pairs * 3 {
-            words += segment.len();
-        }
+        letters += usize::from(letter != 0);
+        last = letter;
     }
+    words += if is_word(length, common) { length } else { 0 };
     (words, letters)
+}
+
+/// Whether so many letters in a row are a word, in either case.
+const fn is_word(length: usize, common: usize) -> bool {
+    length >= 3 && common * 4 >= (length - 1) * 3
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ pub(super) struct Joined {
 fn is_token(hit: &Hit<'_>) -> bool {
     let value = hit.candidate.value;
     let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
-    hit.joins && digits > 0 && (digits * 8 >= value.len() || !is_wordy(value))
+    hit.joins && (digits * 8 >= value.len() || !is_wordy(value))
 }
 
 impl Joined {

@@ -18,10 +18,11 @@ pub(super) struct Loose {
     shapes: Vec<LooseShape>,
     words: Vec<Word>,
     by_word: HashMap<Box<[u8]>, usize>,
-    /// Words by their first bytes.
+    /// Words by their first bytes; the first three of all of them.
     heads: Keys,
-    /// What words begin with that is no letter: few do, and digits are many.
-    signs: Vec<u8>,
+    fronts: Heads,
+    /// The first two characters of words that begin with no letter: few do, and such characters are many.
+    signs: Vec<[u8; 2]>,
     /// For each length of a run, what it must be made of for some shape; then the shapes that need no word near.
     near: Vec<Gate>,
     far: Vec<(Gate, Vec<Alike>)>,
@@ -285,10 +286,11 @@ impl Loose {
                     [a, b, c, d, ..] => Some([Some(a), Some(b), Some(c), Some(d)]),
                     _ => None,
                 };
-                if let (Some(head), Some(&first)) = (head, text.first()) {
+                if let (Some(head), Some(front)) = (head, text.first_chunk::<2>()) {
                     self.heads.add(head, self.words.len() as u32);
-                    if !first.is_ascii_alphabetic() && !self.signs.contains(&first) {
-                        self.signs.push(first);
+                    self.fronts.insert(text.first_chunk().copied().unwrap_or_default());
+                    if !front[0].is_ascii_alphabetic() && !self.signs.contains(front) {
+                        self.signs.push(*front);
                     }
                 }
                 self.words.push(Word::new(text.clone()));
@@ -358,9 +360,17 @@ impl Loose {
                 *begin = 1;
             }
         }
+        for [first, second] in &self.signs {
+            for (at, begin) in begins.iter_mut().enumerate() {
+                *begin |= u8::from((folded[at] == *first) & (folded[at + 1] == *second));
+            }
+        }
         let mut word_at = |at: usize| {
             let Some(window) = folded.get(at..) else { return };
-            let Some(&head) = window.first_chunk() else { return };
+            let Some(&head @ [a, b, c, _]) = window.first_chunk() else { return };
+            if !self.fronts.has([a, b, c]) {
+                return;
+            }
             let head = u32::from_le_bytes(head);
             for key in [head, head & 0xff_ffff] {
                 if !self.heads.may_have(key) {
@@ -384,8 +394,6 @@ impl Loose {
                 left &= left - 1;
             }
         }
-        let window = folded.get(..NEAR).unwrap_or_default();
-        self.signs.iter().flat_map(|sign| memchr::memchr_iter(*sign, window)).for_each(&mut word_at);
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the name that a value is assigned to says of it.
 
 use super::rule::fold_context;
+use std::collections::HashSet;
+use std::sync::LazyLock;
 
 /// How a name says that its value is a secret.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,7 +30,7 @@ pub(super) fn tells_secret(name: &[u8], words: &[Box<[u8]>]) -> Option<Telling> 
     let plain = words.iter().any(|word| may_have(word) && memchr::memmem::find(&folded, word).is_some());
     let parts = parts(name, &folded);
     let by_its_end = || match parts.as_slice() {
-        [.., owner, end] => is_end(end) && owner.len() >= 3 && !is_one_of(owner, OWNERLESS),
+        [.., owner, end] => is_end(end) && owner.len() >= 3 && !is_one_of(owner, &OWNERLESS),
         _ => false,
     };
     let telling = if plain {
@@ -76,24 +78,29 @@ fn is_open(folded: &[u8], parts: &[&[u8]]) -> bool {
             end.or_else(|| ENDS.iter().find_map(|end| part.strip_prefix(*end))).unwrap_or(part)
         };
         BEGINNINGS.iter().any(|beginning| part.starts_with(beginning))
-            || is_one_of(part, OPEN)
-            || is_one_of(core(), OPEN)
+            || is_one_of(part, &OPEN)
+            || is_one_of(core(), &OPEN)
     };
     id || is_key_id || parts.iter().any(open)
 }
 
-fn is_one_of(part: &[u8], words: &[u8]) -> bool {
-    words.split(|byte| *byte == b' ').any(|word| word == part)
+fn is_one_of(part: &[u8], words: &Words) -> bool {
+    std::str::from_utf8(part).is_ok_and(|part| words.contains(part))
 }
 
+type Words = LazyLock<HashSet<&'static str>>;
+
 /// Words of names that say what is open.
-const OPEN: &[u8] =
-    b"anon cache checksum count cursor digest etag file hash integrity length next nextpage page path prev \
-    previous primary resume size sort sync type uri url";
+static OPEN: Words = LazyLock::new(|| {
+    "anon cache checksum count cursor digest etag file hash integrity length next nextpage page path prev \
+    previous primary resume size sort sync type uri url"
+        .split_ascii_whitespace()
+        .collect()
+});
 
 /// Before `key` and `token` these words say nothing of somebody: things by which data is found.
-const OWNERLESS: &[u8] =
-    b"answer asset attr attribute blob bloom bucket buffer build category child chunk client composite config \
+static OWNERLESS: Words = LazyLock::new(|| {
+    "answer asset attr attribute blob bloom bucket buffer build category child chunk client composite config \
     content context cookie correlation data dataset dedup dedupe default device dict distinct doc document edge \
     entity event feature field filter flag fold folder foreign group header host hot icon idempotency image \
     index install issue item job label lang layer line list locale lock lookup map message meta metric model msg \
@@ -101,7 +108,10 @@ const OWNERLESS: &[u8] =
     query range react record ref region request resource root route routing row salt schema search setting shard \
     short shortcut sign signature site socket source span start state step storage store style subscription tag \
     task template text theme thread trace track tracking translation unique usage value variant version visitor \
-    wasm websocket";
+    wasm websocket"
+        .split_ascii_whitespace()
+        .collect()
+});
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use super::pieces::Hint;
 use super::rule::is_protobuf_field;
 use super::scanner::{LONGEST_END, Scanner};
 use super::shape::ByteSet;
-use super::stream::{AFTER, BEFORE, DEEPEST, Hit, Origin, Pending, Scan, Stream, word_start};
+use super::stream::{AFTER, BEFORE, DEEPEST, Hit, Origin, Pending, Scan, Stream, Work, word_start};
 use super::survey::Survey;
 use std::ops::Range;
 
@@ -58,6 +58,8 @@ const CODED: Classes<3> = Classes::new([hex::DIGITS.members(), base32::UPPER.mem
 /// Text of this many bytes in base64 that goes over into something else is decoded on: random characters never look
 /// like so much text.
 const MIXED: usize = 60;
+/// Longer runs are no text in base64 that somebody reversed.
+const REVERSED: usize = 1024;
 /// What stands before a run may be part of a match that begins with it.
 const LEAD: usize = 16;
 
@@ -147,17 +149,19 @@ impl Runs {
                     break;
                 }
                 self.inside = goes_on;
+                let spent = scan.work.spent;
                 let decided_here = match self.gather(level, start, end, ended) {
                     Some(piece) => match self.pass_lines(level, scan, origin, (start..end, &piece), limit, ended) {
                         Ok(()) => {
                             self.decode(level, scan, origin, &piece);
                             if piece.again == 0 {
-                                self.reverse(level, scan, origin, end);
+                                self.reverse(level, scan, origin, start..end);
                             }
                             (at, self.inside, self.again) = (piece.next, piece.again > 0, piece.again);
                             true
                         }
                         Err(pending) => {
+                            scan.work.take_back(spent);
                             self.pending = pending;
                             false
                         }
@@ -285,19 +289,51 @@ impl Runs {
         if in_upper || in_lower {
             base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
         }
+        if text.len() <= REVERSED && base64::may_have_streaks_backwards(&text) {
+            self.decode_backwards(level, scan, origin, piece, &text);
+        }
         if let Some(from) = mixed.filter(|_| !begun && coding.is_none()) {
             self.decode_binary(level, scan, origin, piece, (&text, Some(Coding::Base64), from));
         }
         self.text = text;
     }
 
+    /// Text in base64 that was reversed.
+    #[inline(never)]
+    fn decode_backwards(
+        &mut self,
+        level: &Stream,
+        scan: &mut Scan<'_>,
+        origin: Origin<'_>,
+        piece: &Piece,
+        text: &[u8],
+    ) {
+        let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
+        let reversed: Vec<u8> = text.iter().rev().copied().collect();
+        let place = |at: u64| {
+            let at = text.len().saturating_sub(at as usize);
+            let breaks = at.checked_div(piece.width).unwrap_or(0) * piece.gap;
+            origin(level.base + (piece.start + at + breaks) as u64)
+        };
+        scan.path.extend(["reversed", "base64"]);
+        base64::streaks(&reversed, &mut |start, bytes| {
+            scan.work.spent += bytes.len() as u64 * 4;
+            child.reset();
+            child.feed(scan, &|at| place(start as u64 + at * 4 / 3), bytes, true);
+        });
+        scan.path.truncate(scan.path.len() - 2);
+    }
+
     /// A word that ends like a token begins is read backwards.
     #[inline(never)]
-    fn reverse(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, end: usize) {
+    fn reverse(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, run: Range<usize>) {
         if level.depth >= DEEPEST || scan.path.last() == Some(&"reversed") {
             return;
         }
-        let Some(Range { start, end }) = reversed_word(scan.scanner, &level.buffer, end) else { return };
+        let text = level.buffer.get(run.clone()).unwrap_or_default();
+        let inside = || scan.scanner.is_reversed_in(text).then(|| word_start(&level.buffer, run.end)..run.end);
+        let word = reversed_word(scan.scanner, &level.buffer, run.end).or_else(inside);
+        let Some(Range { start, end }) = word else { return };
         let mut text = level.buffer.get(start..end).unwrap_or_default().to_vec();
         text.reverse();
         scan.work.spent += text.len() as u64 * 4;
@@ -383,7 +419,7 @@ impl Runs {
         limit: u64,
         ended: bool,
     ) -> Result<(), Option<Pending>> {
-        let (mut matches, mut candidates) = (Vec::new(), Vec::new());
+        let (mut matches, mut candidates) = (Vec::new(), std::mem::take(&mut level.candidates));
         let run = run.start..run.end.min(run.start + PIECE);
         let joints = level.survey.places(|block| block.joints, run.start..run.end.min(until)).map(|at| at + 1);
         let inner: Vec<usize> = joints.filter(|&at| scan.scanner.starts.may_be(level.head(at))).collect();
@@ -415,6 +451,7 @@ impl Runs {
                     continue;
                 }
                 let makeup = Makeup::of(text);
+                scan.work.spent += Work::WORDS;
                 scan.scanner.loose.candidates(before, (run.end - start) as u32, makeup, &mut candidates);
                 for (shape, (least, most)) in candidates.drain(..) {
                     for back in least..=most {
@@ -428,6 +465,7 @@ impl Runs {
                 level.settle_run(scan, origin, std::mem::take(&mut matches));
             }
         }
+        level.candidates = candidates;
         Ok(())
     }
 }
@@ -441,6 +479,10 @@ impl Stream {
         match self.buffer.get(tag..end)? {
             [b'\\', ..] => Some(1),
             [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => Some(2),
+            // The quote of a string is the tag of field 4.
+            [b'"', ..] if matches!(self.buffer.get(..tag)?, [.., b':' | b',' | b' ' | b'[' | b'{' | b'(' | b'=']) => {
+                None
+            }
             [_, size, rest @ ..] if usize::from(*size) >= rest.len() => {
                 is_protobuf_field(before, usize::from(*size)).then_some(1)
             }
@@ -489,6 +531,7 @@ pub(super) fn is_coded_over(run: &[u8], edge: usize, is_odd: &mut bool) -> bool 
     let around = |reach: usize| edge.saturating_sub(reach)..(edge + reach).min(run.len());
     let (wide, near) = (around(MIXED * 2), around(NEAR));
     let mut found = Coding::of(run).is_some();
+    found |= base64::may_have_streaks_backwards(run.get(wide.clone()).unwrap_or_default());
     base64::streaks(run.get(wide.clone()).unwrap_or_default(), &mut |start, bytes| {
         *is_odd |= bytes.len() >= MIXED;
         found |= wide.start + start < edge && edge < wide.start + start + bytes.len() * 4 / 3 + 8;
@@ -552,7 +595,8 @@ fn word_end(buffer: &[u8], run: usize, ended: bool) -> Option<usize> {
     const REACH: usize = LONGEST_END as usize + 16;
     let rest = buffer.get(run..).unwrap_or_default();
     let near = rest.get(..REACH).unwrap_or(rest);
-    let end = near.iter().position(|byte| !is_value(*byte) && !matches!(byte, b'.' | b':')).map(|at| run + at);
+    let goes_on = |byte: &u8| is_value(*byte) || matches!(byte, b'.' | b':' | b'~' | b'$' | b'@');
+    let end = near.iter().position(|byte| !goes_on(byte)).map(|at| run + at);
     end.or_else(|| (ended || near.len() == REACH).then_some(run + near.len()))
 }
 

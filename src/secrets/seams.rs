@@ -158,6 +158,7 @@ impl<'a> Seams<'a> {
             }
         }
         let zlib = matches!(text, [b'x', second, ..] if !second.is_ascii_alphanumeric());
-        zlib || text.get(run.clone()).is_some_and(|run_text| runs::is_coded_over(run_text, at - run.start, is_odd))
+        let Some(run_text) = text.get(run.clone()).filter(|_| !zlib) else { return zlib };
+        runs::is_coded_over(run_text, at - run.start, is_odd) || self.guard.scanner.is_reversed_in(run_text)
     }
 }

@@ -65,12 +65,17 @@ pub(super) struct Work {
 }
 
 impl Work {
-    const FREE: u64 = 16 << 20;
+    const FREE: u64 = 8 << 20;
     const PER_BYTE: u64 = 48;
     const PER_INFLATED_BYTE: u64 = 16;
     const FREE_INFLATED: u64 = 8 << 20;
+    /// What holding a shape to a place costs, whatever it finds there, a byte of a match that its rule judges, and a
+    /// look at the words before a value.
+    const ATTEMPT: u64 = 32;
+    const PER_JUDGED_BYTE: u64 = 16;
+    pub(super) const WORDS: u64 = 320;
     /// Deflate comes to a thousand at most; what people send to thirty.
-    const RATIO: u64 = 128;
+    const RATIO: u64 = 96;
 
     pub(super) const fn new() -> Self {
         Self { given: 0, spent: 0, inflated: 0, is_too_deep: false }
@@ -79,6 +84,14 @@ impl Work {
     /// Nothing of this kind is sent in earnest.
     pub(super) const fn give_up(&mut self) {
         self.spent = u64::MAX / 2;
+    }
+
+    /// What will be done again when more bytes are there counts once, so that a body's cost is the same however it is
+    /// cut.
+    pub(super) const fn take_back(&mut self, spent: u64) {
+        if !self.is_exhausted() {
+            self.spent = spent;
+        }
     }
 
     /// A flood of near-misses, a bomb, or decodings within decodings.
@@ -159,6 +172,8 @@ pub(super) struct Stream {
     pieces: Pieces,
     pub(super) suspects: Suspects,
     sightings: Vec<Sighting>,
+    /// Shapes that a run may be, and how much of them stands before it: room for the runs' pass.
+    pub(super) candidates: Vec<(u32, (u32, u32))>,
     pub(super) walked: Walked,
     masks: Vec<u64>,
     /// What is known of the buffer's bytes.
@@ -192,6 +207,7 @@ impl Stream {
             pieces: Pieces::default(),
             suspects: Suspects::default(),
             sightings: Vec::new(),
+            candidates: Vec::new(),
             walked: Walked::default(),
             masks: Vec::new(),
             survey: Survey::default(),
@@ -382,7 +398,9 @@ impl Stream {
                 next = at;
                 break;
             }
+            let spent = scan.work.spent;
             if let Err(pending) = self.verify(scan, origin, group, ended) {
+                scan.work.take_back(spent);
                 (hold, next) = (hold.min((pending.start - self.base) as usize), at);
                 self.pending = Some(pending);
                 break;
@@ -441,6 +459,7 @@ impl Stream {
         ended: bool,
     ) -> Result<Option<usize>, Pending> {
         let Some(owner) = scan.scanner.shapes.get(shape as usize) else { return Ok(None) };
+        scan.work.spent += Work::ATTEMPT;
         let hay = self.buffer.get(start..).unwrap_or_default();
         let mut progress = Progress::default();
         let at = self.base + start as u64;
@@ -483,7 +502,7 @@ impl Stream {
             let Some(owner) = scan.scanner.shapes.get(shape as usize) else { continue };
             let Some(rule) = scan.scanner.rules.get(owner.rule as usize) else { continue };
             let candidate = self.candidate(start, length);
-            scan.work.spent += length as u64;
+            scan.work.spent += length as u64 * Work::PER_JUDGED_BYTE;
             if !rules.contains(&owner.rule) && rule.accepts(&candidate, usize::from(owner.prefix)) {
                 best = Some((start, length));
                 rules.push(owner.rule);

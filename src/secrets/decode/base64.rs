@@ -83,6 +83,21 @@ pub(in crate::secrets) fn may_have_streaks(text: &[u8]) -> bool {
     groups & groups >> 4 & groups >> 8 & groups >> 12 != 0
 }
 
+/// Whether there may be one in a text that was reversed.
+pub(in crate::secrets) fn may_have_streaks_backwards(text: &[u8]) -> bool {
+    const BLOCK: usize = 64;
+    // What a streak of four groups goes over into the next block.
+    const OVER: usize = 15;
+    let may_have = |text: &[u8]| {
+        let ([first, second], [third]) = (FRONT.short_masks(text), BACK.short_masks(text));
+        let groups = third >> 1 & second >> 2 & first >> 3;
+        groups & groups >> 4 & groups >> 8 & groups >> 12 != 0
+    };
+    (0..text.len().saturating_sub(OVER))
+        .step_by(BLOCK - OVER)
+        .any(|at| may_have(text.get(at..at + BLOCK).or(text.get(at..)).unwrap_or_default()))
+}
+
 /// Finds streaks in a run of base64 characters; `each` gets where a streak starts and its bytes.
 #[inline(never)]
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {

@@ -31,9 +31,6 @@ pub(in crate::secrets) type Each<'a> = &'a mut dyn FnMut(&[u32], &[u8]);
 
 /// Finds text written as numbers.
 pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: Each<'_>) {
-    if !has_gaps(text, shortest) {
-        return;
-    }
     for radix in [16, 10] {
         let (mut bytes, mut places, mut at, mut end) = (Vec::new(), Vec::new(), 0, 0);
         for token in text.chunk_by(|a, b| is_digit(*a) == is_digit(*b)) {
@@ -77,7 +74,7 @@ pub(in crate::secrets) fn goes_over(text: &[u8], at: usize) -> bool {
 }
 
 /// Whether there may be so many numbers: digests and UUIDs have few gaps.
-fn has_gaps(text: &[u8], shortest: usize) -> bool {
+pub(in crate::secrets) fn has_gaps(text: &[u8], shortest: usize) -> bool {
     text.iter().filter(|byte| !is_digit(**byte)).count() >= shortest - 1
 }
 
@@ -93,9 +90,6 @@ const fn is_digit(byte: u8) -> bool {
 /// The bytes of a list that begins like gzip, zip or zstd, and where they stand.
 pub(in crate::secrets) fn file(text: &[u8]) -> Option<(Vec<u32>, Vec<u8>)> {
     const HEADS: [&[u8]; 3] = [b"\x1f\x8b\x08", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"];
-    if !has_gaps(text, STREAK) {
-        return None;
-    }
     [10, 16].into_iter().find_map(|radix| {
         let (mut bytes, mut places, mut at) = (Vec::new(), Vec::new(), 0);
         for token in text.chunk_by(|a, b| is_digit(*a) == is_digit(*b)) {

@@ -51,17 +51,25 @@ fn is_open(text: &[u8]) -> bool {
 /// Where in a list of numbers a dump begins: at its front, or behind a name that is made of such letters.
 pub(in crate::secrets) fn begins(text: &[u8]) -> Option<usize> {
     const FRONT: usize = 24;
-    let is_first = |at: &usize| at.checked_sub(1).and_then(|at| text.get(at)).is_none_or(|b| !b.is_ascii_hexdigit());
+    // An offset's digits, a colon and a space.
+    const OFFSET: usize = 16;
+    let near = text.get(..FRONT + OFFSET + 2).unwrap_or(text);
+    memchr::memchr(b' ', near)?;
     let is_dump = |at: &usize| {
         let line = text.get(*at..).and_then(line);
         line.is_some_and(|line| line.bytes.len() >= 8 && line.offset.len() >= 6)
     };
+    let mut at = 0;
+    let runs = near.chunk_by(|a, b| a.is_ascii_hexdigit() == b.is_ascii_hexdigit()).map(|run| {
+        at += run.len();
+        (at - run.len(), run)
+    });
     // Behind an offset stands a colon or a space: behind the numbers of a digest or a UUID, neither.
-    let is_offset = |at: &usize| {
-        let digits = text.iter().skip(*at).take(17).take_while(|byte| byte.is_ascii_hexdigit()).count();
-        (6..=16).contains(&digits) && matches!(text.get(at + digits), Some(b':' | b' '))
+    let is_offset = |&(at, run): &(usize, &[u8])| {
+        let is_number = run.first().is_some_and(u8::is_ascii_hexdigit) && (6..=OFFSET).contains(&run.len());
+        at < FRONT && is_number && matches!(text.get(at + run.len()), Some(b':' | b' '))
     };
-    (0..FRONT.min(text.len())).filter(is_first).filter(is_offset).find(is_dump)
+    runs.filter(is_offset).map(|(at, _)| at).find(is_dump)
 }
 
 /// Behind the next line break, plain or escaped.

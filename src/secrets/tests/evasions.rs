@@ -467,6 +467,20 @@ fn what_lies_deeper_than_is_looked_is_a_finding_of_its_own() {
 }
 
 #[test]
+fn a_token_is_read_backwards_wherever_the_letters_are_that_tell_it() {
+    for token in [
+        "q7Xm2Zt9LwRp5YcB8nDf1GsEa4Uk3JhX9vQ2mZt7LwRp5YcB8nDf1GsEa4Uk3JhX9vQ2mZt7LwRpAZDO5YcB",
+        "sha256~q7Xm2Zt9LwRp5YcB8nDf1GsEa4Uk3JhX9vQ2mZt7Lwz",
+        PAT,
+    ] {
+        let text = format!("a {} b", token.chars().rev().collect::<String>());
+        let found = observed(text.as_bytes());
+        assert!(!found.is_empty() && found.iter().all(|finding| finding.decoded == ["reversed"]), "{token} {found:?}");
+        assert_eq!((found[0].offset, found[0].length), (2, token.len() as u32));
+    }
+}
+
+#[test]
 fn nearly_every_token_is_found_behind_two_steps() {
     let (guard, mut wrong, mut all) = (observing(), Vec::new(), 0);
     let mut numbers = bodies::Numbers(7);
@@ -476,10 +490,10 @@ fn nearly_every_token_is_found_behind_two_steps() {
         for outer in &ways {
             let (_, token) = &tokens[(numbers.next() >> 20) as usize % tokens.len()];
             let hidden = (inner.encode)(token);
-            // What gives no ASCII can't be told letter by letter, and nobody reads text backwards twice.
+            // What gives no ASCII can't be told letter by letter. Of what is encoded base64 only is read backwards.
             let letters = ["zero", "word", "soft", "homo", "full", "JSON", "Java", "octal", "HTML", "percent u"];
             let strange = !hidden.is_ascii() && letters.iter().any(|name| outer.name.starts_with(name));
-            if strange || outer.name == "reversed" {
+            if strange || (outer.name == "reversed" && !inner.name.starts_with("base64")) {
                 continue;
             }
             all += 1;

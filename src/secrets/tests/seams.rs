@@ -6,6 +6,9 @@ use super::*;
 use data_encoding::BASE64;
 use proptest::prelude::*;
 
+/// A token whose letters that tell it stand near its end.
+const AZURE: &str = "q7Xm2Zt9LwRp5YcB8nDf1GsEa4Uk3JhX9vQ2mZt7LwRp5YcB8nDf1GsEa4Uk3JhX9vQ2mZt7LwRpAZDO5YcB";
+
 /// A token as it may be written, in one line.
 fn written(way: usize, shift: usize) -> String {
     let token = [&"xyz"[..shift % 3], PAT].concat();
@@ -36,6 +39,8 @@ fn written(way: usize, shift: usize) -> String {
         17 => BASE64.encode(PAT.chars().rev().collect::<String>().as_bytes()),
         18 => BASE64.encode(format!("{} {PAT} {}", "text ".repeat(shift), "more ".repeat(shift)).as_bytes()),
         19 => PAT.replace('_', "\u{ff3f}"),
+        20 => BASE64.encode(token.as_bytes()).chars().rev().collect(),
+        21 => AZURE.chars().rev().collect(),
         _ => "AKIAEWCGRBFAS73QNT3Y".to_owned(),
     }
 }
@@ -58,7 +63,7 @@ proptest! {
 
     #[test]
     fn what_the_scan_of_joined_pieces_finds_is_worth_it(
-        (way, shift) in (0usize..21, 0usize..9),
+        (way, shift) in (0usize..23, 0usize..9),
         cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 1..5),
         (before, between) in (proptest::collection::vec(noise(), 0..12), proptest::option::of(noise())),
         (turned, known) in any::<(bool, bool)>(),
