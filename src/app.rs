@@ -29,7 +29,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-
+use tokio::runtime::Handle;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -372,8 +373,21 @@ fn local_address(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
 /// Records floods, looks after idle connections, and forgets those of sessions that have ended.
 async fn reap(shared: Arc<Shared>, stop: CancellationToken) {
     while stop.run_until_cancelled(sleep(REAP_EVERY)).await.is_some() {
+        stir();
         shared.record_floods(false);
         shared.pool.reap(|session| shared.sessions.show(session.as_str()).is_some());
+    }
+}
+
+/// Wakes every thread of the runtime: what one does when it has nothing to do it does once, and much may have come to
+/// an end on others since, of which it holds the memory.
+fn stir() {
+    for _ in 0..2 * Handle::current().metrics().num_workers() {
+        tokio::spawn(async {
+            for _ in 0..8 {
+                yield_now().await;
+            }
+        });
     }
 }
 

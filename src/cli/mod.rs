@@ -71,9 +71,9 @@ enum Verb {
     Doctor(doctor::Args),
 }
 
-/// Runs the command line of this process to its exit code.
+/// Runs the command line of this process to its exit code. A thread that has nothing to do calls `when_idle`.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main(when_idle: fn()) -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -98,7 +98,10 @@ pub fn main() -> ExitCode {
     let workers = Builder::new_multi_thread()
         .enable_all()
         .event_interval(EVENT_INTERVAL)
-        .on_thread_park(flow::before_park)
+        .on_thread_park(move || {
+            flow::before_park();
+            when_idle();
+        })
         .build();
     let runtime = match workers {
         Ok(runtime) => runtime,

@@ -49,72 +49,64 @@ pub(super) async fn reach(
     }
     interrupt.arm(shared.limits().connect_timeout * 3);
     // On the heap, and only while it runs: a connection's task would carry its size all its life.
-    let connect = Box::pin(dial(shared, session, permit, version, upgrades, recorder));
-    let upstream = interrupt.during(connect).await.map_err(Error::Interrupted)??;
+    let wanted = Wanted { session, permit, version, upgrades };
+    let upstream = interrupt.during(Box::pin(wanted.dial(shared, recorder))).await.map_err(Error::Interrupted)??;
     note_upstream(&upstream, recorder);
     Ok(Reached { upstream, is_reused: false })
 }
 
-/// A connection to the permitted destination: a new one, or one that another request has opened meanwhile for many.
-pub(super) async fn dial(
-    shared: &Shared,
-    session: &SessionId,
-    permit: &Permit,
-    version: Version,
-    upgrades: bool,
-    recorder: &mut Recorder,
-) -> Result<Upstream, Error> {
-    let opening = if upgrades { None } else { shared.pool.opening(session, permit, version) };
-    let Some(opening) = opening else {
-        return dial_new(shared, session, permit, version, upgrades, recorder).await;
-    };
-    let turn = opening.turn().await;
-    if let Some(upstream) = shared.pool.take(session, permit, version) {
-        return Ok(upstream);
-    }
-    let dialled = dial_new(shared, session, permit, version, upgrades, recorder).await;
-    turn.ended(&dialled);
-    dialled
+/// What a connection is for.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) session: &'a SessionId,
+    pub(super) permit: &'a Permit,
+    /// The client's.
+    pub(super) version: Version,
+    /// Whether it is to be upgraded.
+    pub(super) upgrades: bool,
 }
 
-/// Steps 7 and 8: resolves, vets and connects. An origin that speaks HTTP/2 only is called again for a client that
-/// does not.
-async fn dial_new(
-    shared: &Shared,
-    session: &SessionId,
-    permit: &Permit,
-    version: Version,
-    upgrades: bool,
-    recorder: &mut Recorder,
-) -> Result<Upstream, Error> {
-    match dial_once(shared, session, permit, version, upgrades, recorder).await {
-        Err(Error::Connect(upstream::Error::NoCommonProtocol)) if version != Version::Http2 => {
-            dial_once(shared, session, permit, version, upgrades, recorder).await
+impl Wanted<'_> {
+    /// A connection to the permitted destination: a new one, or one that another request has opened meanwhile for many.
+    pub(super) async fn dial(self, shared: &Shared, recorder: &mut Recorder) -> Result<Upstream, Error> {
+        let Self { session, permit, version, upgrades } = self;
+        let opening = if upgrades { None } else { shared.pool.opening(session, permit, version) };
+        let Some(opening) = opening else { return self.dial_new(shared, recorder).await };
+        let turn = opening.turn().await;
+        if let Some(upstream) = shared.pool.take(session, permit, version) {
+            return Ok(upstream);
         }
-        ended => ended,
+        let dialled = self.dial_new(shared, recorder).await;
+        turn.ended(&dialled);
+        dialled
     }
-}
 
-async fn dial_once(
-    shared: &Shared,
-    session: &SessionId,
-    permit: &Permit,
-    version: Version,
-    upgrades: bool,
-    recorder: &mut Recorder,
-) -> Result<Upstream, Error> {
-    let route = gate::resolve(shared, permit, recorder).await?;
-    let patience = shared.limits().connect_timeout;
-    let requests = permit.scheme() == Scheme::Http && !upgrades;
-    let dialled = shared.dialler.connect(&route, requests, patience).await.map_err(Error::Connect)?;
-    recorder.upstream(dialled.address);
-    recorder.mark(Phase::Connect);
-    let secured = shared.pool.secure(session, permit, version, dialled, patience).await;
-    let upstream = secured.map_err(Error::Connect)?;
-    if permit.scheme() == Scheme::Https {
-        recorder.mark(Phase::Tls);
+    /// Steps 7 and 8: resolves, vets and connects. An origin that speaks HTTP/2 only is called again for a client that
+    /// does not.
+    async fn dial_new(self, shared: &Shared, recorder: &mut Recorder) -> Result<Upstream, Error> {
+        match self.dial_once(shared, recorder).await {
+            Err(Error::Connect(upstream::Error::NoCommonProtocol)) if self.version != Version::Http2 => {
+                self.dial_once(shared, recorder).await
+            }
+            ended => ended,
+        }
     }
-    Ok(upstream)
+
+    async fn dial_once(self, shared: &Shared, recorder: &mut Recorder) -> Result<Upstream, Error> {
+        let Self { session, permit, version, upgrades } = self;
+        let route = gate::resolve(shared, permit, recorder).await?;
+        let patience = shared.limits().connect_timeout;
+        let requests = permit.scheme() == Scheme::Http && !upgrades;
+        let dialled = shared.dialler.connect(&route, requests, patience).await.map_err(Error::Connect)?;
+        recorder.upstream(dialled.address);
+        recorder.mark(Phase::Connect);
+        let secured = shared.pool.secure(session, permit, version, dialled, patience).await;
+        let upstream = secured.map_err(Error::Connect)?;
+        if permit.scheme() == Scheme::Https {
+            recorder.mark(Phase::Tls);
+        }
+        Ok(upstream)
+    }
 }
 
 fn note_upstream(upstream: &Upstream, recorder: &mut Recorder) {

@@ -6,7 +6,7 @@ use super::error::Error;
 use super::identify::Identity;
 use super::interrupt::Cause;
 use super::leg::{Inside, Leg};
-use super::reach::dial;
+use super::reach::Wanted;
 use super::{Shared, gate, relay};
 use crate::flow::{ClientTls, Mode, Phase, Recorder, UpstreamTls};
 use crate::http1::Version;
@@ -179,7 +179,8 @@ async fn origin_speaks_http2(
         return known;
     }
     leg.interrupt.arm(shared.limits().connect_timeout * 3);
-    let call = Box::pin(dial(shared, session, permit, Version::Http2, false, recorder));
+    let wanted = Wanted { session, permit, version: Version::Http2, upgrades: false };
+    let call = Box::pin(wanted.dial(shared, recorder));
     // An origin that can't be reached is told to the first request, which calls it again.
     let Ok(Ok(upstream)) = leg.interrupt.during(call).await else { return false };
     let speaks = matches!(upstream.link, Link::Http2(_));

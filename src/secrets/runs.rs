@@ -336,7 +336,8 @@ impl Runs {
         let Some(Range { start, end }) = word else { return };
         let mut text = level.buffer.get(start..end).unwrap_or_default().to_vec();
         text.reverse();
-        scan.work.spent += text.len() as u64 * 4;
+        // All of a word is read again, from each of its ends on.
+        scan.work.spent += text.len() as u64 * 24;
         let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
         scan.path.push("reversed");
         let (scanner, steps, report) = (scan.scanner, scan.path.len(), &mut *scan.report);

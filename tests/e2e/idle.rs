@@ -69,6 +69,7 @@ fn hold<T>(world: &World, count: u64, most_kib: u64, mut open: impl FnMut() -> T
     }
     println!("{count} let go: {after} KiB after ten seconds");
     assert!(with - before <= count * most_kib, "{} KiB each", (with - before) / count);
+    assert!(after <= before + before / 10, "{after} KiB of {before} stay");
 }
 
 #[test]
