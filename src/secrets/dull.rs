@@ -5,7 +5,8 @@ use super::binary::Coding;
 use super::decode::{base32, base64};
 use super::generic::is_wordy;
 use super::loose::{Makeup, is_assigned};
-use super::runs::{LEAST, is_value, word_is_known};
+use super::reversed::{is_reversed, word_is_known};
+use super::runs::{LEAST, is_value};
 use super::scanner::Scanner;
 use super::stream::{BEFORE, Stream};
 
@@ -66,7 +67,7 @@ fn may_be_reversed(scanner: &Scanner, buffer: &[u8], end: usize, ended: bool) ->
     if !matches!(buffer.get(end), Some(b'.' | b':')) && !scanner.may_be_reversed_around(buffer, end) {
         return scanner.ends_reversed(buffer.get(..end).unwrap_or_default());
     }
-    !word_is_known(buffer, end, ended) || super::runs::is_reversed(scanner, buffer, end)
+    !word_is_known(buffer, end, ended) || is_reversed(scanner, buffer, end)
 }
 
 #[cfg(test)]

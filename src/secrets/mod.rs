@@ -36,6 +36,7 @@ mod memory;
 mod names;
 mod own;
 mod pieces;
+mod reversed;
 mod row;
 mod rule;
 mod runs;
@@ -49,6 +50,7 @@ mod survey;
 mod teddy;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod unpack;
 mod walked;
 mod wide;

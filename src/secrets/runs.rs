@@ -4,13 +4,11 @@ use super::binary::{Binary, Coding, Layout};
 use super::classes::{Class, Classes};
 use super::decode::{base32, base64, hex};
 use super::dull;
-use super::loose::{Makeup, may_be_value};
-use super::pieces::Hint;
-use super::rule::is_protobuf_field;
-use super::scanner::{LONGEST_END, Scanner};
+use super::reversed::{reversed_word, stands_alone, word_end};
 use super::shape::ByteSet;
-use super::stream::{AFTER, BEFORE, DEEPEST, Hit, Origin, Pending, Scan, Stream, Work, word_start};
+use super::stream::{BEFORE, DEEPEST, Hit, Origin, Pending, Scan, Stream, word_start};
 use super::survey::Survey;
+use super::tokens;
 use std::ops::Range;
 
 /// Shorter runs hold no value without a prefix and no encoded token.
@@ -18,7 +16,7 @@ pub(super) const SHORTEST: usize = 15;
 /// Shorter ones are not decoded.
 pub(super) const LEAST: usize = 24;
 /// Longer runs are decoded piece by piece, each with the end of the one before.
-const PIECE: usize = 4096;
+pub(super) const PIECE: usize = 4096;
 const OVERLAP: usize = 768;
 
 /// The characters that a run is made of: base64 of both alphabets.
@@ -392,7 +390,7 @@ impl Runs {
         ended: bool,
     ) -> Result<(), Option<Pending>> {
         let first = run.end;
-        self.pass_tokens(level, scan, origin, (run, piece.next, self.inside), limit, ended)?;
+        tokens::pass(level, scan, origin, (run, piece.next, self.inside), limit, ended)?;
         if piece.gap == 0 {
             return Ok(());
         }
@@ -401,125 +399,12 @@ impl Runs {
         while line < piece.next + again {
             let end = run_end(level, line);
             if end >= line + SHORTEST {
-                self.pass_tokens(level, scan, origin, (line..end, end, false), limit, ended)?;
+                tokens::pass(level, scan, origin, (line..end, end, false), limit, ended)?;
             }
             line = end + piece.gap;
         }
         Ok(())
     }
-
-    /// Shapes that begin with the run or with a token in it; an error if one isn't decided yet, and which, if it is
-    /// not for the literals' pass to go on.
-    #[inline(never)]
-    fn pass_tokens(
-        &self,
-        level: &mut Stream,
-        scan: &mut Scan<'_>,
-        origin: Origin<'_>,
-        (run, until, inside): (Range<usize>, usize, bool),
-        limit: u64,
-        ended: bool,
-    ) -> Result<(), Option<Pending>> {
-        let (mut matches, mut candidates) = (Vec::new(), std::mem::take(&mut level.candidates));
-        let run = run.start..run.end.min(run.start + PIECE);
-        let joints = level.survey.places(|block| block.joints, run.start..run.end.min(until)).map(|at| at + 1);
-        let inner: Vec<usize> = joints.filter(|&at| scan.scanner.starts.may_be(level.head(at))).collect();
-        let first = (!inside).then_some(run.start);
-        let second = first.and_then(|at| level.lead(at, run.end)).map(|lead| run.start + lead);
-        for start in first.into_iter().chain(second).chain(inner) {
-            // A match of the literals' pass may have it as a part.
-            if level.base + start as u64 >= limit || scan.work.is_exhausted() {
-                return Err(None);
-            }
-            if level.covers(level.base + start as u64) {
-                continue;
-            }
-            let shapes = scan.scanner.starts.of(level.head(start));
-            let fourth = level.buffer.get(start + 3).copied();
-            let may_be = |set: &ByteSet| fourth.is_none_or(|byte| set.has(byte));
-            for &(shape, _) in shapes.iter().filter(|(_, set)| may_be(set)) {
-                matches.extend(level.try_shape(scan, shape, start, ended)?.map(|length| (start, length, shape)));
-            }
-            let text = level.buffer.get(start..run.end).unwrap_or_default();
-            if matches.is_empty() && (!shapes.is_empty() || scan.scanner.begins_a_first_piece(text)) {
-                level.suspects.add(level.base + start as u64, Hint::Token);
-            }
-            let near = level.buffer.get(start.saturating_sub(BEFORE)..start).unwrap_or_default();
-            let is_front = Some(start) == first || Some(start) == second;
-            if is_front && (!matches.is_empty() || may_be_value(near, text)) {
-                let before = level.before(start);
-                if is_fraction(before, text) {
-                    continue;
-                }
-                let makeup = Makeup::of(text);
-                scan.work.spent += Work::WORDS;
-                scan.scanner.loose.candidates(before, (run.end - start) as u32, makeup, &mut candidates);
-                for (shape, (least, most)) in candidates.drain(..) {
-                    for back in least..=most {
-                        let Some(start) = start.checked_sub(back as usize) else { continue };
-                        let length = level.try_shape(scan, shape, start, ended)?;
-                        matches.extend(length.map(|length| (start, length, shape)));
-                    }
-                }
-            }
-            if !matches.is_empty() {
-                level.settle_run(scan, origin, std::mem::take(&mut matches));
-            }
-        }
-        level.candidates = candidates;
-        Ok(())
-    }
-}
-
-impl Stream {
-    /// Bytes at a run's front that may not be the token's: the letter of an escaped line break, the digits of `%3D`,
-    /// the length of a protobuf string.
-    pub(super) fn lead(&self, start: usize, end: usize) -> Option<usize> {
-        let tag = start.checked_sub(1)?;
-        let before = self.buffer.get(tag..=start).unwrap_or_default();
-        match self.buffer.get(tag..end)? {
-            [b'\\', ..] => Some(1),
-            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => Some(2),
-            // The quote of a string is the tag of field 4.
-            [b'"', ..] if matches!(self.buffer.get(..tag)?, [.., b':' | b',' | b' ' | b'[' | b'{' | b'(' | b'=']) => {
-                None
-            }
-            [_, size, rest @ ..] if usize::from(*size) >= rest.len() => {
-                is_protobuf_field(before, usize::from(*size)).then_some(1)
-            }
-            _ => None,
-        }
-    }
-
-    pub(super) fn head(&self, start: usize) -> [u8; 3] {
-        self.buffer.get(start..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
-    }
-}
-
-/// Whether a token that nothing but its letters tells stands by itself, or as a segment of a path: read backwards,
-/// longer random text has as many of them again.
-fn stands_alone(hit: &Hit<'_>) -> bool {
-    const FEW: usize = 4;
-    let ends = |beside: &mut dyn Iterator<Item = &u8>| {
-        let run: Vec<u8> = beside.take(AFTER).copied().take_while(|byte| is_value(*byte)).collect();
-        run.len() < FEW || (run.starts_with(b"/") && !Makeup::of(&run).is_mixed())
-    };
-    ends(&mut hit.candidate.before.iter().rev()) && ends(&mut hit.candidate.after.iter())
-}
-
-/// The word around the end of a run that ends like a token begins, backwards.
-fn reversed_word(scanner: &Scanner, buffer: &[u8], end: usize) -> Option<Range<usize>> {
-    let ends = |end: &usize| scanner.ends_reversed(buffer.get(..*end).unwrap_or_default());
-    let word = || word_end(buffer, end, true);
-    let goes_on = matches!(buffer.get(end), Some(b'.' | b':'));
-    let around = || scanner.is_reversed_around(buffer, end).then(word).flatten();
-    let end = Some(end).filter(ends).or_else(|| word().filter(|end| goes_on && ends(end))).or_else(around)?;
-    Some(word_start(buffer, end)..end)
-}
-
-/// Whether a token stands backwards before the end of a run.
-pub(super) fn is_reversed(scanner: &Scanner, text: &[u8], end: usize) -> bool {
-    reversed_word(scanner, text, end).is_some()
 }
 
 /// Whether what is decoded out of a run may go over a place in it. It is odd if, whatever follows, all of it is decoded.
@@ -570,11 +455,6 @@ fn is_encoded(text: &[u8]) -> bool {
     found
 }
 
-/// The digits behind a point.
-fn is_fraction(before: &[u8], run: &[u8]) -> bool {
-    matches!(before, [.., b'0'..=b'9', b'.']) && run.iter().all(u8::is_ascii_digit)
-}
-
 /// The line break at the front: its bytes, plain or escaped; the outer `None` if it may still become one.
 fn line_break(text: &[u8], ended: bool) -> Option<Option<usize>> {
     const BREAKS: [&[u8]; 5] = [b"\r\n", b"\n", b"\\r\\n", b"\\n", b"%0A"];
@@ -583,22 +463,6 @@ fn line_break(text: &[u8], ended: bool) -> Option<Option<usize>> {
     }
     let open = !ended && BREAKS.iter().any(|b| b.starts_with(text));
     (!open).then_some(None)
-}
-
-/// Whether it is known where that word ends.
-pub(super) fn word_is_known(buffer: &[u8], run: usize, ended: bool) -> bool {
-    word_end(buffer, run, ended).is_some()
-}
-
-/// Where the word ends that goes on behind a run: a part of a token may stand behind a point. None if that isn't
-/// known yet.
-fn word_end(buffer: &[u8], run: usize, ended: bool) -> Option<usize> {
-    const REACH: usize = LONGEST_END as usize + 16;
-    let rest = buffer.get(run..).unwrap_or_default();
-    let near = rest.get(..REACH).unwrap_or(rest);
-    let goes_on = |byte: &u8| is_value(*byte) || matches!(byte, b'.' | b':' | b'~' | b'$' | b'@');
-    let end = near.iter().position(|byte| !goes_on(byte)).map(|at| run + at);
-    end.or_else(|| (ended || near.len() == REACH).then_some(run + near.len()))
 }
 
 /// Where a match may begin that goes on with a run at `at`: none begins on the line before.

@@ -7,6 +7,7 @@ use super::decode::{escape, numbers};
 use super::guard::Inner;
 use super::lists;
 use super::pieces::Suspects;
+use super::reversed;
 use super::row::{Edge, Line, Row};
 use super::runs::{self, is_value};
 use super::shape::{Outcome, Progress, Walk};
@@ -135,7 +136,7 @@ impl<'a> Seams<'a> {
             || memchr::memchr3(b'"', b'\'', b'`', slice).is_some()
             || memchr::memchr3(b'\\', b'\n', b'\r', slice).is_some()
             || self.survey.places(|block| block.gates, all).any(is_gate)
-            || ends.any(|end| runs::is_reversed(&self.guard.scanner, text, end))
+            || ends.any(|end| reversed::is_reversed(&self.guard.scanner, text, end))
     }
 
     /// Whether what goes over an edge is written in another way.
