@@ -22,18 +22,7 @@ pub(in crate::secrets) const fn may_begin(byte: u8) -> bool {
     matches!(byte, 0 | b'%' | b'\\' | b'&' | b'=') || fold::LEADS[byte as usize]
 }
 
-/// Bytes that end a stretch of plain text: separators, and those that an escape may begin with.
-pub(in crate::secrets) const SPECIAL: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = may_begin(byte as u8) || is_separator(byte as u8);
-        byte += 1;
-    }
-    table
-};
-
-/// Bytes of ASCII that an escape begins with which hides a token's character, perhaps.
+/// Bytes of ASCII that an escape may begin with.
 pub(in crate::secrets) const GATES: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -59,7 +48,20 @@ const fn only(bytes: &[u8]) -> [bool; 256] {
 }
 
 /// What kind of escape at `at` hides a token's character, if there is one that may.
+#[inline]
 pub(in crate::secrets) fn gate_at(buffer: &[u8], at: usize, ended: bool) -> Option<&'static str> {
+    // Signs in code, mostly.
+    let hides = match buffer.get(at..)? {
+        [b'=', next, ..] => matches!(next, b'0'..=b'9' | b'A'..=b'F' | b'\r' | b'\n' | b'\\'),
+        [b'&', next, ..] => *next == b'#' || next.is_ascii_alphabetic(),
+        [b'%', next, ..] => next.is_ascii_hexdigit() || matches!(next, b'u' | b'U'),
+        _ => true,
+    };
+    if hides { kind_at(buffer, at, ended) } else { None }
+}
+
+#[inline(never)]
+fn kind_at(buffer: &[u8], at: usize, ended: bool) -> Option<&'static str> {
     let rest = buffer.get(at..).unwrap_or_default();
     match rest.first()? {
         b'\\' if rest.get(1).is_some_and(|next| ORDINARY[usize::from(*next)]) => None,
@@ -251,6 +253,7 @@ fn entity(rest: &[u8]) -> Option<Unit> {
         (b"gt;", b'>'),
         (b"NewLine;", b'\n'),
     ];
+    const LONGEST_NAME: usize = 9;
     if let [b'#', digits @ ..] = rest {
         let (radix, digits, lead) = match digits {
             [b'x' | b'X', digits @ ..] => (16, digits, 3),
@@ -266,10 +269,15 @@ fn entity(rest: &[u8]) -> Option<Unit> {
     if rest.first().is_some_and(|byte| !byte.is_ascii_alphabetic()) {
         return Some(Unit::Plain);
     }
+    // References in code, mostly.
+    let near = rest.get(..LONGEST_NAME).unwrap_or(rest);
+    if near.len() == LONGEST_NAME && !near.contains(&b';') {
+        return Some(Unit::Plain);
+    }
     if let Some((name, byte)) = NAMES.iter().find(|(name, _)| rest.starts_with(name)) {
         return escape(name.len() + 1, *byte);
     }
-    let open = rest.len() < 9 && NAMES.iter().any(|(name, _)| name.starts_with(rest));
+    let open = rest.len() < LONGEST_NAME && NAMES.iter().any(|(name, _)| name.starts_with(rest));
     (!open).then_some(Unit::Plain)
 }
 
