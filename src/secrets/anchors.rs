@@ -83,7 +83,10 @@ fn key_of(literal: &[u8]) -> usize {
     let seen = |end: &usize| {
         let key = literal.get(end - 3..=*end).unwrap_or_default();
         let row = key.windows(2).all(|pair| pair[0] == pair[1]);
-        (row || BLANK.windows(key.len()).any(|blank| blank == key), key.iter().map(|byte| u64::from(weight(*byte))).product::<u64>())
+        (
+            row || BLANK.windows(key.len()).any(|blank| blank == key),
+            key.iter().map(|byte| u64::from(weight(*byte))).product::<u64>(),
+        )
     };
     let ends = 3..literal.len();
     match delimiter_of(literal) {

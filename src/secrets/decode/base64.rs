@@ -126,8 +126,7 @@ pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(Range<usize>
 }
 
 /// Every fourth place, from each of the first four on.
-const ALIGNED: [u64; 4] =
-    [0x1111_1111_1111_1111, 0x2222_2222_2222_2222, 0x4444_4444_4444_4444, 0x8888_8888_8888_8888];
+const ALIGNED: [u64; 4] = [0x1111_1111_1111_1111, 0x2222_2222_2222_2222, 0x4444_4444_4444_4444, 0x8888_8888_8888_8888];
 
 /// The places of a block that lie before one in the text.
 const fn below(block: usize, place: usize) -> u64 {

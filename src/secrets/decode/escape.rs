@@ -50,21 +50,38 @@ const fn only(bytes: &[u8]) -> [bool; 256] {
 /// What kind of escape at `at` hides a token's character, if there is one that may.
 #[inline]
 pub(in crate::secrets) fn gate_at(buffer: &[u8], at: usize, ended: bool) -> Option<&'static str> {
-    // Signs in code, mostly.
+    // Signs in code, mostly: one look tells them, whichever they are.
     let hides = match buffer.get(at..)? {
-        [b'=', next, ..] => matches!(next, b'0'..=b'9' | b'A'..=b'F' | b'\r' | b'\n' | b'\\'),
-        [b'&', next, ..] => *next == b'#' || next.is_ascii_alphabetic(),
-        [b'%', next, ..] => next.is_ascii_hexdigit() || matches!(next, b'u' | b'U'),
+        [first, second, ..] => SECONDS[usize::from(*second)] & KINDS[usize::from(*first)] != 0,
         _ => true,
     };
     if hides { kind_at(buffer, at, ended) } else { None }
 }
 
+/// One bit for each kind of first byte, and the second bytes that make it an escape.
+const KINDS: [u8; 256] = {
+    let mut table = [16; 256];
+    (table[b'=' as usize], table[b'&' as usize], table[b'%' as usize], table[b'\\' as usize]) = (1, 2, 4, 8);
+    table
+};
+const SECONDS: [u8; 256] = {
+    let (mut table, mut at) = ([16; 256], 0);
+    while at < 256 {
+        let byte = at as u8;
+        let upper = byte.is_ascii_digit() || matches!(byte, b'A'..=b'F');
+        table[at] |= (upper || matches!(byte, b'\r' | b'\n' | b'\\')) as u8;
+        table[at] |= ((byte == b'#' || byte.is_ascii_alphabetic()) as u8) << 1;
+        table[at] |= ((byte.is_ascii_hexdigit() || matches!(byte, b'u' | b'U')) as u8) << 2;
+        table[at] |= (!ORDINARY[at] as u8) << 3;
+        at += 1;
+    }
+    table
+};
+
 #[inline(never)]
 fn kind_at(buffer: &[u8], at: usize, ended: bool) -> Option<&'static str> {
     let rest = buffer.get(at..).unwrap_or_default();
     match rest.first()? {
-        b'\\' if rest.get(1).is_some_and(|next| ORDINARY[usize::from(*next)]) => None,
         b'%' | b'\\' | b'&' => gate(rest, ended),
         b'=' => quoted_printable_gate(rest).then_some("quoted-printable"),
         0 => is_wide(buffer, at).then_some("utf-16"),
