@@ -34,6 +34,12 @@ pub(super) struct Escapes {
 }
 
 impl Escapes {
+    /// Gives back the room beyond what is held.
+    pub(super) fn rest(&mut self) {
+        self.out.shrink_to_fit();
+        self.child.iter_mut().for_each(|child| child.rest());
+    }
+
     pub(super) fn of_form() -> Self {
         Self { form: true, ..Self::default() }
     }

@@ -25,6 +25,11 @@ pub(super) struct Lists {
 }
 
 impl Lists {
+    /// Gives back what it only works with.
+    pub(super) fn rest(&mut self) {
+        (self.found, self.child) = (Vec::new(), None);
+    }
+
     pub(super) fn reset(&mut self) {
         (self.at, self.seen) = (0, 0);
     }

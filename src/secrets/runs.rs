@@ -92,6 +92,11 @@ struct Piece {
 }
 
 impl Runs {
+    /// Gives back what it only works with.
+    pub(super) fn rest(&mut self) {
+        (self.found, self.text, self.child) = (Vec::new(), Vec::new(), None);
+    }
+
     pub(super) fn reset(&mut self) {
         (self.at, self.inside, self.again, self.binary) = (0, false, 0, None);
         (self.pending, self.cleared) = (None, 0);

@@ -240,7 +240,7 @@ impl Stream {
             self.cleared = self.step(scan, origin, true);
         }
         while let Some(slice) = slices.next() {
-            if slice.len() == SLICE && self.buffer.capacity() == 0 {
+            if slice.len() == SLICE && self.buffer.capacity() < SLICE {
                 self.buffer.reserve(SLICE + ROOM);
                 self.survey.reserve(SLICE + ROOM);
             }
@@ -250,6 +250,19 @@ impl Stream {
             self.cleared = self.step(scan, origin, ended && slices.peek().is_none());
         }
         self.cleared
+    }
+
+    /// Gives back the room beyond what is held: the next bytes may be long in coming.
+    pub(super) fn rest(&mut self) {
+        self.buffer.shrink_to_fit();
+        self.survey.shrink();
+        self.masks.shrink_to_fit();
+        self.sightings.shrink_to_fit();
+        self.candidates.shrink_to_fit();
+        self.runs.rest();
+        self.escapes.rest();
+        self.lists.rest();
+        self.joins.iter_mut().for_each(|joins| joins.rest());
     }
 
     /// Makes it ready for other bytes.

@@ -57,6 +57,11 @@ impl Survey {
         self.blocks.reserve(bytes.div_ceil(64));
     }
 
+    /// Gives back the room that nothing is in.
+    pub(super) fn shrink(&mut self) {
+        self.blocks.shrink_to_fit();
+    }
+
     /// Forgets the first bytes, of which there are whole blocks.
     pub(super) fn forget(&mut self, bytes: usize) {
         self.blocks.drain(..bytes / 64);
