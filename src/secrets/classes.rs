@@ -129,6 +129,11 @@ impl Class {
         self.0.has[0][byte as usize]
     }
 
+    #[inline(always)]
+    pub(super) fn tables<L: Lanes>(&self, lanes: L) -> Tables<L, 1> {
+        self.0.tables(lanes)
+    }
+
     /// One bit for each of 64 bytes or fewer.
     pub(super) fn short_mask(&self, bytes: &[u8]) -> u64 {
         let [mask] = self.0.short_masks(bytes);

@@ -1,7 +1,7 @@
 //! One look at every byte of a level, 64 at once: masks that say where something of interest to a pass may be. The
 //! passes go by the set bits, of which ordinary text has few.
 
-use super::classes::{Classes, runs_of};
+use super::classes::{Class, Classes, runs_of};
 use super::decode::{escape, fold, numbers};
 use super::teddy::{self, Teddy};
 use super::wide::{self, Lanes, Task, window_at};
@@ -29,6 +29,7 @@ pub(super) struct Block {
 
 const VALUE: Classes<3> = Classes::new([runs::VALUES, runs::JOINTS, anchors::DELIMITERS]);
 const ESCAPES: Classes<2> = Classes::new([escape::GATES, fold::LEADS]);
+const SECOND: Class = Class::new(escape::SECOND);
 const LISTS: Classes<2> = Classes::new([numbers::PARTS.members(), escape::BACKSLASH]);
 const REST: Classes<3> = Classes::new([fold::REST, embedded::MARKS, escape::ORDINARY]);
 
@@ -181,7 +182,7 @@ impl Task for Look<'_> {
     fn run<L: Lanes>(self, lanes: L) {
         let teddy = self.literals.tables(lanes);
         let (value, lists, escapes) = (VALUE.tables(lanes), LISTS.tables(lanes), ESCAPES.tables(lanes));
-        let rest = REST.tables(lanes);
+        let (rest, second) = (REST.tables(lanes), SECOND.tables(lanes));
         let (mut at, mut padded) = (self.first * 64, [0; 67]);
         for block in self.out {
             let window = window_at(self.buffer, at, &mut padded);
@@ -191,7 +192,8 @@ impl Task for Look<'_> {
             let [parts, backslashes] = lists.masks(lanes, own);
             let [ascii, leads] = escapes.masks(lanes, own);
             let [rest, marks, ordinary] = rest.masks(lanes, own);
-            let gates = ascii & !(backslashes & ordinary >> 1) | leads & behind(rest);
+            let [seconds] = second.masks(lanes, own);
+            let gates = ascii & behind(seconds) & !(backslashes & ordinary >> 1) | leads & behind(rest);
             let literals = delimiters | teddy.mask(lanes, &halves);
             *block = Block { value: values, joints, parts, stops: ascii | leads, gates, marks, literals };
             at += 64;
@@ -211,6 +213,9 @@ mod tests {
             block.iter().zip(0..).fold(0, |mask, (byte, at)| mask | u64::from(has(*byte)) << at)
         };
         let of = |table: [bool; 256]| mask(&|byte| table[usize::from(byte)]);
+        // Behind the last byte anything may follow.
+        let beyond = u64::MAX.checked_shl(block.len() as u32).unwrap_or(0);
+        let seconds = behind(of(escape::SECOND) | beyond);
         let mut literals = Vec::new();
         teddy.masks(hay, number * 64..number * 64 + block.len(), &mut literals);
         Block {
@@ -218,7 +223,7 @@ mod tests {
             joints: of(runs::JOINTS),
             parts: of(numbers::PARTS.members()),
             stops: of(escape::GATES) | of(fold::LEADS),
-            gates: of(escape::GATES) & !(of(escape::BACKSLASH) & of(escape::ORDINARY) >> 1)
+            gates: of(escape::GATES) & seconds & !(of(escape::BACKSLASH) & of(escape::ORDINARY) >> 1)
                 | of(fold::LEADS) & behind(of(fold::REST)),
             marks: of(embedded::MARKS),
             literals: of(anchors::DELIMITERS) | literals.first().copied().unwrap_or_default(),

@@ -33,6 +33,17 @@ pub(in crate::secrets) const GATES: [bool; 256] = {
     table
 };
 
+/// Second bytes of those that hide something.
+pub(in crate::secrets) const SECOND: [bool; 256] = {
+    let (mut table, mut byte) = ([false; 256], 0);
+    while byte < 128 {
+        let sign = matches!(byte as u8, 0 | b'#' | b'\r' | b'\n' | b'\\' | b'/' | b'_' | b'-' | b'.');
+        table[byte] = sign || (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    table
+};
+
 /// What most escapes begin with, and the second characters of those that hide nothing: line breaks, tabs and quotes,
 /// as nearly every one in JSON is.
 pub(in crate::secrets) const BACKSLASH: [bool; 256] = only(b"\\");
