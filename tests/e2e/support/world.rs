@@ -323,7 +323,8 @@ impl Drop for World {
             eprintln!("--- the gateway's stderr:\n{}", self.stderr());
             let file = self.path("flows/flows.jsonl");
             // Of a pipe there would be no end.
-            let journal = if file.is_file() { std::fs::read_to_string(file).unwrap_or_default() } else { String::new() };
+            let journal =
+                if file.is_file() { std::fs::read_to_string(file).unwrap_or_default() } else { String::new() };
             eprintln!("--- its journal, the last lines:");
             journal.lines().rev().take(6).for_each(|line| eprintln!("{line}"));
         }
