@@ -123,7 +123,7 @@ pub(super) struct Anchors {
     /// Finds the keys without a delimiter: those that are looked for everywhere, and those that are looked for in runs
     /// of value characters only.
     everywhere: Teddy<3>,
-    in_runs: Teddy<1>,
+    in_runs: Teddy<2>,
 }
 
 /// A row of one character, half of it.

@@ -244,6 +244,11 @@ impl Loose {
         self.any.get(length.min(LENGTHS)).is_some_and(|gate| gate.takes(makeup, assigned))
     }
 
+    /// Whether some shape takes a run of this length that is assigned to nothing, without a word near.
+    pub(super) fn takes_without_words(&self, length: usize) -> bool {
+        self.far.get(length.min(LENGTHS)).is_some_and(|(gate, _)| gate.0[0] != [0; 4])
+    }
+
     /// The shapes that a value may have, told by the words before it; without these, those that need none near.
     #[inline(never)]
     pub(super) fn candidates(&self, before: Option<&[u8]>, value: Value, out: &mut Vec<(u32, (u32, u32))>) {

@@ -174,6 +174,8 @@ pub(super) struct Stream {
     sightings: Vec<Sighting>,
     /// Shapes that a run may be, and how much of them stands before it: room for the runs' pass.
     pub(super) candidates: Vec<(u32, (u32, u32))>,
+    /// Places in a run where a token may begin: room for the same pass.
+    pub(super) inner: Vec<usize>,
     pub(super) walked: Walked,
     masks: Vec<u64>,
     /// What is known of the buffer's bytes.
@@ -208,6 +210,7 @@ impl Stream {
             suspects: Suspects::default(),
             sightings: Vec::new(),
             candidates: Vec::new(),
+            inner: Vec::new(),
             walked: Walked::default(),
             masks: Vec::new(),
             survey: Survey::default(),

@@ -26,13 +26,14 @@ pub(super) fn pass(
             begin(level, scan, origin, start..run.end, limit, (true, ended))?;
         }
     }
-    let mut at = run.start;
-    while let Some(joint) = level.survey.places(|block| block.joints, at..run.end.min(until)).next() {
-        at = joint + 1;
-        if scan.scanner.starts.may_be(level.head(at)) {
-            begin(level, scan, origin, at..run.end, limit, (false, ended))?;
-        }
+    let mut inner = std::mem::take(&mut level.inner);
+    inner.clear();
+    let joints = level.survey.places(|block| block.joints, run.start..run.end.min(until)).map(|at| at + 1);
+    inner.extend(joints.filter(|&at| scan.scanner.starts.may_be(level.head(at))));
+    for &start in &inner {
+        begin(level, scan, origin, start..run.end, limit, (false, ended))?;
     }
+    level.inner = inner;
     Ok(())
 }
 
@@ -82,8 +83,12 @@ fn tell_by_words(
     ended: bool,
 ) -> Result<bool, Pending> {
     let (start, text) = (run.start, level.buffer.get(run.clone()).unwrap_or_default());
-    let makeup = Makeup::of(text);
     let assigned = is_assigned(level.buffer.get(start.saturating_sub(BEFORE)..start).unwrap_or_default());
+    let is_wrapped = is_wrapped(level, start);
+    if is_wrapped && !assigned && !scan.scanner.loose.takes_without_words(run.len()) {
+        return Ok(true);
+    }
+    let makeup = Makeup::of(text);
     if matches.is_empty() && !assigned && !makeup.has_digit() {
         // A name in code.
         return Ok(true);
@@ -94,7 +99,7 @@ fn tell_by_words(
     scan.work.spent += Work::WORDS;
     let value = Value { length: run.len() as u32, makeup, assigned };
     let mut candidates = std::mem::take(&mut level.candidates);
-    let before = (!is_wrapped(level, start)).then(|| level.before(start, NEAR));
+    let before = (!is_wrapped).then(|| level.before(start, NEAR));
     scan.scanner.loose.candidates(before, value, &mut candidates);
     for (shape, (least, most)) in candidates.drain(..) {
         for start in (least..=most).filter_map(|back| start.checked_sub(back as usize)) {
