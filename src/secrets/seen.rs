@@ -5,12 +5,14 @@
 
 use super::finding::Surface;
 use super::guard::Inner;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Parts that are remembered, in 2 KiB; a new one takes the place of an old one.
-const SLOTS: usize = 256;
+/// Parts that are remembered, in 2 KiB, by their digests: a new one takes the place of the oldest of its set. In sets,
+/// for two parts of every request that took each other's place would both be scanned every time.
+const SETS: usize = 64;
+const IN_SET: usize = 4;
 /// Longer parts are scanned every time: they differ.
 const LONGEST: usize = 1024;
 
@@ -23,7 +25,7 @@ pub(super) struct Clean {
     guard: Arc<Inner>,
     /// SipHash with keys that nobody knows: parts can't be made to collide.
     key: RandomState,
-    slots: [AtomicU64; SLOTS],
+    sets: [[AtomicU64; IN_SET]; SETS],
 }
 
 /// A part of a head, by its digest.
@@ -46,35 +48,34 @@ impl Seen {
 
 impl Clean {
     fn new(guard: Arc<Inner>) -> Self {
-        Self { guard, key: RandomState::new(), slots: [const { AtomicU64::new(0) }; SLOTS] }
+        Self { guard, key: RandomState::new(), sets: [const { [const { AtomicU64::new(0) }; IN_SET] }; SETS] }
     }
 
     /// A part's digest, unless it is too long. `joined`: its pieces are to be joined.
     pub(super) fn part(&self, surface: Surface, joined: bool, bytes: &[u8]) -> Option<Part> {
-        (bytes.len() <= LONGEST).then(|| Part(self.key.hash_one((surface, joined, Bytes(bytes))).max(1)))
+        (bytes.len() <= LONGEST).then(|| {
+            // In two writes: each costs as much as a few words. The length stands behind the bytes, so that no two
+            // parts are the same.
+            let mut hasher = self.key.build_hasher();
+            hasher.write(bytes);
+            hasher.write_u64((bytes.len() as u64) << 16 | (surface as u64) << 8 | u64::from(joined));
+            Part(hasher.finish().max(1))
+        })
     }
 
     pub(super) fn holds(&self, part: Part) -> bool {
-        self.slot(part).is_some_and(|slot| slot.load(Ordering::Relaxed) == part.0)
+        self.set(part).iter().any(|known| known.load(Ordering::Relaxed) == part.0)
     }
 
+    /// What others remember at the same moment may be lost.
     pub(super) fn remember(&self, part: Part) {
-        if let Some(slot) = self.slot(part) {
-            slot.store(part.0, Ordering::Relaxed);
+        let mut newer = part.0;
+        for known in self.set(part) {
+            newer = known.swap(newer, Ordering::Relaxed);
         }
     }
 
-    fn slot(&self, part: Part) -> Option<&AtomicU64> {
-        self.slots.get(usize::try_from(part.0 >> 32).unwrap_or_default() % SLOTS)
-    }
-}
-
-/// All of them at once, and not one after the other.
-struct Bytes<'a>(&'a [u8]);
-
-impl Hash for Bytes<'_> {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        state.write(self.0);
-        state.write_u8(0xff);
+    fn set(&self, part: Part) -> &[AtomicU64] {
+        self.sets.get(usize::try_from(part.0 >> 32).unwrap_or_default() % SETS).map_or(&[], <[_; IN_SET]>::as_slice)
     }
 }
