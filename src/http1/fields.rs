@@ -116,6 +116,22 @@ impl Fields {
         self.spans.iter().map(|span| (span.name.len() + span.value.len()) + 4).sum()
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// A value of one of them as a part of the bytes that all of them came in.
+    #[must_use]
+    pub fn shared(&self, value: &[u8]) -> Bytes {
+        let start = (value.as_ptr() as usize).wrapping_sub(self.bytes.as_ptr() as usize);
+        match self.bytes.get(start..).and_then(|rest| rest.get(..value.len())) {
+            Some(_) => self.bytes.slice(start..start + value.len()),
+            None => Bytes::copy_from_slice(value),
+        }
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -234,6 +250,16 @@ mod tests {
         ] {
             assert_eq!(collect(fields), Err(error), "{fields:?}");
         }
+    }
+
+    #[test]
+    fn a_value_is_shared_where_it_is_of_these_fields_and_copied_where_not() {
+        let fields = Fields::parse(Bytes::from_static(b"a: b c\r\nd:\r\n"), 0..13, 4).unwrap();
+        let value = fields.first("a").unwrap();
+        assert_eq!((fields.shared(value).as_ptr(), &fields.shared(value)[..]), (value.as_ptr(), &b"b c"[..]));
+        assert_eq!(fields.shared(fields.first("d").unwrap()), Bytes::new());
+        let other = b"elsewhere".to_vec();
+        assert_eq!(fields.shared(&other), other);
     }
 
     #[test]

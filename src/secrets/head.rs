@@ -238,7 +238,7 @@ struct Composed<'a> {
 
 impl<'a> Composed<'a> {
     /// Adds a part, unless it was seen.
-    fn add(&mut self, seen: Option<&Clean>, surface: Surface, field: Option<&'a str>, pieces: &[&[u8]]) {
+    fn add(&mut self, seen: Option<&Clean>, surface: Surface, field: Option<&'a [u8]>, pieces: &[&[u8]]) {
         self.text.push(SEPARATOR);
         let start = self.text.len();
         pieces.iter().for_each(|piece| self.text.extend_from_slice(piece));
@@ -251,13 +251,14 @@ impl<'a> Composed<'a> {
             }
             self.fresh.push((start as u64..self.text.len() as u64, part));
         }
+        let field = field.and_then(|name| std::str::from_utf8(name).ok());
         self.parts.push(Part { start, last: usize::MAX, surface, field });
     }
 }
 
 /// `address` is the host's name where addresses may be credentials.
 fn compose<'a>(head: &HeadView<'a>, address: Option<&str>, seen: Option<&Clean>) -> Composed<'a> {
-    let mut all = Composed { text: Vec::with_capacity(2048), ..Composed::default() };
+    let mut all = Composed { text: Vec::with_capacity(512), ..Composed::default() };
     if !head.trailers {
         if let Some(name) = head.host.as_name() {
             all.add(seen, Surface::Host, None, &[name.as_bytes()]);
@@ -288,7 +289,7 @@ fn compose<'a>(head: &HeadView<'a>, address: Option<&str>, seen: Option<&Clean>)
     for (name, value) in head.fields {
         // The session's own token: the gateway reads and strips it.
         if !name.eq_ignore_ascii_case(b"proxy-authorization") {
-            all.add(seen, surface, std::str::from_utf8(name).ok(), &[name, b": ", value]);
+            all.add(seen, surface, Some(name), &[name, b": ", value]);
         }
     }
     all
