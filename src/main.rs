@@ -33,5 +33,5 @@ fn give_back() {
 }
 
 fn main() -> ExitCode {
-    exeat::cli::main(give_back)
+    exeat::cli::main(std::env::args_os(), give_back)
 }

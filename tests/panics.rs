@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     dead_code,
     unused_imports,
     missing_docs,
@@ -18,10 +19,11 @@ mod support;
 
 use exeat::app::{Gateway, Role};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::{Arc, Condvar, Mutex};
 use support::agent::{basic, dial, push};
 use support::*;
@@ -97,6 +99,65 @@ fn head(token: &str, path: &str) -> String {
     format!(
         "GET http://plain.exeat.test{path} HTTP/1.1\r\nHost: plain.exeat.test\r\nProxy-Authorization: {basic}\r\n\r\n"
     )
+}
+
+/// Names the configuration of the gateway that this process is to be.
+const PANICKING: &str = "EXEAT_TEST_PANICKING";
+
+/// Called by threads of the gateway that have nothing to do.
+fn panic_when_told() {
+    if std::fs::remove_file("panic").is_ok() {
+        (0..3).for_each(|_| drop(std::thread::spawn(|| panic!("on purpose")).join()));
+    }
+}
+
+/// Runs inside [`three_panics_in_ten_seconds_end_the_process`]; elsewhere it has nothing to do.
+#[test]
+fn as_the_process() {
+    let Some(config) = std::env::var_os(PANICKING) else { return };
+    let words = ["exeat".into(), "serve".into(), "--config".into(), config];
+    println!("ended with {:?}", exeat::cli::main(words, panic_when_told));
+}
+
+#[test]
+fn three_panics_in_ten_seconds_end_the_process_with_what_is_under_way_recorded() {
+    let origin = Origin::plain().silent();
+    let home = tempfile::tempdir().unwrap();
+    let token = configured(home.path(), origin.address);
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["as_the_process", "--exact", "--nocapture"]).current_dir(home.path());
+    command.env(PANICKING, home.path().join("exeat.yaml")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let address = |line: String| line.strip_prefix("exeat: proxy listening on ")?.parse::<SocketAddr>().ok();
+    let proxy = lines.by_ref().find_map(address).unwrap();
+    lines.by_ref().find(|line| line == "exeat: ready").unwrap();
+    let mut wire = dial(proxy);
+    push(&mut wire, head(&token, "/held").as_bytes());
+    origin.wait("the request", |seen| seen.iter().any(|seen| seen.total > 0));
+    std::fs::write(home.path().join("panic"), "").unwrap();
+    // What comes meanwhile is work, after which a thread has nothing to do; it is refused, or not taken any more.
+    let end = std::time::Instant::now() + DEADLINE;
+    while let Ok(stream) = std::net::TcpStream::connect(proxy) {
+        if std::time::Instant::now() > end {
+            let _ = child.kill();
+            panic!("it goes on");
+        }
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut wire = Wire::new(stream);
+        push(&mut wire, b"GET http://plain.exeat.test/ HTTP/1.1\r\nHost: plain.exeat.test\r\n\r\n");
+        assert!(!wire.response_to("GET").is_ok_and(|response| response.status < 400), "it goes on unfiltered");
+    }
+    assert!(!wire.response_to("GET").is_ok_and(|response| response.status < 400), "what is under way ends");
+    let told: Vec<String> = lines.collect();
+    assert!(told.iter().any(|line| line.contains("too many panics")), "{told:?}");
+    let mut said = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    child.wait().unwrap();
+    assert!(said.contains("ended with ExitCode(unix_exit_status(1))"), "{said}");
+    let records = Records::read(&home.path().join("flows"));
+    assert!(records.iter().any(|record| record.text("/target/path") == Some("/held")), "{records:#?}");
+    origin.wait("one request and no more", |seen| seen.len() == 1);
 }
 
 #[test]

@@ -3,6 +3,14 @@
 //! The only room that prints, exits and uses `anyhow`. Errors go to stderr as `exeat: …`; what a verb
 //! is asked for goes to stdout.
 
+/// Tells operators on stderr. That nobody reads it any more is no reason to fall, and `eprintln!` would.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod ca;
 mod check;
 mod doctor;
@@ -21,6 +29,7 @@ use crate::config::Diagnostics;
 use crate::flow;
 use crate::telemetry::{LogFormat, init_tracing};
 use clap::{Parser, Subcommand};
+use std::ffi::OsString;
 use std::process::ExitCode;
 use tokio::runtime::Builder;
 
@@ -71,10 +80,10 @@ enum Verb {
     Doctor(doctor::Args),
 }
 
-/// Runs the command line of this process to its exit code. A thread that has nothing to do calls `when_idle`.
+/// Runs a command line to the exit code of the process. A thread that has nothing to do calls `when_idle`.
 #[must_use]
-pub fn main(when_idle: fn()) -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+pub fn main(words: impl IntoIterator<Item = OsString>, when_idle: fn()) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(words) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version come this way too, with exit code 0; a closed stdout is nobody's error.

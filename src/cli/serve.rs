@@ -36,28 +36,28 @@ pub(super) async fn run(arguments: Args) -> anyhow::Result<ExitCode> {
     let _ = nix::sys::prctl::set_thp_disable(true);
     let config = config::load(arguments.config.as_deref())?;
     if !config.warnings.is_empty() {
-        eprintln!("{}", config.warnings);
+        tell!("{}", config.warnings);
     }
     raise_descriptor_limit();
     // Before anything is bound: a signal during the start must not be lost.
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let hup = signal(SignalKind::hangup())?;
+    let broken = panics::watch();
     let gateway = Gateway::start(config, Role::Service).await?;
     for (name, address) in gateway.entrances() {
-        eprintln!("exeat: {name} listening on {address}");
+        tell!("exeat: {name} listening on {address}");
     }
     if let Some(address) = gateway.control_address() {
-        eprintln!("exeat: control listening on {address}");
+        tell!("exeat: control listening on {address}");
     }
-    eprintln!("exeat: ready");
+    tell!("exeat: ready");
     let reopener = tokio::spawn(hang_up(hup, gateway.journal().clone(), gateway.reloader().clone()));
-    let broken = panics::watch();
     tokio::select! {
         _ = term.recv() => {}
         _ = int.recv() => {}
-        () = broken.cancelled() => eprintln!("exeat: too many panics; whoever supervises this is to start it anew"),
+        () = broken.cancelled() => tell!("exeat: too many panics; whoever supervises this is to start it anew"),
     }
-    eprintln!("exeat: draining");
+    tell!("exeat: draining");
     // What can't be trusted to go on is not waited for.
     let hurry = broken.child_token();
     let hurried = hurry.clone();
@@ -72,10 +72,10 @@ pub(super) async fn run(arguments: Args) -> anyhow::Result<ExitCode> {
     reopener.abort();
     second.abort();
     if !flushed {
-        eprintln!("exeat: the journal could not be flushed; its last records are lost");
+        tell!("exeat: the journal could not be flushed; its last records are lost");
         return Ok(ExitCode::from(FAILED));
     }
-    eprintln!("exeat: stopped");
+    tell!("exeat: stopped");
     Ok(if broken.is_cancelled() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
@@ -85,15 +85,15 @@ async fn hang_up(mut hup: Signal, journal: Journal, reloader: Reloader) {
         journal.reopen();
         match reloader.reload().await {
             Ok(reloaded) => {
-                eprintln!("exeat: reloaded");
+                tell!("exeat: reloaded");
                 if !reloaded.warnings.is_empty() {
-                    eprintln!("{}", reloaded.warnings);
+                    tell!("{}", reloaded.warnings);
                 }
                 if !reloaded.waiting.is_empty() {
-                    eprintln!("exeat: changed, but only a restart takes it in: {}", reloaded.waiting.join(", "));
+                    tell!("exeat: changed, but only a restart takes it in: {}", reloaded.waiting.join(", "));
                 }
             }
-            Err(error) => eprintln!("{error}\nexeat: not reloaded: the old configuration stays in force"),
+            Err(error) => tell!("{error}\nexeat: not reloaded: the old configuration stays in force"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Connections of the control listener.
 
+use crate::wire::Descriptors;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
@@ -29,13 +30,16 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// Serves the routes until `shutdown`, then finishes what is being answered, for 5 s at most.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    let (tracker, slots) = (TaskTracker::new(), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
+    let descriptors = Descriptors::of_process();
+    let most = CONNECTIONS_MAX.min(descriptors.for_operators());
+    let (tracker, slots) = (TaskTracker::new(), Arc::new(Semaphore::new(most)));
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
+            Ok((stream, _)) if !descriptors.may_serve(&stream) => {}
             Ok((stream, peer)) => {
                 let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
                 let (router, shutdown) = (router.clone(), shutdown.clone());

@@ -2,6 +2,7 @@
 
 use super::Error;
 use hickory_resolver::TokioResolver;
+use hickory_resolver::proto::op::{OpCode, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use std::future::Future;
 use std::net::IpAddr;
@@ -69,7 +70,14 @@ fn merge(first: Result<Answer, Error>, second: Result<Answer, Error>) -> Result<
 
 async fn query(resolver: &TokioResolver, name: &Name, kind: RecordType) -> Result<Answer, Error> {
     let found = resolver.lookup(name.clone(), kind).await?;
-    follow(name, found.answers())
+    let message = found.message();
+    // The resolver believes addresses beside NXDOMAIN, and the answer to another operation: neither tells of this name.
+    match message.response_code {
+        _ if message.op_code != OpCode::Query => Err(Error::Broken("the answer is to another operation".to_owned())),
+        ResponseCode::NoError => follow(name, found.answers()),
+        ResponseCode::NXDomain => Err(Error::NoSuchName),
+        code => Err(Error::ServerFailed(code)),
+    }
 }
 
 /// Takes the addresses of `name` and of what it is an alias of; records of other owners are not

@@ -13,6 +13,9 @@ const RESERVE: RawFd = 32;
 pub struct Descriptors {
     accept_below: RawFd,
     dial_below: RawFd,
+    /// Half of the reserve is nobody's but the journal's and name resolution's.
+    serve_below: RawFd,
+    for_operators: usize,
 }
 
 impl Descriptors {
@@ -24,9 +27,27 @@ impl Descriptors {
     }
 
     fn under(limit: RawFd) -> Self {
-        let dial_below = limit - RESERVE.min(limit / 4);
-        // What has been let in must find descriptors for its way out.
-        Self { accept_below: dial_below / 4 * 3, dial_below }
+        let reserve = RESERVE.min(limit / 4);
+        let dial_below = limit - reserve;
+        Self {
+            // What has been let in must find descriptors for its way out.
+            accept_below: dial_below / 4 * 3,
+            dial_below,
+            serve_below: limit - reserve / 2,
+            for_operators: usize::try_from(limit / 16).unwrap_or(0),
+        }
+    }
+
+    /// How many connections operators may hold at the most: whoever finds their door takes no more.
+    #[must_use]
+    pub fn for_operators(&self) -> usize {
+        self.for_operators.max(1)
+    }
+
+    /// Whether an operator's connection may be kept.
+    #[must_use]
+    pub fn may_serve(&self, socket: &impl AsRawFd) -> bool {
+        socket.as_raw_fd() < self.serve_below
     }
 
     /// Whether an accepted connection may be kept.
@@ -58,8 +79,9 @@ mod tests {
     #[test]
     fn what_is_let_in_finds_a_way_out_and_a_reserve_stays() {
         for limit in [16, 64, 256, 1024, 1 << 20] {
-            let Descriptors { accept_below, dial_below } = Descriptors::under(limit);
-            assert!(0 < accept_below && accept_below < dial_below && dial_below < limit, "{limit}");
+            let Descriptors { accept_below, dial_below, serve_below, for_operators } = Descriptors::under(limit);
+            assert!(0 < accept_below && accept_below < dial_below && dial_below < serve_below, "{limit}");
+            assert!(serve_below < limit && RawFd::try_from(for_operators).unwrap() < accept_below, "{limit}");
             assert!(limit < 1024 || limit - dial_below == RESERVE);
         }
     }

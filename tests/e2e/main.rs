@@ -13,6 +13,8 @@
 
 mod support;
 
+/// What is no DNS answer, no ClientHello and no answer of an origin, row by row.
+mod bad_input;
 /// A gibibyte each way.
 mod bodies;
 /// What the gateway shows of itself to origins that ask.
@@ -27,13 +29,16 @@ mod control;
 mod dns;
 /// Ways around, each of them closed.
 mod evasion;
-/// The wall clock jumps.
+/// Faults of both sides by chance.
 mod faults_chaos;
+/// The wall clock jumps.
 mod faults_clock;
 /// The disk of the journal is full, read-only or gone.
 mod faults_disk;
 /// Name servers that die, come back and dawdle.
 mod faults_dns;
+/// The reader of the journal stops.
+mod faults_journal;
 /// Origins that close, reset and stall at every stage.
 mod faults_origin;
 /// Signals in the midst of work.
@@ -60,7 +65,7 @@ mod idle;
 mod intercept;
 /// One record a flow, and none without.
 mod journal;
-/// Start, bad configurations, drain, restart.
+/// Drain and restart.
 mod lifecycle;
 /// Unix sockets and the PROXY protocol.
 mod listeners;
@@ -93,6 +98,8 @@ mod slow;
 mod smuggling;
 /// SOCKS5: the same gate by another door.
 mod socks;
+/// What is wrong at the start is told before anything is bound.
+mod start;
 /// The HTTP proxy over TLS, and sessions known by their certificates.
 mod tls_listener;
 /// What relayed tunnels carry, told apart: SSH, hidden names, kinds of clients.

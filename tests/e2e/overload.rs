@@ -159,10 +159,31 @@ fn a_gateway_short_of_descriptors_says_so_and_keeps_some_for_the_operators_and_t
     let busy = cpu_time(&world);
     std::thread::park_timeout(Duration::from_secs(1));
     assert!(cpu_time(&world) - busy < Duration::from_millis(50), "it turns in circles");
+    let tunnels = held.len();
     drop((held, knocking));
-    until("service", || agent.connect("plain.exeat.test:443", "").1.status == 200);
+    let back = promised(Duration::from_secs(1));
+    within(back, "service", || agent.connect("plain.exeat.test:443", "").1.status == 200);
     until("descriptors", || descriptors(&world) <= before + 20);
-    world.records_where("the tunnels", |records| records.len() >= 50);
+    world.records_where("the tunnels", |records| records.len() >= tunnels);
+}
+
+/// The operators' door is none by which agents that reach it take the descriptors of all others.
+#[test]
+fn control_connections_without_a_word_take_a_few_of_the_descriptors_that_are_kept() {
+    let origin = Origin::plain().silent();
+    let setup = Setup::allowing(&[RELAYED]).connect("**.exeat.test", &origin.address.to_string());
+    let world = World::start(setup.after_shell("ulimit -n 256"));
+    let agent = world.agent();
+    let silent: Vec<_> = (0..300).map(|_| agent::dial(world.control)).collect();
+    let tunnels: Vec<_> = (0..50).map(|_| agent.tunnel("plain.exeat.test:443")).collect();
+    assert!(descriptors(&world) <= 256 - 16, "{}", descriptors(&world));
+    drop(silent);
+    until("operators", || {
+        let mut wire = agent::dial(world.control);
+        push(&mut wire, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        wire.response_to("GET").is_ok()
+    });
+    drop(tunnels);
 }
 
 /// What the gateway has used of the processors.

@@ -1,97 +1,168 @@
 //! Peers that stall: every wait on them has an end, is told, recorded, and costs nobody else anything.
 
-use crate::support::agent::push;
+use crate::support::agent::{dial, push};
 use crate::support::hello::client_hello;
 use crate::support::*;
-use std::io::Read;
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const HOST: &str = "plain.exeat.test";
 const URL: &str = "http://plain.exeat.test/";
-/// A head, or a ClientHello, has ten seconds (T36); the rest is for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(16);
 
 fn world(origin: &Origin) -> World {
     World::start(Setup::new().origin("**.exeat.test", origin))
 }
 
-#[test]
-fn half_a_head_is_given_up_with_a_408() {
-    let origin = Origin::plain().echo();
-    let world = world(&origin);
-    let began = Instant::now();
-    let mut wire = world.agent().send("GET http://plain.exeat.test/ HTTP/1.1\r\nHost: pl");
-    let response = wire.response_to("GET").unwrap();
-    assert_failed(&response, "request_timeout");
-    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
-    assert!(wire.is_ended());
-    world.into_records().only("failed", "request_timeout");
+/// Opens a connection, sends what is whole of it, and gives it with what is to come byte by byte (without end, if it is
+/// one that ever comes).
+type Pattern = fn(&World, &str) -> (Wire<TcpStream>, Option<Vec<u8>>);
+
+/// What a slow client does; how its flow ends.
+const PATTERNS: &[(&str, &str, Pattern)] = &[
+    ("half a head", "request_timeout", |world, host| {
+        (world.agent().send(format!("GET http://{host}/ HTTP/1.1\r\nHost: pl")), None)
+    }),
+    ("a head byte by byte", "request_timeout", |world, host| {
+        (world.agent().send(format!("GET http://{host}/ HTTP/1.1\r\nX: ")), Some(b"x".into()))
+    }),
+    ("a body that does not come", "request_timeout", |world, host| {
+        (post(world, host, "Content-Length: 100000\r\n"), None)
+    }),
+    ("a body byte by byte", "request_timeout", |world, host| {
+        (post(world, host, "Content-Length: 100000\r\n"), Some(b"x".into()))
+    }),
+    ("a chunk's line byte by byte", "request_timeout", |world, host| {
+        let mut wire = post(world, host, "Transfer-Encoding: chunked\r\n");
+        push(&mut wire, b"5;");
+        (wire, Some(b"x".into()))
+    }),
+    ("a tunnel without a word", "request_timeout", |world, host| (tunnel(world, host), None)),
+    ("half a ClientHello", "request_timeout", |world, host| {
+        let (mut wire, hello) = (tunnel(world, host), client_hello(&Hello::to(world, host)));
+        push(&mut wire, &hello[..hello.len() / 2]);
+        (wire, None)
+    }),
+    ("a ClientHello byte by byte", "request_timeout", |world, host| {
+        (tunnel(world, host), Some(client_hello(&Hello::to(world, host))))
+    }),
+    ("half a handshake", "downstream_tls_failed", |world, host| {
+        let mut wire = tunnel(world, host);
+        push(&mut wire, &client_hello(&Hello::to(world, host)));
+        (wire, None)
+    }),
+    ("a tunnel to be relayed without a word", "request_timeout", |world, host| {
+        (world.agent().tunnel(&format!("{host}:8443")), None)
+    }),
+    ("half a head inside TLS", "request_timeout", |world, host| {
+        let mut tls = world.agent().https(host);
+        push(&mut tls, b"GET / HTTP/1.1\r\nHo");
+        (tls.stream.sock, None)
+    }),
+    ("a body that does not come inside TLS", "request_timeout", |world, host| {
+        let mut tls = world.agent().https(host);
+        push(&mut tls, format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 9\r\n\r\n").as_bytes());
+        (tls.stream.sock, None)
+    }),
+    ("half a SOCKS greeting", "request_timeout", |world, _| {
+        let mut wire = dial(world.listening("socks"));
+        push(&mut wire, b"\x05\x02");
+        (wire, None)
+    }),
+    ("a stream's body that does not come", "request_timeout", |world, host| {
+        let mut hello = Hello::to(world, host);
+        hello.alpn = vec![b"h2".to_vec()];
+        let mut tls = world.agent().https_with(&format!("{host}:443"), &hello);
+        push(&mut tls, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+        // POST, https, `/`, the authority (RFC 7541 §6.1, §6.2.2), in a frame that ends the head and not the stream.
+        let length = u8::try_from(host.len()).unwrap();
+        let frame = [&[0, 0, length + 5, 1, 4, 0, 0, 0, 1, 0x83, 0x87, 0x84, 1, length], host.as_bytes()].concat();
+        push(&mut tls, &frame);
+        (tls.stream.sock, None)
+    }),
+];
+
+fn post(world: &World, host: &str, fields: &str) -> Wire<TcpStream> {
+    let agent = world.agent();
+    agent.send(agent.head("POST", &format!("http://{host}/"), fields))
 }
 
+fn tunnel(world: &World, host: &str) -> Wire<TcpStream> {
+    world.agent().tunnel(&format!("{host}:443"))
+}
+
+/// R17: what T36 gives them is ten seconds, and thirty for what says nothing at all.
 #[test]
-fn a_head_that_trickles_in_is_given_up_all_the_same() {
-    let origin = Origin::plain().echo();
-    let world = world(&origin);
-    let agent = world.agent();
-    let mut wire = agent.send("GET http://plain.exeat.test/ HTTP/1.1\r\nX: ");
-    let stream = wire.stream.try_clone().unwrap();
-    let feeder = std::thread::spawn(move || {
-        let mut stream = Wire::new(stream);
-        let end = Instant::now() + DEADLINE;
-        while Instant::now() < end && std::io::Write::write_all(&mut stream, b"x").is_ok() {
-            std::thread::park_timeout(Duration::from_millis(500));
+fn slow_clients_of_every_kind_are_cut_in_time_and_each_is_recorded() {
+    let (plain, tls) = (Origin::plain().silent(), Origin::tls().silent());
+    let http2 = Http2Origin::answering(|_| Said::ok("ok"));
+    let rules = ["host: \"**.exeat.test\"", "host: \"**.exeat.test\", ports: [8443], tls: tunnel"];
+    let mut setup = Setup::allowing(&rules).listen("socks: \"127.0.0.1:0\"");
+    for (number, (what, ..)) in PATTERNS.iter().enumerate() {
+        let origin = match what {
+            what if what.contains("stream") => http2.address,
+            what if what.contains("TLS") => tls.address,
+            _ => plain.address,
+        };
+        setup = setup.connect(&format!("p{number}.exeat.test"), &origin.to_string());
+    }
+    let world = World::start(setup);
+    thread::scope(|scope| {
+        for (number, (what, _, open)) in PATTERNS.iter().enumerate() {
+            let world = &world;
+            scope.spawn(move || {
+                let began = Instant::now();
+                let (mut wire, drip) = open(world, &format!("p{number}.exeat.test"));
+                let mut feed = wire.stream.try_clone().unwrap();
+                let (over, ended) = channel::<()>();
+                let feeder = drip.map(|bytes| {
+                    thread::spawn(move || {
+                        for byte in bytes.iter().cycle() {
+                            let is_over =
+                                ended.recv_timeout(Duration::from_millis(700)) != Err(RecvTimeoutError::Timeout);
+                            if is_over || feed.write_all(&[*byte]).is_err() {
+                                break;
+                            }
+                        }
+                    })
+                });
+                wire.stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+                let answer = if what.contains("stream") {
+                    // It is the stream that ends: its connection may have others.
+                    let host = format!("p{number}.exeat.test");
+                    let is_told = |record: &Record| record.host() == host && record.reason() == "request_timeout";
+                    world.records_where("the stream's record", |records| records.iter().any(is_told));
+                    Ok(Vec::new())
+                } else {
+                    wire.rest()
+                };
+                let took = began.elapsed();
+                assert!(took < promised(Duration::from_secs(30)), "{what}: {took:?}");
+                if let Ok(answer) = answer.as_ref().map(|bytes| String::from_utf8_lossy(bytes))
+                    && answer.starts_with("HTTP/1.1")
+                {
+                    assert!(answer.starts_with("HTTP/1.1 408 "), "{what}: {answer}");
+                }
+                let _ = over.send(());
+                feeder.into_iter().for_each(|feeder| feeder.join().unwrap());
+            });
         }
     });
-    let began = Instant::now();
-    let response = wire.response_to("GET");
-    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
-    assert!(!matches!(response, Ok(response) if response.status != 408));
-    drop(wire);
-    feeder.join().unwrap();
-    world.records(1);
-    origin.assert_untouched();
-}
-
-#[test]
-fn a_tunnel_without_a_word_is_given_up() {
-    let origin = Origin::tls().echo();
-    let world = world(&origin);
-    let began = Instant::now();
-    let mut wire = world.agent().tunnel("tls.exeat.test:443");
-    let mut rest = Vec::new();
-    let _ = wire.read_to_end(&mut rest);
-    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
     let records = world.into_records();
-    assert_eq!((records.len(), records[0].host()), (1, "tls.exeat.test"));
-    origin.assert_untouched();
-}
-
-#[test]
-fn half_a_client_hello_is_given_up() {
-    let origin = Origin::tls().echo();
-    let world = world(&origin);
-    let began = Instant::now();
-    let mut wire = world.agent().tunnel("tls.exeat.test:443");
-    let hello = client_hello(&Hello::to(&world, "tls.exeat.test"));
-    push(&mut wire, &hello[..hello.len() / 2]);
-    let mut rest = Vec::new();
-    let _ = wire.read_to_end(&mut rest);
-    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
-    origin.assert_untouched();
-    assert_eq!(world.into_records().len(), 1);
-}
-
-#[test]
-fn a_handshake_that_is_never_finished_is_given_up() {
-    let origin = Origin::tls().echo();
-    let world = world(&origin);
-    let began = Instant::now();
-    let mut wire = world.agent().tunnel("tls.exeat.test:443");
-    push(&mut wire, &client_hello(&Hello::to(&world, "tls.exeat.test")));
-    let mut rest = Vec::new();
-    let _ = wire.read_to_end(&mut rest);
-    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
-    origin.assert_untouched();
+    // A tunnel that is opened has a record of its own.
+    for record in records.iter().filter(|record| record.verdict() == "failed") {
+        let number = record.host().trim_start_matches('p').split('.').next().and_then(|number| number.parse().ok());
+        let wanted =
+            number.and_then(|number: usize| PATTERNS.get(number)).map_or("request_timeout", |pattern| pattern.1);
+        assert_eq!(record.reason(), wanted, "{record:?}");
+    }
+    // Those that came to no target are known by how many they are.
+    let told = |reason: &str| records.iter().filter(|record| record.reason() == reason).count();
+    let wanted = |reason: &str| PATTERNS.iter().filter(|pattern| pattern.1 == reason).count();
+    assert_eq!(told("request_timeout"), wanted("request_timeout"), "{records:#?}");
+    assert_eq!(told("downstream_tls_failed"), wanted("downstream_tls_failed"), "{records:#?}");
 }
 
 #[test]

@@ -40,6 +40,12 @@ pub enum Answer {
     Garbage(Vec<u8>),
     /// A name that is its own alias.
     Loop,
+    /// These flags and counts, the question, and these bytes behind it.
+    Bent {
+        flags: [u8; 2],
+        counts: [u16; 4],
+        behind: Vec<u8>,
+    },
 }
 
 impl Answer {
@@ -157,6 +163,10 @@ fn reply(query: &[u8], tcp: bool, script: &Script, log: &Mutex<Vec<Question>>) -
         Answer::ServFail => Some(head([0x85, 0x82], 0)),
         Answer::Truncated(_) if !tcp => Some(head([0x87, 0x80], 0)),
         Answer::Truncated(addresses) => Some(found(&asked_for_it, &addresses, 0)),
+        Answer::Bent { flags, counts, behind } => {
+            let counts: Vec<u8> = counts.iter().flat_map(|count| count.to_be_bytes()).collect();
+            Some([&query[..2], &flags, &counts, section, &behind].concat())
+        }
         Answer::Garbage(bytes) => Some([&query[..2], &bytes].concat()),
         Answer::Silence => None,
     }
