@@ -5,6 +5,8 @@
 
 use super::finding::Surface;
 use super::guard::Inner;
+use super::head::HeadView;
+use crate::net::Host;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +17,8 @@ const SETS: usize = 64;
 const IN_SET: usize = 4;
 /// Longer parts are scanned every time: they differ.
 const LONGEST: usize = 1024;
+/// The same for all fields of a head, and for all besides.
+const LONGEST_HALF: usize = 4096;
 
 /// A session's, under one guard at a time.
 #[derive(Default)]
@@ -31,6 +35,55 @@ pub(super) struct Clean {
 /// A part of a head, by its digest.
 #[derive(Clone, Copy)]
 pub(super) struct Part(u64);
+
+/// A whole head in two parts: its fields, which mostly are those of the request before, and where it goes, in which the
+/// host stands beside all that depends on it.
+#[derive(Clone, Copy)]
+pub(super) struct Halves {
+    target: Part,
+    fields: Part,
+}
+
+impl Halves {
+    /// Nothing for trailers, which have no target, and for what is too long.
+    pub(super) fn of(head: &HeadView<'_>, seen: &Clean) -> Option<Self> {
+        if head.trailers {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(512);
+        match head.host {
+            Host::Name(name) => push(&mut bytes, name.as_bytes()),
+            Host::V4(address) => push(&mut bytes, &address.octets()),
+            Host::V6(address) => push(&mut bytes, &address.octets()),
+        }
+        let texts = [head.method, head.path].into_iter().chain(head.query);
+        texts.for_each(|text| push(&mut bytes, text.as_bytes()));
+        let target = seen.half(1, &bytes)?;
+        bytes.clear();
+        for (name, value) in head.fields {
+            push(&mut bytes, name);
+            push(&mut bytes, value);
+        }
+        Some(Self { target, fields: seen.half(2, &bytes)? })
+    }
+
+    /// Whether the fields were seen, and whether all of it was.
+    pub(super) fn are_in(self, seen: &Clean) -> (bool, bool) {
+        let has_fields = seen.holds(self.fields);
+        (has_fields, has_fields && seen.holds(self.target))
+    }
+
+    /// Nothing was found in it, nor anything that is let pass because of the host.
+    pub(super) fn remember(self, seen: &Clean) {
+        [self.target, self.fields].into_iter().filter(|half| !seen.holds(*half)).for_each(|half| seen.remember(half));
+    }
+}
+
+/// Behind its length, so that no two lists of pieces are the same bytes.
+fn push(bytes: &mut Vec<u8>, piece: &[u8]) {
+    bytes.extend_from_slice(&piece.len().to_le_bytes());
+    bytes.extend_from_slice(piece);
+}
 
 impl Seen {
     /// What was clean under this guard. Nothing is remembered under one whose verdicts depend on more than the bytes.
@@ -53,14 +106,21 @@ impl Clean {
 
     /// A part's digest, unless it is too long. `joined`: its pieces are to be joined.
     pub(super) fn part(&self, surface: Surface, joined: bool, bytes: &[u8]) -> Option<Part> {
-        (bytes.len() <= LONGEST).then(|| {
-            // In two writes: each costs as much as a few words. The length stands behind the bytes, so that no two
-            // parts are the same.
-            let mut hasher = self.key.build_hasher();
-            hasher.write(bytes);
-            hasher.write_u64((bytes.len() as u64) << 16 | (surface as u64) << 8 | u64::from(joined));
-            Part(hasher.finish().max(1))
-        })
+        (bytes.len() <= LONGEST).then(|| self.digest((surface as u64) << 8 | u64::from(joined), bytes))
+    }
+
+    /// The digest of one half of a head; no kind of part is told by the same number.
+    fn half(&self, number: u64, bytes: &[u8]) -> Option<Part> {
+        (bytes.len() <= LONGEST_HALF).then(|| self.digest(0xff00 | number, bytes))
+    }
+
+    fn digest(&self, kind: u64, bytes: &[u8]) -> Part {
+        // In two writes: each costs as much as a few words. The length stands behind the bytes, so that no two parts are
+        // the same.
+        let mut hasher = self.key.build_hasher();
+        hasher.write(bytes);
+        hasher.write_u64((bytes.len() as u64) << 16 | kind);
+        Part(hasher.finish().max(1))
     }
 
     pub(super) fn holds(&self, part: Part) -> bool {
