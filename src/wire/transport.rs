@@ -36,6 +36,11 @@ impl Transport {
         &self.stream
     }
 
+    /// Pending while it is known that a read would be.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() { self.stream.poll_readable(cx) } else { Poll::Ready(Ok(())) }
+    }
+
     pub(super) fn stream_mut(&mut self) -> &mut Stream {
         &mut self.stream
     }
