@@ -130,3 +130,21 @@ fn zstd_holds_what_its_window_needs_and_no_more() {
         assert!(most <= WINDOW + (512 << 10), "{level} {most}");
     }
 }
+
+#[test]
+fn a_scan_that_waits_for_more_holds_a_little_of_what_it_has_seen() {
+    const LIMIT: isize = 16 << 10;
+    let guard = Guard::new(Scanner::builtin().unwrap(), Settings::default(), FingerprintKey::new(&[7; 32])).unwrap();
+    let host = Host::parse(b"evil.example").unwrap();
+    let json = Some(&b"application/json"[..]);
+    let context = BodyContext { host: &host, method: "POST", path: "/", content_type: json, content_encoding: None };
+    let (before, mut scan) = (NOW.get(), guard.body(&context));
+    for number in 0..4 {
+        scan.push(Bytes::from(text(number))).unwrap();
+        while scan.released().is_some() {}
+        let at_work = NOW.get() - before;
+        scan.rest();
+        let at_rest = NOW.get() - before;
+        assert!(at_rest < LIMIT, "{at_rest} of {at_work}");
+    }
+}

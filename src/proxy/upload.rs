@@ -225,8 +225,20 @@ impl Upload {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            ready!(client.poll_read(cx))?;
+            let Poll::Ready(read) = client.poll_read(cx) else {
+                self.rest();
+                return Poll::Pending;
+            };
+            read?;
         }
+    }
+
+    /// Clients that do not get to send, or do not want to, hold what was admitted: it is to be little.
+    fn rest(&mut self) {
+        if let Some(Scan::Body(scan)) = &mut self.scan {
+            scan.rest();
+        }
+        self.cleared.shrink_to_fit();
     }
 
     fn take(&mut self, data: Bytes) -> Result<(), Error> {

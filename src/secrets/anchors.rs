@@ -43,11 +43,15 @@ struct Entry {
     key: u8,
     /// Every target begins with it, and with no word before it.
     edge: bool,
+    /// First those without an `@`, which are so many.
     targets: Box<[Target]>,
+    without_at: usize,
 }
 
 impl Entry {
-    fn new(literal: Vec<u8>, targets: Vec<Target>, edge: bool) -> Self {
+    fn new(literal: Vec<u8>, mut targets: Vec<Target>, edge: bool) -> Self {
+        targets.sort_by_key(|target| target.has_at);
+        let without_at = targets.partition_point(|target| !target.has_at);
         let front = |byte: &dyn Fn(u8) -> u8| {
             let mut front = [0; 8];
             front.iter_mut().zip(&literal).for_each(|(to, from)| *to = byte(*from));
@@ -55,7 +59,7 @@ impl Entry {
         };
         let (front, mask) = (front(&|byte| byte), front(&|_| 0xff));
         let key = key_of(&literal) as u8;
-        Self { literal: literal.into(), front, mask, key, edge, targets: targets.into() }
+        Self { literal: literal.into(), front, mask, key, edge, targets: targets.into(), without_at }
     }
 
     fn stands_at(&self, hay: &[u8], start: usize) -> bool {
@@ -74,10 +78,15 @@ impl Entry {
 
 /// Where the rarest key of a literal ends: at a delimiter if there is one, so that no Teddy needs to look for it.
 fn key_of(literal: &[u8]) -> usize {
+    /// Spaces in base64, of which indented text is full.
+    const BLANK: &[u8] = b"ICAgICAg";
     let seen = |end: &usize| {
         let key = literal.get(end - 3..=*end).unwrap_or_default();
         let row = key.windows(2).all(|pair| pair[0] == pair[1]);
-        (row, key.iter().map(|byte| u64::from(weight(*byte))).product::<u64>())
+        (
+            row || BLANK.windows(key.len()).any(|blank| blank == key),
+            key.iter().map(|byte| u64::from(weight(*byte))).product::<u64>(),
+        )
     };
     let ends = 3..literal.len();
     match delimiter_of(literal) {
@@ -114,7 +123,7 @@ pub(super) struct Anchors {
     /// Finds the keys without a delimiter: those that are looked for everywhere, and those that are looked for in runs
     /// of value characters only.
     everywhere: Teddy<3>,
-    in_runs: Teddy<1>,
+    in_runs: Teddy<2>,
 }
 
 /// A row of one character, half of it.
@@ -157,8 +166,10 @@ impl Anchors {
         &self.everywhere
     }
 
-    pub(super) fn targets(&self, entry: u32) -> &[Target] {
-        self.entries.get(entry as usize).map_or(&[], |entry| &entry.targets)
+    /// The shapes that may stand around a literal: those without an `@`, and those with one.
+    pub(super) fn targets(&self, entry: u32) -> [&[Target]; 2] {
+        let halves = self.entries.get(entry as usize).map(|entry| entry.targets.split_at(entry.without_at));
+        halves.map_or([&[], &[]], <[_; 2]>::from)
     }
 
     #[cfg(test)]

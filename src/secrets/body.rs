@@ -21,6 +21,8 @@ use zeroize::Zeroizing;
 /// Decodings after which offsets don't tell which bytes to write over, or what is written over is no text.
 const UNMASKABLE: [&str; 10] =
     ["gzip", "zlib", "deflate", "zstd", "br", "git-pack", "joined", "letters", "hexdump", "numbers"];
+/// So much of what is held is copied together while the body rests.
+const COPIED: usize = 16 * 1024;
 /// Findings told for one body; more of them change nothing.
 const MOST_FINDINGS: usize = 64;
 
@@ -68,6 +70,8 @@ pub struct BodyScan {
     stopped: Option<Reason>,
     /// It was told that something lies deeper than is looked.
     is_depth_told: bool,
+    /// Nothing has come since it was told to rest.
+    rests: bool,
     /// The session's memory, and the body as long as it is small: it is held until its pieces are known.
     session: Option<(Arc<SessionMemory>, Instant)>,
     small: Option<Zeroizing<Vec<u8>>>,
@@ -118,6 +122,7 @@ impl Guard {
             is_fixed: false,
             stopped: None,
             is_depth_told: false,
+            rests: false,
             session: None,
             small: None,
         }
@@ -285,6 +290,7 @@ impl BodyScan {
         self.check()?;
         self.work.given += chunk.len() as u64;
         self.held.push_back(chunk.clone());
+        self.rests = false;
         if let Some(small) = self.small.as_mut().filter(|small| small.len() + chunk.len() <= SMALL_BODY) {
             small.extend_from_slice(&chunk);
         } else {
@@ -322,6 +328,22 @@ impl BodyScan {
         let start = self.released;
         self.released += chunk.len() as u64;
         Some(self.mask(chunk, start))
+    }
+
+    /// The next bytes are waited for: what is held takes no more memory than it needs. The few bytes that are left of
+    /// a chunk would keep all of it alive.
+    pub fn rest(&mut self) {
+        if std::mem::replace(&mut self.rests, true) {
+            return;
+        }
+        let length: usize = self.held.iter().map(Bytes::len).sum();
+        if length <= COPIED {
+            let held: BytesMut = self.held.drain(..).flatten().collect();
+            self.held = if length == 0 { VecDeque::new() } else { VecDeque::from([held.freeze()]) };
+        }
+        if let Content::Plain(stream) = &mut self.content {
+            stream.rest();
+        }
     }
 
     /// The findings since the last call.

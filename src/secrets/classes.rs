@@ -74,7 +74,9 @@ impl<const N: usize> Classes<N> {
     /// The same for less than 64 bytes.
     pub(super) fn short_masks(&self, bytes: &[u8]) -> [u64; N] {
         let (mut block, mut masks) = ([[0; 64]], [[0; N]]);
-        block.as_flattened_mut().iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        if let Some(front) = block.as_flattened_mut().get_mut(..bytes.len()) {
+            front.copy_from_slice(bytes);
+        }
         self.masks_of(&block, &mut masks);
         let there = 1u64.checked_shl(bytes.len() as u32).unwrap_or(0).wrapping_sub(1);
         masks[0].map(|mask| mask & there)
@@ -125,6 +127,12 @@ impl Class {
     #[inline]
     pub(super) const fn has(&self, byte: u8) -> bool {
         self.0.has[0][byte as usize]
+    }
+
+    /// One bit for each of 64 bytes or fewer.
+    pub(super) fn short_mask(&self, bytes: &[u8]) -> u64 {
+        let [mask] = self.0.short_masks(bytes);
+        mask
     }
 
     /// One bit for each byte, 64 bytes a word.
@@ -178,7 +186,7 @@ pub(super) fn runs_of(words: impl Iterator<Item = u64>, mut base: usize, shortes
 
 /// Whether a word has so many set bits in a row, 8 to 64.
 #[inline]
-const fn has_run(word: u64, shortest: usize) -> bool {
+pub(super) const fn has_run(word: u64, shortest: usize) -> bool {
     let (mut starts, mut length) = (word & word >> 1, 8);
     starts &= starts >> 2;
     starts &= starts >> 4;

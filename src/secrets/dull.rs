@@ -2,6 +2,7 @@
 //! Whatever the pass over runs would do with one of another kind it must do.
 
 use super::binary::Coding;
+use super::classes::{Classes, has_run};
 use super::decode::{base32, base64};
 use super::generic::is_wordy;
 use super::loose::{Makeup, is_assigned};
@@ -23,7 +24,7 @@ pub(super) fn is_dull(level: &Stream, scanner: &Scanner, start: usize, end: usiz
     let makeup = Makeup::of(run);
     let before = buffer.get(start.saturating_sub(BEFORE)..start).unwrap_or_default();
     // Two bytes at its front may belong to what stands before it.
-    let may_be_value = || scanner.loose.may_take((run.len() - 2) as u32..=run.len() as u32, makeup, true);
+    let may_be_value = || scanner.loose.may_take(run.len(), makeup, true);
     let is_something = makeup.has_digit()
         || may_be_wrapped(buffer, end)
         || begins_a_token(level, scanner, start, end)
@@ -54,12 +55,9 @@ fn begins_a_token(level: &Stream, scanner: &Scanner, start: usize, end: usize) -
 
 /// Whether a run without a digit may be something in base64 or base32; in hex it would have digits.
 fn may_be_coded(run: &[u8]) -> bool {
-    let of_one_case = |is: fn(&u8) -> bool| {
-        run.len() >= base32::SHORTEST && run.split(|byte| !is(byte)).any(|part| part.len() >= base32::SHORTEST)
-    };
+    const CASES: Classes<2> = Classes::new([base32::UPPER.members(), base32::LOWER.members()]);
     base64::may_have_streaks(run)
-        || of_one_case(u8::is_ascii_lowercase)
-        || of_one_case(u8::is_ascii_uppercase)
+        || CASES.short_masks(run).into_iter().any(|letters| has_run(letters, base32::SHORTEST))
         || Coding::of(run).is_some()
 }
 

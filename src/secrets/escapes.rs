@@ -34,6 +34,12 @@ pub(super) struct Escapes {
 }
 
 impl Escapes {
+    /// Gives back the room beyond what is held.
+    pub(super) fn rest(&mut self) {
+        self.out.shrink_to_fit();
+        self.child.iter_mut().for_each(|child| child.rest());
+    }
+
     pub(super) fn of_form() -> Self {
         Self { form: true, ..Self::default() }
     }
@@ -73,7 +79,7 @@ impl Escapes {
                 }
                 continue;
             };
-            let (next, closed) = self.unescape(buffer, at, level.base, kind, ended);
+            let (next, closed) = self.unescape(level, at, kind, ended);
             at = next;
             if closed {
                 self.map.gap(self.out.len());
@@ -101,7 +107,8 @@ impl Escapes {
     }
 
     /// Unescapes until the text ends, the bytes end or enough is gathered.
-    fn unescape(&mut self, buffer: &[u8], mut at: usize, base: u64, kind: &'static str, ended: bool) -> (usize, bool) {
+    fn unescape(&mut self, level: &Stream, mut at: usize, kind: &'static str, ended: bool) -> (usize, bool) {
+        let (buffer, base) = (&level.buffer, level.base);
         // Elsewhere an equals sign stands before a value, whose first digits are no escape.
         let quoted = kind == "quoted-printable";
         while let Some(&byte) = buffer.get(at) {
@@ -117,12 +124,10 @@ impl Escapes {
                 continue;
             }
             if !escape::may_begin(byte) {
-                let rest = buffer.get(at..at + FLUSH).unwrap_or(buffer.get(at..).unwrap_or_default());
-                let special = |byte: &u8| escape::SPECIAL[usize::from(*byte)] || (self.form && *byte == b'+');
-                let plain = rest.iter().skip(1).position(special).map_or(rest.len(), |more| more + 1);
+                let end = self.plain_end(level, at);
                 self.map.note(self.out.len(), base + at as u64, 1);
-                self.out.extend_from_slice(rest.get(..plain).unwrap_or_default());
-                at += plain;
+                self.out.extend_from_slice(buffer.get(at..end).unwrap_or_default());
+                at = end;
                 continue;
             }
             let unit = match byte {
@@ -143,6 +148,19 @@ impl Escapes {
             }
         }
         (at, false)
+    }
+
+    /// Where the plain text ends that is taken at once: before the next escape, perhaps, or the end of the first word
+    /// that goes too far.
+    fn plain_end(&self, level: &Stream, at: usize) -> usize {
+        let most = level.buffer.len().min(at + FLUSH);
+        let reach = ((self.last + REACH + 1).saturating_sub(level.base) as usize).clamp(at + 1, most);
+        let stop = level.survey.places(|block| block.stops, at + 1..most).next().unwrap_or(most);
+        let far = level.buffer.get(reach..stop).unwrap_or_default();
+        let end = far.iter().position(|byte| is_separator(*byte)).map_or(stop, |more| reach + more);
+        let text = level.buffer.get(at + 1..end).unwrap_or_default();
+        let (between, plus) = (memchr::memchr(SEPARATOR, text), self.form.then(|| memchr::memchr(b'+', text)));
+        between.into_iter().chain(plus.flatten()).min().map_or(end, |more| at + 1 + more)
     }
 
     /// The escape at `at` stands for `byte`.

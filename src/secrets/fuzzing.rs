@@ -70,7 +70,7 @@ pub fn scan_stream(data: &[u8]) {
 /// What is decoded stands inside what it came from.
 pub fn runs(data: &[u8]) {
     let mut inside = |start: usize, bytes: &[u8]| assert!(start < data.len() && bytes.len() <= data.len());
-    base64::streaks(data, &mut inside);
+    base64::streaks(data, &mut |streak| assert!(streak.start < streak.end && streak.end <= data.len()));
     hex::streaks(data, &mut inside);
     base32::streaks(data, &mut inside);
     let mut out = Vec::new();

@@ -77,6 +77,12 @@ fn is_token(hit: &Hit<'_>) -> bool {
 }
 
 impl Joined {
+    fn rest(&mut self) {
+        self.waiting.shrink_to_fit();
+        self.edges.shrink_to_fit();
+        self.level.rest();
+    }
+
     pub(super) fn new() -> Self {
         Self::of(Stream::joined(DEEPEST), "joined", Told::Values)
     }
@@ -151,6 +157,12 @@ impl Joined {
 }
 
 impl Joins {
+    /// Gives back the room beyond what is held.
+    pub(super) fn rest(&mut self) {
+        self.value.shrink_to_fit();
+        self.joined.rest();
+    }
+
     pub(super) fn new(kind: Kind) -> Self {
         let state = if kind == Kind::Form { State::Inside } else { State::Outside };
         Self { kind, state, at: 0, value: Vec::new(), start: 0, escaped: false, joined: Joined::new() }

@@ -25,6 +25,11 @@ pub(super) struct Lists {
 }
 
 impl Lists {
+    /// Gives back what it only works with.
+    pub(super) fn rest(&mut self) {
+        (self.found, self.child) = (Vec::new(), None);
+    }
+
     pub(super) fn reset(&mut self) {
         (self.at, self.seen) = (0, 0);
     }
@@ -85,7 +90,7 @@ impl Lists {
         scan.work.spent += text.len() as u64 * 2;
         self.dumps.extend(begins_dump(text).map(|at| level.base + (start + at) as u64));
         let shortest = if scan.known.is_empty() { numbers::STREAK } else { known::SHORTEST };
-        if !numbers::has_gaps(text, shortest.min(numbers::STREAK)) {
+        if !numbers::has_numbers(text, shortest.min(numbers::STREAK)) {
             return;
         }
         let mut each = |places: &[u32], bytes: &[u8]| {

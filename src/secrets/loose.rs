@@ -1,16 +1,16 @@
 //! Shapes without a literal of their own (32 hex digits): words before the value tell whose it is.
 
+use super::classes::Classes;
 use super::heads::Heads;
 use super::keys::Keys;
 use super::rule::Context;
-use super::runs::{SHORTEST, is_value};
+use super::runs::SHORTEST;
 use super::scanner::run_length;
 use super::shape::{ByteSet, Step};
 use std::collections::{HashMap, HashSet};
-use std::ops::RangeInclusive;
 
 /// Words are looked for in this many bytes before a value; rules that look further are asked last.
-const NEAR: usize = 64;
+pub(super) const NEAR: usize = 64;
 
 /// All such shapes, by the words that must stand before them.
 #[derive(Default)]
@@ -21,13 +21,13 @@ pub(super) struct Loose {
     /// Words by their first bytes; the first three of all of them.
     heads: Keys,
     fronts: Heads,
-    /// The first two characters of words that begin with no letter: few do, and such characters are many.
-    signs: Vec<[u8; 2]>,
     /// For each length of a run, what it must be made of for some shape; then the shapes that need no word near.
     near: Vec<Gate>,
     far: Vec<(Gate, Vec<Alike>)>,
-    /// Lengths and demands that the gates know already.
-    seen: HashSet<(u32, u32, Demand)>,
+    /// What any shape takes of this length, or of one or two less.
+    any: Vec<Gate>,
+    /// Lengths and demands that the gates know already, of shapes that need words near and of others.
+    seen: HashSet<(u32, u32, Demand, bool)>,
 }
 
 /// Which makeups some shape takes, one bit each: of values that are assigned to a name, and of others.
@@ -123,6 +123,15 @@ fn lead(steps: &[Step]) -> (&[Step], (u32, u32)) {
 #[derive(Clone, Copy)]
 pub(super) struct Makeup(u16);
 
+/// A run that may be a value.
+#[derive(Clone, Copy)]
+pub(super) struct Value {
+    pub(super) length: u32,
+    pub(super) makeup: Makeup,
+    /// Something says that it is one: it is assigned to a name.
+    pub(super) assigned: bool,
+}
+
 const DIGIT: u16 = 1;
 const UPPER: u16 = 2 | 8;
 const LOWER: u16 = 4 | 16;
@@ -148,8 +157,12 @@ const KINDS: [u8; 256] = {
 
 impl Makeup {
     pub(super) fn of(run: &[u8]) -> Self {
-        let run = run.get(..LONGEST_LOOK).unwrap_or(run);
-        Self(u16::from(run.iter().fold(0, |kinds, byte| kinds | KINDS[usize::from(*byte)])))
+        let (eights, rest) = run.get(..LONGEST_LOOK).unwrap_or(run).as_chunks::<8>();
+        let of = |byte: u8| KINDS[usize::from(byte)];
+        let kinds = eights.iter().fold(0, |kinds, &[a, b, c, d, e, f, g, h]| {
+            kinds | of(a) | of(b) | of(c) | of(d) | of(e) | of(f) | of(g) | of(h)
+        });
+        Self(u16::from(rest.iter().fold(kinds, |kinds, &byte| kinds | of(byte))))
     }
 
     const fn has_both_cases(self) -> bool {
@@ -174,7 +187,8 @@ impl Loose {
         let letters = steps.iter().any(|step| step.min > 4 && !digits.within(&step.set));
         let bytes = steps.iter().flat_map(|step| (0..128).filter(|byte| step.set.has(*byte)));
         let makeup = bytes.fold(0, |kinds, byte| kinds | u16::from(KINDS[usize::from(byte)]));
-        let tiny = |context: &Context| context.keywords.iter().any(|word| word.len() < 3);
+        let from_letter = |word: &[u8]| word.iter().skip_while(|byte| !is_letter(**byte)).count();
+        let tiny = |context: &Context| context.keywords.iter().any(|word| from_letter(word) < 3);
         let far = context.is_some_and(|context| context.within > NEAR || tiny(context));
         let free = context.is_none();
         let wide = most - least > 32 && lead.1 == 0;
@@ -182,9 +196,15 @@ impl Loose {
         self.shapes.push(LooseShape { shape, lead, demand, least, most });
         self.near.resize(LENGTHS + 1, Gate::default());
         self.far.resize(LENGTHS + 1, Default::default());
+        self.any.resize(LENGTHS + 1, Gate::default());
         let lengths = least as usize..=(most as usize).min(LENGTHS);
+        let gate = Gate::of(demand);
+        let fresh = self.seen.insert((least, most, demand, far || free));
+        if fresh {
+            let longer = least as usize..=(most.saturating_add(2) as usize).min(LENGTHS);
+            self.any.get_mut(longer).into_iter().flatten().for_each(|known| known.join(&gate));
+        }
         if far || free {
-            let gate = Gate::of(demand);
             for (known, shapes) in self.far.get_mut(lengths).into_iter().flatten() {
                 known.join(&gate);
                 match shapes.iter_mut().find(|alike| alike.0 == (demand, free)) {
@@ -192,24 +212,22 @@ impl Loose {
                     None => shapes.push(((demand, free), vec![number as u16])),
                 }
             }
-        } else if self.seen.insert((least, most, demand)) {
-            let gate = Gate::of(demand);
+        } else if fresh {
             self.near.get_mut(lengths).into_iter().flatten().for_each(|known| known.join(&gate));
         }
         let Some(context) = context.filter(|_| !far) else { return };
         for text in &context.keywords {
+            // A word is known from its first letter on: its rule looks at all of it.
+            let text: Box<[u8]> = text.iter().copied().skip_while(|byte| !is_letter(*byte)).collect();
             let word = *self.by_word.entry(text.clone()).or_insert_with(|| {
                 let head = match text[..] {
                     [a, b, c] => Some([None, Some(a), Some(b), Some(c)]),
                     [a, b, c, d, ..] => Some([Some(a), Some(b), Some(c), Some(d)]),
                     _ => None,
                 };
-                if let (Some(head), Some(front)) = (head, text.first_chunk::<2>()) {
+                if let Some(head) = head {
                     self.heads.add(head, self.words.len() as u32);
                     self.fronts.insert(text.first_chunk().copied().unwrap_or_default());
-                    if !front[0].is_ascii_alphabetic() && !self.signs.contains(front) {
-                        self.signs.push(*front);
-                    }
                 }
                 self.words.push(Word::new(text.clone()));
                 self.words.len() - 1
@@ -220,19 +238,21 @@ impl Loose {
         }
     }
 
-    /// Whether some shape takes a run of such a length and makeup.
-    pub(super) fn may_take(&self, mut lengths: RangeInclusive<u32>, makeup: Makeup, assigned: bool) -> bool {
-        lengths.any(|length| {
-            let at = (length as usize).min(LENGTHS);
-            self.near.get(at).is_some_and(|gate| gate.takes(makeup, assigned))
-                || self.far.get(at).is_some_and(|(gate, _)| gate.takes(makeup, assigned))
-        })
+    /// Whether some shape takes a run of such a length and makeup, or what is left of it behind its first byte or two.
+    #[inline]
+    pub(super) fn may_take(&self, length: usize, makeup: Makeup, assigned: bool) -> bool {
+        self.any.get(length.min(LENGTHS)).is_some_and(|gate| gate.takes(makeup, assigned))
     }
 
-    /// The shapes that a run of this length may hold, told by the words before it.
+    /// Whether some shape takes a run of this length that is assigned to nothing, without a word near.
+    pub(super) fn takes_without_words(&self, length: usize) -> bool {
+        self.far.get(length.min(LENGTHS)).is_some_and(|(gate, _)| gate.0[0] != [0; 4])
+    }
+
+    /// The shapes that a value may have, told by the words before it; without these, those that need none near.
     #[inline(never)]
-    pub(super) fn candidates(&self, before: &[u8], length: u32, makeup: Makeup, out: &mut Vec<(u32, (u32, u32))>) {
-        let assigned = is_assigned(before);
+    pub(super) fn candidates(&self, before: Option<&[u8]>, value: Value, out: &mut Vec<(u32, (u32, u32))>) {
+        let Value { length, makeup, assigned } = value;
         // A name in code: nothing says that it is a value, and it has no digit.
         if !assigned && makeup.0 & DIGIT == 0 {
             return;
@@ -248,7 +268,7 @@ impl Loose {
             let shapes = shapes.filter_map(|&number| self.shapes.get(usize::from(number)));
             out.extend(shapes.map(|shape| (shape.shape, shape.lead)));
         }
-        if self.near.get(at).is_some_and(|gate| gate.takes(makeup, assigned)) && !is_wrapped(before) {
+        if let Some(before) = before.filter(|_| self.near.get(at).is_some_and(|gate| gate.takes(makeup, assigned))) {
             self.near_words(before, &mut |shape| {
                 let fits = shape.least <= length && length.min(LENGTHS as u32) <= shape.most;
                 if fits && shape.demand.takes(makeup, assigned) && !out.contains(&(shape.shape, shape.lead)) {
@@ -260,59 +280,47 @@ impl Loose {
 
     /// The shapes whose words stand before a value and near it.
     fn near_words<'a>(&'a self, before: &[u8], each: &mut dyn FnMut(&'a LooseShape)) {
-        // The byte before the window, the window, and room for reading eight bytes from its last one on.
-        let mut raw = [0u8; 1 + NEAR];
+        // The window, and room for reading eight bytes from its last one on.
+        let mut text = [0u8; NEAR + 8];
         let near = before.get(before.len().saturating_sub(NEAR)..).unwrap_or(before);
-        if let Some(end) = raw.get_mut(1 + NEAR - near.len()..) {
+        if let Some(end) = text.get_mut(NEAR - near.len()..NEAR) {
             end.copy_from_slice(near);
         }
-        let (mut folded, mut begins) = ([0u8; NEAR + 8], [0u8; NEAR]);
-        for (at, (to, begin)) in folded.iter_mut().zip(&mut begins).enumerate() {
-            let (last, byte) = (raw[at], raw[at + 1]);
-            *to = fold(byte);
-            *begin = u8::from((!is_letter(last) | !is_lower(byte)) & is_letter(byte));
-        }
-        // The letter of an escaped line break is none of the word behind it.
-        for at in memchr::memchr_iter(b'\\', &raw) {
-            if let (Some(b'n' | b'r' | b't'), Some(begin)) = (raw.get(at + 1), begins.get_mut(at + 1)) {
-                *begin = 1;
+        let mut begins = word_begins(&text);
+        while begins != 0 {
+            let at = begins.trailing_zeros() as usize;
+            begins &= begins - 1;
+            let Some((eight, rest)) = text.get(at..).and_then(|window| window.split_first_chunk::<8>()) else { return };
+            let fold = |at: usize| FOLD[usize::from(eight[at])];
+            if !self.fronts.has([fold(0), fold(1), fold(2)]) {
+                continue;
             }
-        }
-        for [first, second] in &self.signs {
-            for (at, begin) in begins.iter_mut().enumerate() {
-                *begin |= u8::from((folded[at] == *first) & (folded[at + 1] == *second));
-            }
-        }
-        let mut word_at = |at: usize| {
-            let Some(window) = folded.get(at..) else { return };
-            let Some(&head @ [a, b, c, _]) = window.first_chunk() else { return };
-            if !self.fronts.has([a, b, c]) {
-                return;
-            }
-            let head = u32::from_le_bytes(head);
+            let front = u64::from_le_bytes(std::array::from_fn(fold));
+            let head = front as u32;
             for key in [head, head & 0xff_ffff] {
                 if !self.heads.may_have(key) {
                     continue;
                 }
                 for word in self.heads.get(key).iter().filter_map(|&word| self.words.get(word as usize)) {
-                    if word.begins(window) {
+                    if word.begins(front, rest) {
                         let distance = NEAR - at;
                         let shapes = word.shapes.iter().filter(|(_, within)| distance <= *within);
                         shapes.filter_map(|(number, _)| self.shapes.get(*number)).for_each(&mut *each);
                     }
                 }
             }
-        };
-        let (eights, _) = begins.as_chunks::<8>();
-        for (number, eight) in eights.iter().enumerate() {
-            let mut left = u64::from_le_bytes(*eight);
-            while left != 0 {
-                let at = number * 8 + left.trailing_zeros() as usize / 8;
-                word_at(at);
-                left &= left - 1;
-            }
         }
     }
+}
+
+/// Where a word begins in the first 64 bytes, one bit each: behind another character, with a capital, or behind the
+/// letter of an escaped line break.
+fn word_begins(text: &[u8]) -> u64 {
+    let (blocks, _) = text.as_chunks::<64>();
+    let mut masks = [[0; 4]];
+    LETTERS.masks_of(blocks, &mut masks);
+    let [[letters, lower, backslashes, breaks]] = masks;
+    letters & !(letters << 1 & lower) | (backslashes << 1 & breaks) << 1
 }
 
 impl Word {
@@ -326,40 +334,45 @@ impl Word {
         Self { text, front, mask, shapes: Vec::new() }
     }
 
-    fn begins(&self, window: &[u8]) -> bool {
-        let front = window.first_chunk::<8>().is_some_and(|eight| u64::from_le_bytes(*eight) & self.mask == self.front);
-        front && (self.text.len() <= 8 || window.starts_with(&self.text))
+    /// Whether a text begins with it: its first eight bytes, folded, and those behind them.
+    fn begins(&self, front: u64, rest: &[u8]) -> bool {
+        let more = self.text.get(8..).unwrap_or_default();
+        let same = |(word, text): (&u8, &u8)| *word == FOLD[usize::from(*text)];
+        front & self.mask == self.front && more.len() <= rest.len() && more.iter().zip(rest).all(same)
     }
 }
 
-const fn is_lower(byte: u8) -> bool {
-    byte.wrapping_sub(b'a') < 26
-}
-
 const fn is_letter(byte: u8) -> bool {
-    is_lower(byte | 0x20)
+    byte.is_ascii_alphabetic()
 }
 
-/// As [`fold_context`](super::rule::fold_context), for many bytes at once.
-const fn fold(byte: u8) -> u8 {
-    let upper = byte.wrapping_sub(b'A') < 26;
-    let gap = (byte == b'-') | (byte == b'.') | (byte == b' ');
-    if gap { b'_' } else { byte | (upper as u8) << 5 }
-}
+/// As [`fold_context`](super::rule::fold_context), byte by byte.
+const FOLD: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b'-' | b'.' | b' ' => b'_',
+            other => other.to_ascii_lowercase(),
+        };
+        byte += 1;
+    }
+    table
+};
 
-/// Whether only a line of value characters stands near before a value, or before one that its own first character is
-/// told from: it is one of many lines, and has no name.
-fn is_wrapped(before: &[u8]) -> bool {
-    let end = before.iter().rev().take(2).position(|byte| *byte == b'\n').map(|back| before.len() - 1 - back);
-    let line = end.and_then(|end| before.get(..end)).map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let near = line.and_then(|line| line.get(line.len().checked_sub(NEAR)?..));
-    near.is_some_and(|near| near.iter().rev().all(|byte| is_value(*byte)))
-}
-
-/// Whether a run may be such a value: others are names in code.
-pub(super) fn may_be_value(before: &[u8], run: &[u8]) -> bool {
-    is_assigned(before) || run.iter().take(LONGEST_LOOK).any(u8::is_ascii_digit)
-}
+/// Letters, those of lower case, backslashes, and what makes one a line break.
+const LETTERS: Classes<4> = {
+    let mut has = [[false; 256]; 4];
+    let mut byte = 0;
+    while byte < 128 {
+        has[0][byte] = is_letter(byte as u8);
+        has[1][byte] = (byte as u8).is_ascii_lowercase();
+        has[2][byte] = byte as u8 == b'\\';
+        has[3][byte] = matches!(byte as u8, b'n' | b'r' | b't');
+        byte += 1;
+    }
+    Classes::new(has)
+};
 
 /// Whether what follows is assigned to a name, or stands behind `Bearer`.
 pub(super) fn is_assigned(before: &[u8]) -> bool {

@@ -4,6 +4,7 @@ use super::binary::{Binary, Coding, Layout};
 use super::classes::{Class, Classes};
 use super::decode::{base32, base64, hex};
 use super::dull;
+use super::loose::NEAR;
 use super::reversed::{reversed_word, stands_alone, word_end};
 use super::shape::ByteSet;
 use super::stream::{BEFORE, DEEPEST, Hit, Origin, Pending, Scan, Stream, word_start};
@@ -91,6 +92,11 @@ struct Piece {
 }
 
 impl Runs {
+    /// Gives back what it only works with.
+    pub(super) fn rest(&mut self) {
+        (self.found, self.text, self.child) = (Vec::new(), Vec::new(), None);
+    }
+
     pub(super) fn reset(&mut self) {
         (self.at, self.inside, self.again, self.binary) = (0, false, 0, None);
         (self.pending, self.cleared) = (None, 0);
@@ -272,12 +278,15 @@ impl Runs {
             child.feed(scan, &|at| place(start as u64 + at * characters / per), bytes, true);
             scan.path.pop();
         };
-        let mut mixed = None;
-        base64::streaks(&text, &mut |start, bytes| {
-            let text_ends = start + bytes.len() * 4 / 3 + 8 < text.len();
-            mixed = mixed.or((bytes.len() >= MIXED && text_ends).then_some(start));
-            if phase != Some(start % 4) {
-                each("base64", start, bytes, (4, 3));
+        let (mut mixed, mut bytes) = (None, Vec::new());
+        base64::streaks(&text, &mut |streak| {
+            let text_ends = streak.end + 8 < text.len();
+            mixed = mixed.or((streak.len() * 3 / 4 >= MIXED && text_ends).then_some(streak.start));
+            let coded = text.get(streak.clone()).unwrap_or_default();
+            if phase != Some(streak.start % 4) && base64::holds_text(coded) {
+                bytes.clear();
+                base64::decode(coded, &mut bytes);
+                each("base64", streak.start, &bytes, (4, 3));
             }
         });
         let [in_hex, in_upper, in_lower] = CODED.has_runs(&text, [hex::SHORTEST, base32::SHORTEST, base32::SHORTEST]);
@@ -314,10 +323,16 @@ impl Runs {
             origin(level.base + (piece.start + at + breaks) as u64)
         };
         scan.path.extend(["reversed", "base64"]);
-        base64::streaks(&reversed, &mut |start, bytes| {
-            scan.work.spent += bytes.len() as u64 * 4;
-            child.reset();
-            child.feed(scan, &|at| place(start as u64 + at * 4 / 3), bytes, true);
+        let mut bytes = Vec::new();
+        base64::streaks(&reversed, &mut |streak| {
+            let coded = reversed.get(streak.clone()).unwrap_or_default();
+            if base64::holds_text(coded) {
+                bytes.clear();
+                base64::decode(coded, &mut bytes);
+                scan.work.spent += bytes.len() as u64 * 4;
+                child.reset();
+                child.feed(scan, &|at| place(streak.start as u64 + at * 4 / 3), &bytes, true);
+            }
         });
         scan.path.truncate(scan.path.len() - 2);
     }
@@ -418,9 +433,9 @@ pub(super) fn is_coded_over(run: &[u8], edge: usize, is_odd: &mut bool) -> bool 
     let (wide, near) = (around(MIXED * 2), around(NEAR));
     let mut found = Coding::of(run).is_some();
     found |= base64::may_have_streaks_backwards(run.get(wide.clone()).unwrap_or_default());
-    base64::streaks(run.get(wide.clone()).unwrap_or_default(), &mut |start, bytes| {
-        *is_odd |= bytes.len() >= MIXED;
-        found |= wide.start + start < edge && edge < wide.start + start + bytes.len() * 4 / 3 + 8;
+    base64::streaks(run.get(wide.clone()).unwrap_or_default(), &mut |streak| {
+        *is_odd |= streak.len() * 3 / 4 >= MIXED;
+        found |= wide.start + streak.start < edge && edge < wide.start + streak.end + 8;
     });
     let (before, behind) = (run.get(near.start..edge).unwrap_or_default(), run.get(edge..near.end).unwrap_or_default());
     for (class, shortest) in
@@ -450,7 +465,7 @@ fn is_filler(text: &[u8]) -> bool {
 fn is_encoded(text: &[u8]) -> bool {
     const SURE: usize = 40;
     let mut found = text.len() > SURE && Coding::of(text).is_some();
-    base64::streaks(text, &mut |_, bytes| found |= bytes.len() >= SURE);
+    base64::streaks(text, &mut |streak| found |= streak.len() * 3 / 4 >= SURE);
     hex::streaks(text, &mut |_, bytes| found |= bytes.len() >= SURE);
     found
 }
@@ -470,6 +485,18 @@ fn lead_start(buffer: &[u8], at: usize) -> usize {
     let floor = at.saturating_sub(LEAD);
     let lead = buffer.get(floor..at).unwrap_or_default();
     memchr::memrchr(b'\n', lead).map_or(floor, |line| floor + line + 1)
+}
+
+/// Whether only a line of value characters stands near before a value, or before one that its own first character is
+/// told from: it is one of many lines, and has no name.
+pub(super) fn is_wrapped(level: &Stream, value: usize) -> bool {
+    let ends_before = |at: &usize| at.checked_sub(1).and_then(|at| level.buffer.get(at)) == Some(&b'\n');
+    let Some(line) = [value, value.saturating_sub(1)].iter().find(|at| ends_before(at)).map(|at| at - 1) else {
+        return false;
+    };
+    let end = line - usize::from(line > 0 && level.buffer.get(line - 1) == Some(&b'\r'));
+    let near = end.checked_sub(NEAR);
+    near.is_some_and(|near| level.survey.first_unset(|block| block.value, near, end) == end)
 }
 
 fn run_end(level: &Stream, from: usize) -> usize {

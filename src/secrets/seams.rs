@@ -100,10 +100,11 @@ impl<'a> Seams<'a> {
         let has_at = memchr::memchr(b'@', text).is_some();
         for sighting in sightings {
             let at = sighting.at as usize;
-            for target in scanner.joined.targets(sighting.entry) {
+            let [without_at, with_at] = scanner.joined.targets(sighting.entry);
+            for target in without_at.iter().chain(if has_at { with_at } else { &[] }) {
                 let Some(owner) = scanner.shapes.get(target.shape as usize) else { continue };
                 let joins = scanner.rules.get(owner.rule as usize).is_some_and(|rule| rule.joins);
-                if !joins || (target.has_at && !has_at) {
+                if !joins {
                     continue;
                 }
                 for start in (target.nearest..=target.farthest).filter_map(|back| at.checked_sub(usize::from(back))) {

@@ -174,6 +174,8 @@ pub(super) struct Stream {
     sightings: Vec<Sighting>,
     /// Shapes that a run may be, and how much of them stands before it: room for the runs' pass.
     pub(super) candidates: Vec<(u32, (u32, u32))>,
+    /// Places in a run where a token may begin: room for the same pass.
+    pub(super) inner: Vec<usize>,
     pub(super) walked: Walked,
     masks: Vec<u64>,
     /// What is known of the buffer's bytes.
@@ -208,6 +210,7 @@ impl Stream {
             suspects: Suspects::default(),
             sightings: Vec::new(),
             candidates: Vec::new(),
+            inner: Vec::new(),
             walked: Walked::default(),
             masks: Vec::new(),
             survey: Survey::default(),
@@ -237,7 +240,7 @@ impl Stream {
             self.cleared = self.step(scan, origin, true);
         }
         while let Some(slice) = slices.next() {
-            if slice.len() == SLICE && self.buffer.capacity() == 0 {
+            if slice.len() == SLICE && self.buffer.capacity() < SLICE {
                 self.buffer.reserve(SLICE + ROOM);
                 self.survey.reserve(SLICE + ROOM);
             }
@@ -247,6 +250,19 @@ impl Stream {
             self.cleared = self.step(scan, origin, ended && slices.peek().is_none());
         }
         self.cleared
+    }
+
+    /// Gives back the room beyond what is held: the next bytes may be long in coming.
+    pub(super) fn rest(&mut self) {
+        self.buffer.shrink_to_fit();
+        self.survey.shrink();
+        self.masks.shrink_to_fit();
+        self.sightings.shrink_to_fit();
+        self.candidates.shrink_to_fit();
+        self.runs.rest();
+        self.escapes.rest();
+        self.lists.rest();
+        self.joins.iter_mut().for_each(|joins| joins.rest());
     }
 
     /// Makes it ready for other bytes.
@@ -423,12 +439,15 @@ impl Stream {
         let mut matches: Vec<(usize, usize, u32)> = Vec::new();
         let at = group.first().map_or(0, |sighting| sighting.at as usize);
         let (mut may_have_at, mut begins) = (None, false);
+        let scanner = scan.scanner;
+        let anchors = if self.edges.is_some() { &scanner.joined } else { &scanner.anchors };
         for sighting in group {
-            let anchors = if self.edges.is_some() { &scan.scanner.joined } else { &scan.scanner.anchors };
-            for target in anchors.targets(sighting.entry) {
-                if target.has_at && !*may_have_at.get_or_insert_with(|| self.may_have_at(at, ended)) {
-                    continue;
-                }
+            let [without_at, mut with_at] = anchors.targets(sighting.entry);
+            // Most addresses have none.
+            if !with_at.is_empty() && !*may_have_at.get_or_insert_with(|| self.may_have_at(at, ended)) {
+                with_at = &[];
+            }
+            for target in without_at.iter().chain(with_at) {
                 for back in target.nearest..=target.farthest {
                     let Some(start) = (sighting.at as usize).checked_sub(usize::from(back)) else { continue };
                     if self.base + (start as u64) < self.covered {
@@ -564,9 +583,9 @@ impl Stream {
         offset < self.covered_runs || self.spans.get(next).is_some_and(|span| span.0 <= offset)
     }
 
-    /// What stands before a place and has to do with it.
-    pub(super) fn before(&self, start: usize) -> &[u8] {
-        let before = self.buffer.get(start.saturating_sub(BEFORE)..start).unwrap_or_default();
+    /// What stands before a place, as far as `reach`, and has to do with it.
+    pub(super) fn before(&self, start: usize, reach: usize) -> &[u8] {
+        let before = self.buffer.get(start.saturating_sub(reach)..start).unwrap_or_default();
         let own = memchr::memrchr(SEPARATOR, before).map_or(0, |at| at + 1);
         before.get(own..).unwrap_or_default()
     }
@@ -584,7 +603,7 @@ impl Stream {
             |at: usize| self.edges.as_ref().is_some_and(|edges| edges.binary_search(&(self.base + at as u64)).is_ok());
         let after = if is_edge(end) { &[] } else { self.buffer.get(end..).unwrap_or_default() };
         Candidate {
-            before: if is_edge(start) { &[] } else { self.before(start) },
+            before: if is_edge(start) { &[] } else { self.before(start, BEFORE) },
             value: self.buffer.get(start..end).unwrap_or_default(),
             after: after.get(..AFTER).unwrap_or(after),
         }

@@ -17,7 +17,9 @@ pub(super) struct Block {
     pub(super) joints: u64,
     /// Characters of lists of numbers.
     pub(super) parts: u64,
-    /// Bytes that an escape may begin with which hides something.
+    /// Bytes that an escape may begin with.
+    pub(super) stops: u64,
+    /// Those of them that an escape may begin with which hides something.
     pub(super) gates: u64,
     /// Bytes that the magics of compressed files have and text never has.
     pub(super) marks: u64,
@@ -53,6 +55,11 @@ impl Survey {
     /// Makes room for a buffer of so many bytes.
     pub(super) fn reserve(&mut self, bytes: usize) {
         self.blocks.reserve(bytes.div_ceil(64));
+    }
+
+    /// Gives back the room that nothing is in.
+    pub(super) fn shrink(&mut self) {
+        self.blocks.shrink_to_fit();
     }
 
     /// Forgets the first bytes, of which there are whole blocks.
@@ -149,6 +156,7 @@ impl Block {
         self.value &= there;
         self.joints &= there;
         self.parts &= there;
+        self.stops &= there;
         self.gates &= there;
         self.marks &= there;
         self.literals &= there;
@@ -181,11 +189,11 @@ impl Task for Look<'_> {
             let own = halves[3];
             let [values, joints, delimiters] = value.masks(lanes, own);
             let [parts, backslashes] = lists.masks(lanes, own);
-            let [gates, leads] = escapes.masks(lanes, own);
+            let [ascii, leads] = escapes.masks(lanes, own);
             let [rest, marks, ordinary] = rest.masks(lanes, own);
-            let gates = gates & !(backslashes & ordinary >> 1) | leads & behind(rest);
+            let gates = ascii & !(backslashes & ordinary >> 1) | leads & behind(rest);
             let literals = delimiters | teddy.mask(lanes, &halves);
-            *block = Block { value: values, joints, parts, gates, marks, literals };
+            *block = Block { value: values, joints, parts, stops: ascii | leads, gates, marks, literals };
             at += 64;
         }
     }
@@ -209,6 +217,7 @@ mod tests {
             value: of(runs::VALUES),
             joints: of(runs::JOINTS),
             parts: of(numbers::PARTS.members()),
+            stops: of(escape::GATES) | of(fold::LEADS),
             gates: of(escape::GATES) & !(of(escape::BACKSLASH) & of(escape::ORDINARY) >> 1)
                 | of(fold::LEADS) & behind(of(fold::REST)),
             marks: of(embedded::MARKS),

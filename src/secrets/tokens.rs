@@ -1,9 +1,9 @@
 //! Tokens in runs: shapes that begin with one or with a token in it, and those that words before it tell.
 
-use super::loose::{Makeup, may_be_value};
+use super::loose::{Makeup, NEAR, Value, is_assigned};
 use super::pieces::Hint;
 use super::rule::is_protobuf_field;
-use super::runs::PIECE;
+use super::runs::{PIECE, is_wrapped};
 use super::shape::ByteSet;
 use super::stream::{BEFORE, Origin, Pending, Scan, Stream, Work};
 use std::ops::Range;
@@ -19,54 +19,96 @@ pub(super) fn pass(
     limit: u64,
     ended: bool,
 ) -> Result<(), Option<Pending>> {
-    let (mut matches, mut candidates) = (Vec::new(), std::mem::take(&mut level.candidates));
     let run = run.start..run.end.min(run.start + PIECE);
+    if !inside {
+        let lead = level.lead(run.start, run.end);
+        for start in [Some(run.start), lead.map(|lead| run.start + lead)].into_iter().flatten() {
+            begin(level, scan, origin, start..run.end, limit, (true, ended))?;
+        }
+    }
+    let mut inner = std::mem::take(&mut level.inner);
+    inner.clear();
     let joints = level.survey.places(|block| block.joints, run.start..run.end.min(until)).map(|at| at + 1);
-    let inner: Vec<usize> = joints.filter(|&at| scan.scanner.starts.may_be(level.head(at))).collect();
-    let first = (!inside).then_some(run.start);
-    let second = first.and_then(|at| level.lead(at, run.end)).map(|lead| run.start + lead);
-    for start in first.into_iter().chain(second).chain(inner) {
-        // A match of the literals' pass may have it as a part.
-        if level.base + start as u64 >= limit || scan.work.is_exhausted() {
-            return Err(None);
-        }
-        if level.covers(level.base + start as u64) {
-            continue;
-        }
-        let shapes = scan.scanner.starts.of(level.head(start));
-        let fourth = level.buffer.get(start + 3).copied();
-        let may_be = |set: &ByteSet| fourth.is_none_or(|byte| set.has(byte));
-        for &(shape, _) in shapes.iter().filter(|(_, set)| may_be(set)) {
-            matches.extend(level.try_shape(scan, shape, start, ended)?.map(|length| (start, length, shape)));
-        }
-        let text = level.buffer.get(start..run.end).unwrap_or_default();
-        if matches.is_empty() && (!shapes.is_empty() || scan.scanner.begins_a_first_piece(text)) {
-            level.suspects.add(level.base + start as u64, Hint::Token);
-        }
-        let near = level.buffer.get(start.saturating_sub(BEFORE)..start).unwrap_or_default();
-        let is_front = Some(start) == first || Some(start) == second;
-        if is_front && (!matches.is_empty() || may_be_value(near, text)) {
-            let before = level.before(start);
-            if is_fraction(before, text) {
-                continue;
-            }
-            let makeup = Makeup::of(text);
-            scan.work.spent += Work::WORDS;
-            scan.scanner.loose.candidates(before, (run.end - start) as u32, makeup, &mut candidates);
-            for (shape, (least, most)) in candidates.drain(..) {
-                for back in least..=most {
-                    let Some(start) = start.checked_sub(back as usize) else { continue };
-                    let length = level.try_shape(scan, shape, start, ended)?;
-                    matches.extend(length.map(|length| (start, length, shape)));
-                }
-            }
-        }
-        if !matches.is_empty() {
-            level.settle_run(scan, origin, std::mem::take(&mut matches));
+    inner.extend(joints.filter(|&at| scan.scanner.starts.may_be(level.head(at))));
+    for &start in &inner {
+        begin(level, scan, origin, start..run.end, limit, (false, ended))?;
+    }
+    level.inner = inner;
+    Ok(())
+}
+
+/// Shapes that begin at a place in a run, and at its front those that words before it tell.
+fn begin(
+    level: &mut Stream,
+    scan: &mut Scan<'_>,
+    origin: Origin<'_>,
+    run: Range<usize>,
+    limit: u64,
+    (is_front, ended): (bool, bool),
+) -> Result<(), Option<Pending>> {
+    let (start, offset) = (run.start, level.base + run.start as u64);
+    // A match of the literals' pass may have it as a part.
+    if offset >= limit || scan.work.is_exhausted() {
+        return Err(None);
+    }
+    if level.covers(offset) {
+        return Ok(());
+    }
+    let mut matches = Vec::new();
+    let shapes = scan.scanner.starts.of(level.head(start));
+    let fourth = level.buffer.get(start + 3).copied();
+    let may_be = |set: &ByteSet| fourth.is_none_or(|byte| set.has(byte));
+    for &(shape, _) in shapes.iter().filter(|(_, set)| may_be(set)) {
+        matches.extend(level.try_shape(scan, shape, start, ended)?.map(|length| (start, length, shape)));
+    }
+    let text = level.buffer.get(run.clone()).unwrap_or_default();
+    if matches.is_empty() && (!shapes.is_empty() || scan.scanner.begins_a_first_piece(text)) {
+        level.suspects.add(offset, Hint::Token);
+    }
+    if is_front && !tell_by_words(level, scan, run, &mut matches, ended)? {
+        return Ok(());
+    }
+    if !matches.is_empty() {
+        level.settle_run(scan, origin, matches);
+    }
+    Ok(())
+}
+
+/// Adds the matches that words before a run tell; false if it is a part of a number.
+fn tell_by_words(
+    level: &mut Stream,
+    scan: &mut Scan<'_>,
+    run: Range<usize>,
+    matches: &mut Vec<(usize, usize, u32)>,
+    ended: bool,
+) -> Result<bool, Pending> {
+    let (start, text) = (run.start, level.buffer.get(run.clone()).unwrap_or_default());
+    let assigned = is_assigned(level.buffer.get(start.saturating_sub(BEFORE)..start).unwrap_or_default());
+    let is_wrapped = is_wrapped(level, start);
+    if is_wrapped && !assigned && !scan.scanner.loose.takes_without_words(run.len()) {
+        return Ok(true);
+    }
+    let makeup = Makeup::of(text);
+    if matches.is_empty() && !assigned && !makeup.has_digit() {
+        // A name in code.
+        return Ok(true);
+    }
+    if is_fraction(level.before(start, 2), text) {
+        return Ok(false);
+    }
+    scan.work.spent += Work::WORDS;
+    let value = Value { length: run.len() as u32, makeup, assigned };
+    let mut candidates = std::mem::take(&mut level.candidates);
+    let before = (!is_wrapped).then(|| level.before(start, NEAR));
+    scan.scanner.loose.candidates(before, value, &mut candidates);
+    for (shape, (least, most)) in candidates.drain(..) {
+        for start in (least..=most).filter_map(|back| start.checked_sub(back as usize)) {
+            let length = level.try_shape(scan, shape, start, ended)?;
+            matches.extend(length.map(|length| (start, length, shape)));
         }
     }
     level.candidates = candidates;
-    Ok(())
+    Ok(true)
 }
 
 impl Stream {

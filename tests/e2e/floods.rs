@@ -94,6 +94,43 @@ fn writers_whose_origin_does_not_read_hold_a_little_each() {
     });
 }
 
+/// A body that was let in and does not move, of a client that has no time to send it or does not want to.
+#[test]
+fn bodies_that_stop_halfway_hold_a_little_each() {
+    const MANY: usize = 100;
+    let origin = Origin::plain().raw(|peer| {
+        let Some(request) = peer.request_head()? else { return Ok(()) };
+        if request.method == "POST" {
+            return peer.rest().map(|_| ());
+        }
+        peer.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")?;
+        Ok(())
+    });
+    let world = World::start(Setup::new().origin(HOST, &origin));
+    let agent = world.agent();
+    let fields = "Content-Length: 2000000\r\nContent-Type: application/json\r\n";
+    let head = agent.head("POST", "http://plain.exeat.test/up", fields);
+    let line = "{\"role\": \"user\", \"content\": \"Why does the build fail on the second try?\"},\n";
+    let half: String = line.chars().cycle().take(72 << 10).collect();
+    let mut wires = Vec::new();
+    // The first few show what a gateway takes that has work at all.
+    let [few, many] = [MANY / 4, MANY].map(|count| {
+        wires.resize_with(count, || agent.send([head.as_bytes(), half.as_bytes()].concat()));
+        // All but what may still become a secret.
+        let sent = (count * (half.len() - (8 << 10))) as u64;
+        origin.wait("what has come of them", |seen| seen.iter().map(|seen| seen.total).sum::<u64>() > sent);
+        let end = Instant::now() + Duration::from_secs(3);
+        let (mut least, url) = (u64::MAX, "http://plain.exeat.test/");
+        while Instant::now() < end {
+            assert_eq!(agent.get(url).status, 200);
+            least = least.min(resident(&world));
+        }
+        least
+    });
+    let each = many.saturating_sub(few) / (MANY - MANY / 4) as u64;
+    assert!(each <= 64, "{each} KiB each");
+}
+
 #[test]
 fn heads_without_an_end_hold_as_much_as_one_source_may() {
     let origin = endless();

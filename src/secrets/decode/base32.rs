@@ -53,7 +53,9 @@ pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
     const HEADS: [&[u8]; 3] = [b"D6FQ", b"KBFQGB", b"FC2S75"];
     let head = text.get(..32).unwrap_or_default();
     let begins = |with: &&[u8]| head.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with));
-    HEADS.iter().any(begins) && head.iter().all(|byte| value(*byte).is_some())
+    matches!(head, [b'D' | b'd' | b'K' | b'k' | b'F' | b'f', ..])
+        && HEADS.iter().any(begins)
+        && head.iter().all(|byte| value(*byte).is_some())
 }
 
 /// Decodes whole characters; what is none counts as zero.

@@ -5,6 +5,7 @@
 //! Only such streaks are decoded.
 
 use crate::secrets::classes::Classes;
+use std::ops::Range;
 
 const INVALID: u8 = 0x80;
 
@@ -50,7 +51,7 @@ const BACK: Classes<1> = Classes::new([THIRD]);
 /// Whether a run begins like base64 of gzip, zip, zstd, a git pack or zlib.
 pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
     const HEADS: [&[u8]; 9] = [b"H4sI", b"UEsDB", b"KLUv/", b"KLUv_", b"UEFDSwAAAA", b"eAE", b"eF4", b"eJ", b"eN"];
-    HEADS.iter().any(|head| text.starts_with(head))
+    matches!(text, [b'H' | b'U' | b'K' | b'e', ..]) && HEADS.iter().any(|head| text.starts_with(head))
 }
 
 /// Whether a run is base64 of text that isn't ASCII: full-width letters, invisible characters between others.
@@ -98,35 +99,72 @@ pub(in crate::secrets) fn may_have_streaks_backwards(text: &[u8]) -> bool {
         .any(|at| may_have(text.get(at..at + BLOCK).or(text.get(at..)).unwrap_or_default()))
 }
 
-/// Finds streaks in a run of base64 characters; `each` gets where a streak starts and its bytes.
+/// Finds streaks in a run of base64 characters; `each` gets the characters of one, with a group more on each side: a
+/// token's first and last byte may share theirs with others.
 #[inline(never)]
-pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
+pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(Range<usize>)) {
+    if text.len() <= 64 && !may_have_streaks(text) {
+        return;
+    }
+    let groups = ascii_groups(text);
     // The end of the streak that was told last, by alignment.
-    let mut told = [0usize; 4];
-    let mut bytes = Vec::new();
-    for (number, _) in text.chunks(SPAN * 64).enumerate() {
-        let from = number * SPAN * 64;
+    let mut told = [0; 4];
+    for (number, pair) in groups.windows(2).enumerate() {
+        let four = u128::from(pair[0]) | u128::from(pair[1]) << 64;
+        let mut open = (four & four >> 4 & four >> 8 & four >> 12) as u64;
+        for (told, aligned) in told.iter().zip(ALIGNED) {
+            open &= !(aligned & below(number, *told));
+        }
+        while open != 0 {
+            let start = number * 64 + open.trailing_zeros() as usize;
+            let (aligned, end) = (ALIGNED[start % 4], streak_end(&groups, start));
+            told[start % 4] = end;
+            open &= !(aligned & below(number, end));
+            each(start.checked_sub(4).unwrap_or(start)..end.min(text.len()));
+        }
+    }
+}
+
+/// Every fourth place, from each of the first four on.
+const ALIGNED: [u64; 4] = [0x1111_1111_1111_1111, 0x2222_2222_2222_2222, 0x4444_4444_4444_4444, 0x8888_8888_8888_8888];
+
+/// The places of a block that lie before one in the text.
+const fn below(block: usize, place: usize) -> u64 {
+    match place.saturating_sub(block * 64) {
+        0 => 0,
+        count @ 1..64 => (1 << count) - 1,
+        _ => u64::MAX,
+    }
+}
+
+/// Where groups of ASCII may begin, one bit each, and a block without any behind them.
+fn ascii_groups(text: &[u8]) -> Vec<u64> {
+    let mut groups = Vec::with_capacity(text.len() / 64 + 2);
+    for from in (0..text.len()).step_by(SPAN * 64) {
         // With the block behind, which groups go on into.
         let span = text.get(from..text.len().min(from + (SPAN + 1) * 64)).unwrap_or_default();
         let (mut front, mut back) = ([[0; 2]; SPAN + 1], [[0; 1]; SPAN + 1]);
         masks(span, &FRONT, &mut front);
         masks(span, &BACK, &mut back);
-        for block in 0..SPAN.min(span.len().div_ceil(64)) {
-            let both = |low: u64, high: u64| u128::from(low) | u128::from(high) << 64;
-            let first = both(front[block][0], front[block + 1][0]);
-            let second = both(front[block][1], front[block + 1][1]);
-            let third = both(back[block][0], back[block + 1][0]);
-            let groups = first & second >> 1 & third >> 2;
-            let mut open = (groups & groups >> 4 & groups >> 8 & groups >> 12) as u64;
-            while open != 0 {
-                let start = from + block * 64 + open.trailing_zeros() as usize;
-                open &= open - 1;
-                if start >= told[start % 4] {
-                    told[start % 4] = tell(text, start, &mut bytes, each);
-                }
-            }
-        }
+        groups.extend((0..SPAN.min(span.len().div_ceil(64))).map(|block| {
+            let second = front[block][1] >> 1 | front[block + 1][1] << 63;
+            let third = back[block][0] >> 2 | back[block + 1][0] << 62;
+            front[block][0] & second & third
+        }));
     }
+    groups.push(0);
+    groups
+}
+
+/// Where the streak ends that a group belongs to: behind the first one that isn't ASCII.
+fn streak_end(groups: &[u64], start: usize) -> usize {
+    let others = |block: usize| !groups.get(block).copied().unwrap_or(0) & ALIGNED[start % 4];
+    let (mut block, mut left) = (start / 64, others(start / 64) & u64::MAX << (start % 64));
+    while left == 0 {
+        block += 1;
+        left = others(block);
+    }
+    block * 64 + left.trailing_zeros() as usize + 4
 }
 
 /// The masks of a text's blocks; what lies behind it belongs to no class.
@@ -136,22 +174,6 @@ fn masks<const N: usize>(text: &[u8], classes: &Classes<N>, out: &mut [[u64; N]]
     if let (Some(last), false) = (out.get_mut(blocks.len()), rest.is_empty()) {
         *last = classes.short_masks(rest);
     }
-}
-
-/// Decodes from `start` on while groups are ASCII, and one group more on each side: a token's first and last byte may
-/// share theirs with others. Gives where the streak ends.
-fn tell(text: &[u8], start: usize, bytes: &mut Vec<u8>, each: &mut dyn FnMut(usize, &[u8])) -> usize {
-    let rest = text.get(start..).unwrap_or_default();
-    let is_ascii = |group: &&[u8; 4]| {
-        let [a, b, c, _] = group.map(usize::from);
-        FIRST[a] && SECOND[b] && THIRD[c]
-    };
-    let end = start + rest.as_chunks().0.iter().take_while(is_ascii).count() * 4 + 4;
-    let first = start.checked_sub(4).unwrap_or(start);
-    bytes.clear();
-    decode(text.get(first..end).or(text.get(first..)).unwrap_or_default(), bytes);
-    each(first, bytes);
-    end
 }
 
 /// A character's bits at each of the four places in a group.
@@ -168,6 +190,38 @@ const PLACES: [[u32; 256]; 4] = {
     table
 };
 
+/// Whether a streak holds as much text in a row as a name or a value has at least: random bytes that look like ASCII
+/// don't, as a rule.
+pub(in crate::secrets) fn holds_text(streak: &[u8]) -> bool {
+    const SURE: usize = 84;
+    const TEXT: [bool; 256] = {
+        let (mut table, mut byte) = ([false; 256], 0);
+        while byte < 128 {
+            table[byte] = byte == 0 || (byte as u8).is_ascii_whitespace() || !(byte as u8).is_ascii_control();
+            byte += 1;
+        }
+        table
+    };
+    if streak.len() >= SURE {
+        return true;
+    }
+    let (groups, rest) = streak.as_chunks::<4>();
+    // One bit for each byte, without a branch: what comes is random.
+    let is_text = |byte: u8| u64::from(TEXT[usize::from(byte)]);
+    let text = groups.iter().rev().fold([0, 0, 1, 3][rest.len()], |text, group| {
+        let [_, a, b, c] = three(group);
+        text << 3 | is_text(c) << 2 | is_text(b) << 1 | is_text(a)
+    });
+    let twos = text & text >> 1;
+    let fours = twos & twos >> 2;
+    fours & fours >> 4 != 0
+}
+
+/// The bytes of a group, behind a zero.
+const fn three(&[a, b, c, d]: &[u8; 4]) -> [u8; 4] {
+    (PLACES[0][a as usize] | PLACES[1][b as usize] | PLACES[2][c as usize] | PLACES[3][d as usize]).to_be_bytes()
+}
+
 /// Decodes whole groups, and what a last incomplete one holds.
 pub(in crate::secrets) fn decode(text: &[u8], out: &mut Vec<u8>) {
     let (groups, rest) = text.as_chunks::<4>();
@@ -175,9 +229,8 @@ pub(in crate::secrets) fn decode(text: &[u8], out: &mut Vec<u8>) {
     out.resize(from + groups.len() * 3, 0);
     let (threes, _) = out.get_mut(from..).unwrap_or_default().as_chunks_mut::<3>();
     for (three, group) in threes.iter_mut().zip(groups) {
-        let [a, b, c, d] = group.map(usize::from);
-        let [_, x, y, z] = (PLACES[0][a] | PLACES[1][b] | PLACES[2][c] | PLACES[3][d]).to_be_bytes();
-        *three = [x, y, z];
+        let [_, bytes @ ..] = self::three(group);
+        *three = bytes;
     }
     let value = |at: usize| rest.get(at).map_or(0, |&byte| PLACES[at][usize::from(byte)]);
     let [_, x, y, _] = (value(0) | value(1) | value(2)).to_be_bytes();
@@ -197,7 +250,11 @@ mod tests {
 
     fn found(text: &str, needle: &[u8]) -> bool {
         let mut found = false;
-        streaks(text.as_bytes(), &mut |_, bytes| found |= memchr::memmem::find(bytes, needle).is_some());
+        streaks(text.as_bytes(), &mut |streak| {
+            let mut bytes = Vec::new();
+            decode(&text.as_bytes()[streak], &mut bytes);
+            found |= memchr::memmem::find(&bytes, needle).is_some();
+        });
         found
     }
 
@@ -234,11 +291,19 @@ mod tests {
                 }
             }
             let mut found = Vec::new();
-            streaks(text, &mut |at, _| found.push(at));
+            streaks(text, &mut |streak| found.push(streak.start));
             // The last group may be cut: its fourth character says nothing.
             found.retain(|at| expected.contains(at) || at + 15 + 4 < text.len());
             prop_assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn text_is_told_from_random_bytes() {
+        let holds = |bytes: &[u8]| holds_text(BASE64_NOPAD.encode(bytes).as_bytes());
+        assert!(holds(b"\x01\x02password\x12") && holds(b"g\0h\0p\0_\0") && holds(b"\x01\x01\x0112345678"));
+        assert!(!holds(b"\x01abcdefg\x02hijklmn\x03opqrstu"));
+        assert!(holds(&[1; 72]));
     }
 
     #[test]

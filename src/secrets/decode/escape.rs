@@ -22,18 +22,7 @@ pub(in crate::secrets) const fn may_begin(byte: u8) -> bool {
     matches!(byte, 0 | b'%' | b'\\' | b'&' | b'=') || fold::LEADS[byte as usize]
 }
 
-/// Bytes that end a stretch of plain text: separators, and those that an escape may begin with.
-pub(in crate::secrets) const SPECIAL: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = may_begin(byte as u8) || is_separator(byte as u8);
-        byte += 1;
-    }
-    table
-};
-
-/// Bytes of ASCII that an escape begins with which hides a token's character, perhaps.
+/// Bytes of ASCII that an escape may begin with.
 pub(in crate::secrets) const GATES: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -59,10 +48,40 @@ const fn only(bytes: &[u8]) -> [bool; 256] {
 }
 
 /// What kind of escape at `at` hides a token's character, if there is one that may.
+#[inline]
 pub(in crate::secrets) fn gate_at(buffer: &[u8], at: usize, ended: bool) -> Option<&'static str> {
+    // Signs in code, mostly: one look tells them, whichever they are.
+    let hides = match buffer.get(at..)? {
+        [first, second, ..] => SECONDS[usize::from(*second)] & KINDS[usize::from(*first)] != 0,
+        _ => true,
+    };
+    if hides { kind_at(buffer, at, ended) } else { None }
+}
+
+/// One bit for each kind of first byte, and the second bytes that make it an escape.
+const KINDS: [u8; 256] = {
+    let mut table = [16; 256];
+    (table[b'=' as usize], table[b'&' as usize], table[b'%' as usize], table[b'\\' as usize]) = (1, 2, 4, 8);
+    table
+};
+const SECONDS: [u8; 256] = {
+    let (mut table, mut at) = ([16; 256], 0);
+    while at < 256 {
+        let byte = at as u8;
+        let upper = byte.is_ascii_digit() || matches!(byte, b'A'..=b'F');
+        table[at] |= (upper || matches!(byte, b'\r' | b'\n' | b'\\')) as u8;
+        table[at] |= ((byte == b'#' || byte.is_ascii_alphabetic()) as u8) << 1;
+        table[at] |= ((byte.is_ascii_hexdigit() || matches!(byte, b'u' | b'U')) as u8) << 2;
+        table[at] |= (!ORDINARY[at] as u8) << 3;
+        at += 1;
+    }
+    table
+};
+
+#[inline(never)]
+fn kind_at(buffer: &[u8], at: usize, ended: bool) -> Option<&'static str> {
     let rest = buffer.get(at..).unwrap_or_default();
     match rest.first()? {
-        b'\\' if rest.get(1).is_some_and(|next| ORDINARY[usize::from(*next)]) => None,
         b'%' | b'\\' | b'&' => gate(rest, ended),
         b'=' => quoted_printable_gate(rest).then_some("quoted-printable"),
         0 => is_wide(buffer, at).then_some("utf-16"),
@@ -251,6 +270,7 @@ fn entity(rest: &[u8]) -> Option<Unit> {
         (b"gt;", b'>'),
         (b"NewLine;", b'\n'),
     ];
+    const LONGEST_NAME: usize = 9;
     if let [b'#', digits @ ..] = rest {
         let (radix, digits, lead) = match digits {
             [b'x' | b'X', digits @ ..] => (16, digits, 3),
@@ -266,10 +286,15 @@ fn entity(rest: &[u8]) -> Option<Unit> {
     if rest.first().is_some_and(|byte| !byte.is_ascii_alphabetic()) {
         return Some(Unit::Plain);
     }
+    // References in code, mostly.
+    let near = rest.get(..LONGEST_NAME).unwrap_or(rest);
+    if near.len() == LONGEST_NAME && !near.contains(&b';') {
+        return Some(Unit::Plain);
+    }
     if let Some((name, byte)) = NAMES.iter().find(|(name, _)| rest.starts_with(name)) {
         return escape(name.len() + 1, *byte);
     }
-    let open = rest.len() < 9 && NAMES.iter().any(|(name, _)| name.starts_with(rest));
+    let open = rest.len() < LONGEST_NAME && NAMES.iter().any(|(name, _)| name.starts_with(rest));
     (!open).then_some(Unit::Plain)
 }
 

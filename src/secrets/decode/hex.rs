@@ -27,7 +27,10 @@ pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8]
     DIGITS.runs(text, 0, SHORTEST, &mut Vec::new(), &mut runs);
     for (start, end) in runs {
         let (start, end) = (start as usize, end as usize);
-        pairs(text.get(start..end).unwrap_or_default(), start, each);
+        let run = text.get(start..end).unwrap_or_default();
+        if may_be_text(run) {
+            pairs(run, start, each);
+        }
     }
 }
 
@@ -41,12 +44,41 @@ pub(in crate::secrets) const DIGITS: Class = Class::new({
     has
 });
 
+/// The first digits of the bytes of text: of 32 to 127, and of those below that stand in it.
+const FIRSTS: Class = Class::new({
+    let mut has = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        has[byte] = matches!(byte as u8, b'0' | b'2'..=b'7');
+        byte += 1;
+    }
+    has
+});
+
+/// Whether every second digit may be a text's first one for a streak's length: digests have no such place.
+fn may_be_text(run: &[u8]) -> bool {
+    const BLOCK: usize = 64;
+    let mask = |at: usize| {
+        let block = run.get(at..).unwrap_or_default();
+        u128::from(FIRSTS.short_mask(block.get(..BLOCK).unwrap_or(block)))
+    };
+    (0..run.len().saturating_sub(SHORTEST - 2)).step_by(BLOCK).any(|at| {
+        let firsts = mask(at) | mask(at + BLOCK) << BLOCK;
+        let twos = firsts & firsts >> 2;
+        let fours = twos & twos >> 4;
+        let eights = fours & fours >> 8;
+        eights & eights >> 16 != 0
+    })
+}
+
 /// Whether a run begins like hex of gzip, zip, zstd, a git pack or zlib.
 pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
     const HEADS: [&[u8]; 6] = [b"1f8b08", b"504b0304", b"28b52ffd", b"5041434b000000", b"789c", b"78da"];
     let head = text.get(..32).unwrap_or_default();
     let begins = |with: &&[u8]| head.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with));
-    HEADS.iter().any(begins) && head.iter().all(|byte| byte.is_ascii_hexdigit())
+    matches!(head, [b'1' | b'5' | b'2' | b'7', ..])
+        && HEADS.iter().any(begins)
+        && head.iter().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Decodes what is hex, digit by digit.
@@ -82,6 +114,17 @@ fn tell(start: usize, bytes: &mut Vec<u8>, each: &mut dyn FnMut(usize, &[u8])) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_text_in_hex_is_passed_over(lead in "[0-9a-f]{0,150}", text in "[ -~\t\r\n]{16,20}", rest in "[0-9a-f]{0,40}") {
+            let hex = format!("{lead}{}{rest}", data_encoding::HEXLOWER.encode(text.as_bytes()));
+            let mut found = Vec::new();
+            streaks(hex.as_bytes(), &mut |_, bytes| found.push(bytes.to_vec()));
+            prop_assert!(found.iter().any(|bytes| memchr::memmem::find(bytes, text.as_bytes()).is_some()));
+        }
+    }
 
     #[test]
     fn text_in_hex_is_found_and_digests_are_not() {

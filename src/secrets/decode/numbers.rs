@@ -73,9 +73,15 @@ pub(in crate::secrets) fn goes_over(text: &[u8], at: usize) -> bool {
     left + right + usize::from(!inner.is_empty()) >= known::SHORTEST
 }
 
-/// Whether there may be so many numbers: digests and UUIDs have few gaps.
-pub(in crate::secrets) fn has_gaps(text: &[u8], shortest: usize) -> bool {
-    text.iter().filter(|byte| !is_digit(**byte)).count() >= shortest - 1
+/// Whether there may be so many numbers: digests, UUIDs and indents have few.
+pub(in crate::secrets) fn has_numbers(text: &[u8], shortest: usize) -> bool {
+    let (mut numbers, mut before) = (0, 0);
+    for block in text.chunks(64) {
+        let digits = DIGITS.short_mask(block);
+        numbers += (digits & !(digits << 1 | before)).count_ones() as usize;
+        before = digits >> 63;
+    }
+    numbers >= shortest
 }
 
 /// A sign and a new line.
@@ -86,6 +92,17 @@ fn is_indent(gap: &[u8]) -> bool {
 const fn is_digit(byte: u8) -> bool {
     byte.is_ascii_hexdigit() || byte == b'x'
 }
+
+/// Digits of either radix, and what stands before those of one.
+const DIGITS: Class = Class::new({
+    let mut has = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        has[byte] = is_digit(byte as u8);
+        byte += 1;
+    }
+    has
+});
 
 /// The bytes of a list that begins like gzip, zip or zstd, and where they stand.
 pub(in crate::secrets) fn file(text: &[u8]) -> Option<(Vec<u32>, Vec<u8>)> {

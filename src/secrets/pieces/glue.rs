@@ -70,6 +70,21 @@ fn adds(between: &[u8]) -> bool {
     !between.iter().all(|byte| *byte == b'\\') && (sum || !named)
 }
 
+/// Whether strings stand in a list with this between them.
+pub(super) fn lists(glue: &[u8]) -> bool {
+    glue.contains(&b',') && !glue.iter().any(|byte| matches!(byte, b'+' | b'.'))
+}
+
+/// Whether a string that ends here is a name; `None` if that isn't known yet.
+pub(super) fn is_name(rest: &[u8], ended: bool) -> Option<bool> {
+    let close = backslashes(rest);
+    match (rest.get(close), rest.get(close + 1)) {
+        (Some(quote), Some(behind)) => Some(is_quote(*quote) && *behind == b':'),
+        _ if ended => Some(false),
+        _ => None,
+    }
+}
+
 /// Bytes up to the next line's first character behind its indent; `None` if that isn't known yet.
 pub(super) fn of_lines(rest: &[u8], ended: bool) -> Option<Result<usize, ()>> {
     const BREAKS: [&[u8]; 4] = [b"\r\n", b"\n", b"\\r\\n", b"\\n"];
@@ -110,6 +125,18 @@ mod tests {
         }
         for text in ["\": \"x", "\", name=\"x", "\"}\n{\"x", "\" is \"x", "\\\\\"x"] {
             assert_eq!(of_strings(text.as_bytes(), true), Some(Err(())), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_a_list_is_told_from_a_value() {
+        assert!(lists(b"\", \"") && lists(b"\\\",\n  \\\"") && !lists(b"\" + \"") && !lists(b"\".concat(x, \""));
+        assert_eq!(is_name(b"\": 1", false), Some(true));
+        assert_eq!(is_name(b"\\\":1", false), Some(true));
+        assert_eq!(is_name(b"\", \"x\"", false), Some(false));
+        for cut in 0..2 {
+            assert_eq!(is_name(&b"\\\":"[..cut + 1], false), None);
+            assert_eq!(is_name(&b"\\\":"[..cut + 1], true), Some(false));
         }
     }
 

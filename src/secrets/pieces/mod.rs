@@ -134,7 +134,10 @@ impl Pieces {
             }
             row.read += 1;
         };
-        row.joined.feed(scan, origin, complete);
+        // One string or line alone goes over no edge.
+        if row.read > 1 || matches!(row.style, Style::Letters(_) | Style::Dump(_)) {
+            row.joined.feed(scan, origin, complete);
+        }
         if complete {
             self.open = None;
         }
@@ -170,7 +173,17 @@ impl Row {
             Style::Strings | Style::Lines if self.read > MOST => Next::End,
             Style::Strings => {
                 let skip = if first { Some(Ok(0)) } else { glue::of_strings(rest, ended) };
-                piece_behind(rest, skip, ended)
+                match piece_behind(rest, skip, ended) {
+                    // In a list it is the name of the next value.
+                    Next::Piece(skip, length) if !first && glue::lists(rest.get(..skip).unwrap_or_default()) => {
+                        match glue::is_name(rest.get(skip + length..).unwrap_or_default(), ended) {
+                            Some(false) => Next::Piece(skip, length),
+                            Some(true) => Next::End,
+                            None => Next::More,
+                        }
+                    }
+                    next => next,
+                }
             }
             Style::Lines => {
                 let skip = if first { Some(Ok(0)) } else { glue::of_lines(rest, ended) };

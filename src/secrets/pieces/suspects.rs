@@ -1,7 +1,7 @@
 //! Where a secret may stand in pieces, told by what the other passes see on their way.
 
 use super::{BACK, is_letter};
-use crate::secrets::survey::Survey;
+use crate::secrets::survey::{Block, Survey};
 
 /// Letters in a row, each by itself, that make a suspect.
 const ROW: usize = 4;
@@ -79,17 +79,15 @@ impl Suspects {
         let open = if ended { 0 } else { buffer.len() % 64 };
         let complete = (buffer.len() - open).div_ceil(64);
         for (number, block) in survey.blocks_from(first as usize).take(complete.saturating_sub(first as usize)) {
-            self.judge(block.value, base + number as u64 * 64, (buffer, base));
+            self.judge(block, base + number as u64 * 64, (buffer, base));
         }
         self.seen = end;
     }
 
-    fn judge(&mut self, values: u64, block: u64, (buffer, base): (&[u8], u64)) {
+    fn judge(&mut self, block: &Block, place: u64, (buffer, base): (&[u8], u64)) {
+        let values = block.value;
         let alone = values & !(values << 1 | self.before) & !(values >> 1);
         self.before = values >> 63;
-        if alone == 0 {
-            return;
-        }
         if alone.count_ones() >= ROW as u32 {
             // A row may begin with a letter that is by itself for another reason: its last one is told too.
             let mut first = u64::MAX;
@@ -97,18 +95,18 @@ impl Suspects {
                 let row = (1..ROW as u32).fold(alone, |row, number| row & alone >> (step * number));
                 if row != 0 {
                     first = first.min(u64::from(row.trailing_zeros()));
-                    self.places.push((block + 63 - u64::from(row.leading_zeros()), Hint::Letters));
+                    self.places.push((place + 63 - u64::from(row.leading_zeros()), Hint::Letters));
                 }
             }
-            self.places.extend((first < 64).then(|| (block + first, Hint::Letters)));
+            self.places.extend((first < 64).then(|| (place + first, Hint::Letters)));
         }
-        let mut left = alone;
-        while left != 0 {
-            let place = block + u64::from(left.trailing_zeros());
+        let mut signs = alone & block.joints;
+        while signs != 0 {
+            let place = place + u64::from(signs.trailing_zeros());
             if place.checked_sub(base).and_then(|at| buffer.get(at as usize)) == Some(&b'+') {
                 self.places.push((place, Hint::Sum));
             }
-            left &= left - 1;
+            signs &= signs - 1;
         }
     }
 
@@ -125,6 +123,9 @@ impl Suspects {
             let last = buffer.len().checked_sub(1 + rest)?;
             let mut start = last.checked_sub(TIMES * step).filter(|start| *start >= floor)?;
             let gap = buffer.get(start + 1..start + step)?;
+            if !gap.first().is_some_and(begins_a_gap) {
+                return None;
+            }
             let row = buffer.get(start..=last)?;
             let letters = row.iter().step_by(step).filter(|byte| byte.is_ascii_alphabetic()).count();
             let open = buffer.get(last + 1..).is_some_and(|rest| gap.starts_with(rest));
@@ -149,13 +150,18 @@ fn is_row(text: &[u8], step: usize, times: usize) -> bool {
     (0..=times).all(|number| is_letter(letter(number))) && (1..times).all(same) && is_gap(gap)
 }
 
+/// The first of them stands for itself.
+const fn begins_a_gap(byte: &u8) -> bool {
+    byte.is_ascii_whitespace() || byte.is_ascii_punctuation()
+}
+
 /// Signs, the letters of escaped line breaks, and signs in percent.
 fn is_gap(gap: &[u8]) -> bool {
     let stands = |back: usize, at: usize, sign: u8| at.checked_sub(back).and_then(|at| gap.get(at)) == Some(&sign);
     gap.iter().enumerate().all(|(at, byte)| match byte {
         b'n' | b'r' | b't' if stands(1, at, b'\\') => true,
         byte if byte.is_ascii_hexdigit() => stands(1, at, b'%') || stands(2, at, b'%'),
-        byte => byte.is_ascii_whitespace() || byte.is_ascii_punctuation(),
+        byte => begins_a_gap(byte),
     })
 }
 

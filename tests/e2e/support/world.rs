@@ -321,7 +321,9 @@ impl Drop for World {
         let _ = self.child.wait();
         if thread::panicking() {
             eprintln!("--- the gateway's stderr:\n{}", self.stderr());
-            let journal = std::fs::read_to_string(self.path("flows/flows.jsonl")).unwrap_or_default();
+            let file = self.path("flows/flows.jsonl");
+            // Of a pipe there would be no end.
+            let journal = if file.is_file() { std::fs::read_to_string(file).unwrap_or_default() } else { String::new() };
             eprintln!("--- its journal, the last lines:");
             journal.lines().rev().take(6).for_each(|line| eprintln!("{line}"));
         }

@@ -38,7 +38,7 @@ impl Work for Messages {
                 let stream = shared.target.tunnel_stream(shared.next_serial()).await?;
                 shared.saw(&stream);
                 let scheme = if shared.target.is_tls() { "wss" } else { "ws" };
-                let url = format!("{scheme}://{}/ws", shared.target.authority());
+                let url = format!("{scheme}://{}/ws", shared.target.authority(0));
                 client_async(url, stream).await.map_err(broken)?.0
             }
         };
