@@ -5,24 +5,28 @@ use super::record::{Phase, Record, SessionInfo, ShownTarget, UpstreamTls, Verdic
 use super::{ClientTls, Downstream, FlowId, Way};
 use uuid::fmt::Hyphenated;
 
+/// What a common record has room in.
+const ROOM: usize = 1024;
+
 impl Record {
     /// Appends the record as a JSON object, without the members that the chain adds.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let outcome = self.outcome.as_ref();
+        out.reserve(ROOM);
         Object::write(out, |line| {
             line.time("ts", self.ts);
             line.number("mono", self.mono);
             id(line, "flow", self.id);
             self.parent.inspect(|parent| id(line, "parent", *parent));
-            self.session.as_deref().inspect(|session| line.object("session", |out| write_session(out, session)));
+            self.session.as_deref().inspect(|session| line.written("session", session.shown()));
             line.object("downstream", |out| write_downstream(out, &self.downstream, self.hello.as_ref()));
             self.target.as_ref().inspect(|target| line.object("target", |out| write_target(out, target)));
             if self.upstream.is_some() || self.tls.is_some() || self.parent_proxy.is_some() {
                 line.object("upstream", |out| self.write_upstream(out));
             }
-            self.mode.inspect(|mode| line.text("mode", mode.as_str()));
-            line.text("verdict", outcome.map_or(Verdict::Allowed, |outcome| outcome.verdict).as_str());
-            outcome.inspect(|outcome| line.text("reason", outcome.reason.code()));
+            self.mode.inspect(|mode| line.word("mode", mode.as_str()));
+            line.word("verdict", outcome.map_or(Verdict::Allowed, |outcome| outcome.verdict).as_str());
+            outcome.inspect(|outcome| line.word("reason", outcome.reason.code()));
             let rule = outcome.and_then(|outcome| outcome.rule.as_deref()).or(self.rule.as_deref());
             rule.inspect(|rule| line.text("rule", rule));
             let permitted_by = outcome.and_then(|outcome| outcome.permitted_by.as_deref());
@@ -64,6 +68,17 @@ fn id(out: &mut Object<'_>, name: &str, id: FlowId) {
     out.plain(name, |out| out.extend_from_slice(text.as_bytes()));
 }
 
+impl SessionInfo {
+    /// The session's member of every record of it.
+    fn shown(&self) -> &[u8] {
+        self.shown.get_or_init(|| {
+            let mut shown = Vec::new();
+            Object::write(&mut shown, |out| write_session(out, self));
+            shown.into()
+        })
+    }
+}
+
 fn write_session(out: &mut Object<'_>, session: &SessionInfo) {
     out.text("id", &session.id);
     out.text("policy", &session.policy);
@@ -77,7 +92,7 @@ fn write_session(out: &mut Object<'_>, session: &SessionInfo) {
 fn write_downstream(out: &mut Object<'_>, from: &Downstream, hello: Option<&ClientTls>) {
     from.address.inspect(|address| out.address("address", *address));
     if from.way != Way::Proxy {
-        out.text("way", from.way.as_str());
+        out.word("way", from.way.as_str());
     }
     from.through.inspect(|through| out.address("through", *through));
     from.original.inspect(|original| out.address("original", *original));
@@ -86,7 +101,7 @@ fn write_downstream(out: &mut Object<'_>, from: &Downstream, hello: Option<&Clie
 }
 
 fn write_target(out: &mut Object<'_>, target: &ShownTarget) {
-    target.scheme.inspect(|scheme| out.text("scheme", scheme));
+    target.scheme.inspect(|scheme| out.word("scheme", scheme));
     out.text("host", &target.host);
     out.number("port", target.port);
     out.text("method", &target.method);

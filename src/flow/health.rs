@@ -1,5 +1,6 @@
 //! Whether the journal can be written, for those who must not go on if it can't.
 
+use super::written::Written;
 use crate::reason::Reason;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ impl Unavailable {
 }
 
 /// How long anyone waits for the journal (R9).
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What can be wrong.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +49,7 @@ pub(super) struct Health {
     told: watch::Sender<u8>,
     /// Microseconds from `opened` to the begin of the write that goes on; 0: none does.
     write_began: AtomicU64,
+    pub(super) written: Written,
 }
 
 impl Health {
@@ -57,6 +59,7 @@ impl Health {
             faults: AtomicU8::new(0),
             told: watch::Sender::new(0),
             write_began: AtomicU64::new(0),
+            written: Written::default(),
         }
     }
 
@@ -71,6 +74,9 @@ impl Health {
             self.faults.store(new, Ordering::Release);
             std::mem::replace(faults, new) != new
         });
+        if present {
+            self.written.rouse();
+        }
     }
 
     /// Notes that a write begins or has ended.
@@ -79,8 +85,13 @@ impl Health {
         self.write_began.store(since, Ordering::Relaxed);
     }
 
+    /// What is known to be wrong.
+    pub(super) fn problem(&self) -> Result<(), Unavailable> {
+        problem(self.faults.load(Ordering::Acquire))
+    }
+
     pub(super) fn check(&self) -> Result<(), Unavailable> {
-        problem(self.faults.load(Ordering::Acquire))?;
+        self.problem()?;
         let began = self.write_began.load(Ordering::Relaxed);
         let stalled = began != 0 && self.opened.elapsed().saturating_sub(Duration::from_micros(began)) > PATIENCE;
         if stalled { Err(Unavailable::Stalled) } else { Ok(()) }

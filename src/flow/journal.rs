@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 use tokio::time::{sleep, timeout};
 
 /// How long a closing journal may take.
@@ -39,8 +39,6 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) bounds: Bounds,
     pub(super) health: Health,
-    /// The ticket of the last record that is written.
-    pub(super) written: watch::Sender<u64>,
     pub(super) lines: broadcast::Sender<Arc<str>>,
     pub(super) unsynced: Unsynced,
     /// Where flows are counted as they end.
@@ -70,7 +68,6 @@ impl Journal {
             queue: Queue::new(),
             bounds,
             health: Health::new(),
-            written: watch::Sender::new(0),
             lines: broadcast::Sender::new(BACKLOG),
             unsynced: Unsynced::default(),
             metrics,
@@ -100,10 +97,15 @@ impl Journal {
         if self.check() != Err(Unavailable::Full) {
             return self.check();
         }
-        let mut written = self.shared().written.subscribe();
+        let health = &self.shared().health;
         let room = async {
-            while self.check() == Err(Unavailable::Full) && written.changed().await.is_ok() {}
-            self.check()
+            loop {
+                let next = health.written.last() + 1;
+                if self.check() != Err(Unavailable::Full) {
+                    return self.check();
+                }
+                health.written.wait(next, || health.problem()).await?;
+            }
         };
         timeout(PATIENCE, room).await.unwrap_or(Err(Unavailable::Full))
     }
@@ -189,21 +191,11 @@ impl Journal {
         if shared.queue.is_full(&shared.bounds) { Err(Unavailable::Full) } else { Ok(()) }
     }
 
-    /// Resolves once the record with this ticket is written. The record stays in the queue after an error.
+    /// Resolves once the record with this ticket is written. The record stays in the queue after an error. That a write
+    /// hangs is no error here: who waits sets a bound to it ([`PATIENCE`]).
     pub(super) async fn written(&self, ticket: u64) -> Result<(), Unavailable> {
-        let mut written = self.shared().written.subscribe();
-        if *written.borrow_and_update() >= ticket {
-            return Ok(());
-        }
-        let mut faults = self.shared().health.watch();
-        let outcome = async {
-            tokio::select! {
-                biased;
-                _ = written.wait_for(|&written| written >= ticket) => Ok(()),
-                faults = faults.wait_for(|&faults| faults != 0) => problem(faults.map_or(Fault::Closed as u8, |faults| *faults)),
-            }
-        };
-        timeout(PATIENCE, outcome).await.unwrap_or(Err(Unavailable::Stalled))
+        let health = &self.shared().health;
+        health.written.wait(ticket, || health.problem()).await
     }
 }
 

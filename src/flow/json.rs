@@ -13,7 +13,8 @@ use std::net::SocketAddr;
 /// A time in UTC with six digits after the second.
 const MICROS: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
 
-/// An object that is being written. Nothing of it can fail: it goes to memory.
+/// An object that is being written: every member ends in a comma, which the object's end takes the place of. Nothing of
+/// it can fail: it goes to memory. Names are written where they are known, so that each is a few stores.
 pub(super) struct Object<'a> {
     out: &'a mut Vec<u8>,
 }
@@ -23,24 +24,48 @@ impl<'a> Object<'a> {
     pub(super) fn write(out: &'a mut Vec<u8>, members: impl FnOnce(&mut Object<'_>)) {
         out.push(b'{');
         members(&mut Object { out });
-        out.push(b'}');
+        match out.last_mut() {
+            Some(last @ b',') => *last = b'}',
+            _ => out.push(b'}'),
+        }
     }
 
+    #[inline(always)]
     pub(super) fn text(&mut self, name: &str, text: &str) {
         self.name(name);
         push_text(self.out, text);
+        self.out.push(b',');
     }
 
+    /// A word of ours.
+    #[inline(always)]
+    pub(super) fn word(&mut self, name: &str, word: &'static str) {
+        self.plain(name, |out| out.extend_from_slice(word.as_bytes()));
+    }
+
+    #[inline(always)]
     pub(super) fn number(&mut self, name: &str, number: impl itoa::Integer) {
         self.name(name);
         push_number(self.out, number);
+        self.out.push(b',');
     }
 
+    #[inline(always)]
     pub(super) fn object(&mut self, name: &str, members: impl FnOnce(&mut Object<'_>)) {
         self.name(name);
         Object::write(self.out, members);
+        self.out.push(b',');
     }
 
+    /// A member that was written before, as [`Object::write`] writes it.
+    #[inline(always)]
+    pub(super) fn written(&mut self, name: &str, value: &[u8]) {
+        self.name(name);
+        self.out.extend_from_slice(value);
+        self.out.push(b',');
+    }
+
+    #[inline(always)]
     pub(super) fn time(&mut self, name: &str, time: Timestamp) {
         self.plain(name, |out| {
             // Writing to a Vec can't fail.
@@ -48,22 +73,9 @@ impl<'a> Object<'a> {
         });
     }
 
+    #[inline(always)]
     pub(super) fn address(&mut self, name: &str, address: SocketAddr) {
-        self.plain(name, |out| match address {
-            SocketAddr::V4(address) => {
-                for (at, part) in address.ip().octets().into_iter().enumerate() {
-                    if at > 0 {
-                        out.push(b'.');
-                    }
-                    push_number(out, part);
-                }
-                out.push(b':');
-                push_number(out, address.port());
-            }
-            SocketAddr::V6(_) => {
-                let _ = write!(out, "{address}");
-            }
-        });
+        self.plain(name, |out| push_address(out, address));
     }
 
     /// A member of any shape.
@@ -76,23 +88,38 @@ impl<'a> Object<'a> {
             self.out.truncate(start);
             self.out.extend_from_slice(b"null");
         }
+        self.out.push(b',');
     }
 
     /// A text that needs no look: `write` writes nothing but what may stand in a string as it is.
+    #[inline(always)]
     pub(super) fn plain(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
         self.name(name);
         self.out.push(b'"');
         write(self.out);
-        self.out.push(b'"');
+        self.out.extend_from_slice(b"\",");
     }
 
+    #[inline(always)]
     fn name(&mut self, name: &str) {
-        if self.out.last() != Some(&b'{') {
-            self.out.push(b',');
-        }
         self.out.push(b'"');
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
+    }
+}
+
+fn push_address(out: &mut Vec<u8>, address: SocketAddr) {
+    match address {
+        SocketAddr::V4(address) => {
+            address.ip().octets().into_iter().zip(b"...:").for_each(|(part, &behind)| {
+                push_number(out, part);
+                out.push(behind);
+            });
+            push_number(out, address.port());
+        }
+        SocketAddr::V6(_) => {
+            let _ = write!(out, "{address}");
+        }
     }
 }
 

@@ -27,6 +27,7 @@ mod syncer;
 mod urge;
 mod verify;
 mod writer;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -35,7 +36,7 @@ pub use chain::{GENESIS, Link};
 pub use downstream::{ClientTls, Downstream, Process, Way};
 pub use feed::{Feed, News};
 pub use file::{Error, LOCK_FILE};
-pub use health::Unavailable;
+pub use health::{PATIENCE, Unavailable};
 pub use id::FlowId;
 pub use journal::Journal;
 pub use lines::{LIVE_FILE, ReverseLines, files, first_seq};

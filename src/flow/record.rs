@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How a flow ended.
@@ -80,6 +80,22 @@ pub struct SessionInfo {
     pub task: Option<Arc<str>>,
     /// The operator's labels.
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
+    /// All of it as records show it, once one has.
+    pub(super) shown: OnceLock<Box<[u8]>>,
+}
+
+impl SessionInfo {
+    /// Whose flows they are that say so.
+    #[must_use]
+    pub fn new(
+        id: Arc<str>,
+        policy: Arc<str>,
+        policy_hash: Arc<str>,
+        task: Option<Arc<str>>,
+        labels: BTreeMap<Arc<str>, Arc<str>>,
+    ) -> Self {
+        Self { id, policy, policy_hash, task, labels, shown: OnceLock::new() }
+    }
 }
 
 /// What was agreed with the upstream in TLS.
@@ -263,18 +279,12 @@ impl Record {
     fn cut_session(&mut self, session: &SessionInfo) -> SessionInfo {
         self.truncated |= session.labels.len() > LIST;
         let mut fit = |text: &Arc<str>, limit| self.fit_shared(Arc::clone(text), limit);
-        SessionInfo {
-            id: fit(&session.id, FIELD),
-            policy: fit(&session.policy, FIELD),
-            policy_hash: fit(&session.policy_hash, FIELD),
-            task: session.task.as_ref().map(|task| fit(task, FIELD)),
-            labels: session
-                .labels
-                .iter()
-                .take(LIST)
-                .map(|(name, value)| (fit(name, SHORT_FIELD), fit(value, FIELD)))
-                .collect(),
-        }
+        let [id, policy, policy_hash] =
+            [&session.id, &session.policy, &session.policy_hash].map(|text| fit(text, FIELD));
+        let task = session.task.as_ref().map(|task| fit(task, FIELD));
+        let labels = session.labels.iter().take(LIST);
+        let labels = labels.map(|(name, value)| (fit(name, SHORT_FIELD), fit(value, FIELD))).collect();
+        SessionInfo::new(id, policy, policy_hash, task, labels)
     }
 }
 

@@ -4,7 +4,7 @@ use super::queue::Wake;
 use super::record::{Messages, Mode, Outcome, Phase, Record, SessionInfo, ShownTarget, UpstreamTls, Verdict, micros};
 use super::redact::{FIELD, cut, strike_values};
 use super::urge;
-use super::{ClientTls, Downstream, FlowId, Journal, Unavailable};
+use super::{ClientTls, Downstream, FlowId, Journal, PATIENCE, Unavailable};
 use crate::net::{Authority, Host, Target};
 use crate::reason::{Denial, Kind, Reason};
 use crate::secrets::Finding;
@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
 /// Records one flow. It can't be forgotten: dropped without [`finish`](Recorder::finish) it writes its record
 /// all the same, as `internal_error` if a panic drops it and as `client_closed` if a cancelled task does.
@@ -211,7 +212,13 @@ impl Recorder {
     ///
     /// Fails after two seconds at the latest; the record stays in the queue and is written if it can be.
     /// Cancel safe: the record is handed over before the first wait.
-    pub async fn finish_durable(mut self) -> Result<(), Unavailable> {
+    pub async fn finish_durable(self) -> Result<(), Unavailable> {
+        timeout(PATIENCE, self.finish_written()).await.unwrap_or(Err(Unavailable::Stalled))
+    }
+
+    /// The same without an end to the wait, which is up to whoever has a timer already: [`PATIENCE`], and then
+    /// [`Unavailable::Stalled`].
+    pub async fn finish_written(mut self) -> Result<(), Unavailable> {
         let parks = urge::parks();
         let wake = if parks { Wake::Writer } else { Wake::Nobody };
         let ticket = self.hand_over(wake).ok_or(Unavailable::Closed)?;
@@ -244,7 +251,11 @@ impl Recorder {
     fn show_host(&mut self, host: &Host, redact: &impl for<'a> Fn(&str, &'a str) -> Cow<'a, str>) -> String {
         match host {
             Host::Name(name) => self.fit(redact("", name).into_owned()),
-            address => address.to_string(),
+            address => {
+                let mut text = String::with_capacity(40);
+                address.push_to(&mut text);
+                text
+            }
         }
     }
 

@@ -79,7 +79,7 @@ impl Writer {
                 if !self.write() {
                     return;
                 }
-                self.shared.written.send_replace(orders.ticket);
+                self.shared.health.written.tell(orders.ticket);
                 self.tell();
                 self.rotate();
             } else if orders.closing {

@@ -54,6 +54,7 @@ impl Fields {
     /// Parses field lines, each ended by CRLF, from `bytes[start..end]`.
     pub(super) fn parse(bytes: Bytes, lines: Range<usize>, max: usize) -> Result<Self, FieldsError> {
         let mut spans = Vec::with_capacity(16);
+        let has_odd_values = has_odd_controls(&bytes[lines.clone()]);
         let mut at = lines.start;
         while at < lines.end {
             // The caller found every line's CRLF already.
@@ -62,7 +63,7 @@ impl Fields {
             if spans.len() == max {
                 return Err(FieldsError::TooMany);
             }
-            let (name, value) = split_line(line)?;
+            let (name, value) = split_line(line, has_odd_values)?;
             spans.push(Span { name: shift(name, at), value: shift(value, at) });
             at += length + 1;
         }
@@ -115,6 +116,22 @@ impl Fields {
         self.spans.iter().map(|span| (span.name.len() + span.value.len()) + 4).sum()
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// A value of one of them as a part of the bytes that all of them came in.
+    #[must_use]
+    pub fn shared(&self, value: &[u8]) -> Bytes {
+        let start = (value.as_ptr() as usize).wrapping_sub(self.bytes.as_ptr() as usize);
+        match self.bytes.get(start..).and_then(|rest| rest.get(..value.len())) {
+            Some(_) => self.bytes.slice(start..start + value.len()),
+            None => Bytes::copy_from_slice(value),
+        }
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -151,7 +168,27 @@ const TOKEN: [bool; 256] = {
     table
 };
 
-fn split_line(line: &[u8]) -> Result<(Range<usize>, Range<usize>), FieldsError> {
+/// Whether lines hold a control character besides tabs and the CRLF at the end of each, looked at all at once and without
+/// an early end, so that it is done in vectors: where every LF has its CR, so has every CR its LF.
+fn has_odd_controls(lines: &[u8]) -> bool {
+    let (mut controls, mut returns, mut feeds) = (0, 0, 0);
+    // As many as a byte counts.
+    for chunk in lines.chunks(240) {
+        let [mut control, mut cr, mut lf] = [0u8; 3];
+        for byte in chunk {
+            control += u8::from(is_control(byte));
+            cr += u8::from(*byte == b'\r');
+            lf += u8::from(*byte == b'\n');
+        }
+        controls += usize::from(control);
+        returns += usize::from(cr);
+        feeds += usize::from(lf);
+    }
+    returns != feeds || controls != returns + feeds
+}
+
+/// A line without its CRLF. `is_odd`: its value may hold a control character.
+fn split_line(line: &[u8], is_odd: bool) -> Result<(Range<usize>, Range<usize>), FieldsError> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(FieldsError::Folded);
     }
@@ -161,14 +198,14 @@ fn split_line(line: &[u8]) -> Result<(Range<usize>, Range<usize>), FieldsError> 
     let value = &line[colon + 1..];
     let start = colon + 1 + value.iter().take_while(|byte| is_blank(byte)).count();
     let end = line.len() - line[start..].iter().rev().take_while(|byte| is_blank(byte)).count();
-    if line[start..end].iter().any(is_control) {
+    if is_odd && line[start..end].iter().any(is_control) {
         return Err(FieldsError::BadValue);
     }
     Ok((0..colon, start..end))
 }
 
 fn is_control(byte: &u8) -> bool {
-    (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f
+    ((*byte < 0x20) & (*byte != b'\t')) | (*byte == 0x7f)
 }
 
 // Heads are bounded far below 4 GiB.
@@ -213,6 +250,16 @@ mod tests {
         ] {
             assert_eq!(collect(fields), Err(error), "{fields:?}");
         }
+    }
+
+    #[test]
+    fn a_value_is_shared_where_it_is_of_these_fields_and_copied_where_not() {
+        let fields = Fields::parse(Bytes::from_static(b"a: b c\r\nd:\r\n"), 0..12, 4).unwrap();
+        let value = fields.first("a").unwrap();
+        assert_eq!((fields.shared(value).as_ptr(), &fields.shared(value)[..]), (value.as_ptr(), &b"b c"[..]));
+        assert_eq!(fields.shared(fields.first("d").unwrap()), Bytes::new());
+        let other = b"elsewhere".to_vec();
+        assert_eq!(fields.shared(&other), other);
     }
 
     #[test]

@@ -45,6 +45,16 @@ impl Authority {
         Ok(Self { host: Host::parse(host)?, port })
     }
 
+    /// Appends the authority as it is shown.
+    pub fn push_to(&self, text: &mut String) {
+        match &self.host {
+            Host::V6(address) => text.push_str(&format!("[{address}]")),
+            host => host.push_to(text),
+        }
+        text.push(':');
+        text.push_str(itoa::Buffer::new().format(self.port));
+    }
+
     /// Whether `text` is this authority in its canonical spelling: a name, with its port only where that is not
     /// `default_port`. False says nothing.
     #[must_use]

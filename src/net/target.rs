@@ -93,8 +93,11 @@ impl Target {
         if scheme == Scheme::Https {
             return Err(TargetError::HttpsInAbsoluteForm);
         }
-        let (authority, path) = parse_hierarchy(scheme, rest, &method)?;
-        check_host(host, &authority, scheme, TargetError::HostMismatch)?;
+        let (spelled, authority, path) = parse_hierarchy(scheme, rest, &method)?;
+        // What is spelled the same is the same.
+        if !matches!(host, HostFields::One(value) if value == spelled) {
+            check_host(host, &authority, scheme, TargetError::HostMismatch)?;
+        }
         Ok(Self { scheme, authority, method, path })
     }
 
@@ -129,7 +132,7 @@ impl Target {
         let path = match split_scheme(target) {
             None => parse_path(target, &method)?,
             Some((given, rest)) => {
-                let (authority, path) = parse_hierarchy(given, rest, &method)?;
+                let (_, authority, path) = parse_hierarchy(given, rest, &method)?;
                 if given != scheme || authority != *tunnel {
                     return Err(TargetError::AuthorityMismatch);
                 }
@@ -170,10 +173,15 @@ fn split_scheme(target: &[u8]) -> Option<(Scheme, &[u8])> {
     strip("http://").map(|rest| (Scheme::Http, rest)).or_else(|| strip("https://").map(|rest| (Scheme::Https, rest)))
 }
 
-fn parse_hierarchy(scheme: Scheme, rest: &[u8], method: &Method) -> Result<(Authority, Path), TargetError> {
+/// The authority, as it is spelled and as it is, and the path.
+fn parse_hierarchy<'a>(
+    scheme: Scheme,
+    rest: &'a [u8],
+    method: &Method,
+) -> Result<(&'a [u8], Authority, Path), TargetError> {
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#' | b'\\')).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let authority = Authority::parse_or(authority, scheme.default_port()).map_err(TargetError::Authority)?;
+    let (spelled, path) = rest.split_at(end);
+    let authority = Authority::parse_or(spelled, scheme.default_port()).map_err(TargetError::Authority)?;
     let path = match path {
         // OPTIONS for the server as a whole comes without a path (RFC 9112 §3.2.4).
         [] if *method == Method::OPTIONS => Path::parse(b"*"),
@@ -181,7 +189,7 @@ fn parse_hierarchy(scheme: Scheme, rest: &[u8], method: &Method) -> Result<(Auth
         [b'?', ..] => Path::parse(&[b"/", path].concat()),
         _ => Path::parse(path),
     };
-    Ok((authority, path.map_err(TargetError::Path)?))
+    Ok((spelled, authority, path.map_err(TargetError::Path)?))
 }
 
 fn parse_path(target: &[u8], method: &Method) -> Result<Path, TargetError> {

@@ -78,7 +78,7 @@ async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
                 opened.recorder = Some(recorder);
                 return Next::Tunnel(opened);
             }
-            Ok(next) => match shared.finish(recorder).await {
+            Ok(next) => match shared.finish(recorder, &mut leg.interrupt).await {
                 Ok(()) => next,
                 // The last bytes were held back until the record was safe; they stay here.
                 Err(error) => unrecorded(leg, &error),

@@ -28,8 +28,8 @@ pub(super) struct Exchange<'a> {
     pub(super) awaits_continue: bool,
     /// The client has closed its side: it may be gone, or it may only have no more to say.
     client_closed: bool,
-    /// When the request was all sent: the answer's time runs from here.
-    sent_at: Option<Instant>,
+    /// The request was all sent: the answer's time runs.
+    is_sent: bool,
 }
 
 impl<'a> Exchange<'a> {
@@ -40,7 +40,7 @@ impl<'a> Exchange<'a> {
             download: Download::default(),
             awaits_continue: admitted.asks.expects_continue,
             client_closed: false,
-            sent_at: None,
+            is_sent: false,
         }
     }
 
@@ -61,7 +61,7 @@ impl<'a> Exchange<'a> {
         recorder: &mut Recorder,
     ) -> Result<(), Error> {
         // Without a body all is sent at the first poll, which sets it.
-        if !self.upload.is_empty() || self.sent_at.is_some() {
+        if !self.upload.is_empty() || self.is_sent {
             interrupt.arm(self.patience(limits));
         }
         loop {
@@ -111,8 +111,8 @@ impl<'a> Exchange<'a> {
                 Poll::Pending => {}
             }
         }
-        if self.upload.is_over() && self.sent_at.is_none() {
-            self.sent_at = Some(Instant::now());
+        if self.upload.is_over() && !self.is_sent {
+            self.is_sent = true;
             // An answer is waited for, which is no work.
             self.work.done();
             interrupt.arm(self.patience(limits));

@@ -25,8 +25,9 @@ pub(super) fn admit(
     recorder: &mut Recorder,
 ) -> Result<Permit, Error> {
     let mut is_clean = false;
-    let admitted = decide(identity, target, recorder).and_then(|permit| {
-        is_clean = scan(identity, target, fields, &permit, recorder)?;
+    let now = Instant::now();
+    let admitted = decide(identity, target, now, recorder).and_then(|permit| {
+        is_clean = scan(identity, target, fields, &permit, now, recorder)?;
         Ok(permit)
     });
     let guard = &identity.ruleset.guard;
@@ -43,8 +44,8 @@ pub(super) fn admit(
     admitted
 }
 
-fn decide(identity: &Identity, target: &Target, recorder: &mut Recorder) -> Result<Permit, Error> {
-    spend_request(identity)?;
+fn decide(identity: &Identity, target: &Target, now: Instant, recorder: &mut Recorder) -> Result<Permit, Error> {
+    spend_request(identity, now)?;
     let permit = identity.ruleset.policy.decide(target).map_err(|denial| redacted(identity, denial))?;
     note_permit(identity, &permit, recorder);
     Ok(permit)
@@ -56,6 +57,7 @@ fn scan(
     target: &Target,
     fields: &Fields,
     permit: &Permit,
+    now: Instant,
     recorder: &mut Recorder,
 ) -> Result<bool, Error> {
     let fields = scannable(fields);
@@ -67,7 +69,7 @@ fn scan(
         fields: &fields,
         trailers: false,
     };
-    let screened = guard(identity, permit).screen_head(&view, &identity.live.memory, Instant::now());
+    let screened = guard(identity, permit).screen_head(&view, &identity.live.memory, now);
     judge(screened.findings, recorder)?;
     Ok(screened.is_clean)
 }
@@ -80,7 +82,7 @@ pub(super) fn admit_tunnel(
     recorder: &mut Recorder,
 ) -> Result<Permit, Error> {
     recorder.tunnel(authority, |before, text| identity.ruleset.guard.redact_after(before, text));
-    spend_request(identity)?;
+    spend_request(identity, Instant::now())?;
     let permit = identity.ruleset.policy.decide_either(authority)?;
     interrupt.watch_policy(identity.watch(Asked::Tunnel(authority.clone(), permit.tls())));
     admit_host(identity, authority, permit, recorder)
@@ -161,8 +163,8 @@ fn judge(findings: Vec<Finding>, recorder: &mut Recorder) -> Result<(), Error> {
     denial.map_or(Ok(()), |denial| Err(denial.into()))
 }
 
-fn spend_request(identity: &Identity) -> Result<(), Error> {
-    let spent = identity.live.budget.request(&identity.ruleset.limits, Instant::now());
+fn spend_request(identity: &Identity, now: Instant) -> Result<(), Error> {
+    let spent = identity.live.budget.request(&identity.ruleset.limits, now);
     spent.map_err(|exceeded| Error::Refused(exceeded.into()))
 }
 

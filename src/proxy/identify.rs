@@ -8,16 +8,30 @@ use crate::http1::Fields;
 use crate::reason::{Denial, Reason};
 use crate::session::{ConnectionSlot, Credentials, CredentialsBuffer, Ruleset, SessionId};
 use crate::store::{KnownLost, Live};
+use std::ops::Deref;
 use std::sync::Arc;
 
-/// A session as one connection knows it.
+/// A session as one connection knows it. Shared whole: every request hands it on a few times.
 #[derive(Clone)]
-pub(super) struct Identity {
+pub(super) struct Identity(Arc<Known>);
+
+/// What is known of a session, under the policies of one time.
+pub(super) struct Known {
     pub(super) live: Arc<Live>,
     pub(super) ruleset: Arc<Ruleset>,
     pub(super) info: Arc<SessionInfo>,
-    in_force: Arc<InForce>,
-    generation: Arc<Generation>,
+    pub(super) in_force: Arc<InForce>,
+    pub(super) generation: Arc<Generation>,
+    /// How often its known secrets had been replaced.
+    replaced: u64,
+}
+
+impl Deref for Identity {
+    type Target = Known;
+
+    fn deref(&self) -> &Known {
+        &self.0
+    }
 }
 
 impl Identity {
@@ -25,25 +39,23 @@ impl Identity {
     /// permission left.
     fn new(shared: &Shared, live: Arc<Live>) -> Result<Self, Denial> {
         let generation = shared.in_force.now();
+        // First: what is replaced from now on is noticed by the next who asks.
+        let replaced = live.known_replaced();
         let ruleset = generation
             .ruleset(&live.session.policy)
             .cloned()
             .ok_or_else(|| Denial::new(Reason::SessionEnded).because("the session's policy is no longer configured"))?;
         let ruleset = live.ruleset(ruleset).map_err(|KnownLost| Reason::KnownSecretsLost)?;
         let session = &live.session;
-        let info = Arc::new(SessionInfo {
-            id: session.id.shared(),
-            policy: session.policy.clone(),
-            policy_hash: ruleset.policy.hash().clone(),
-            task: session.task.clone(),
-            labels: session.labels.clone(),
-        });
-        Ok(Self { live, ruleset, info, in_force: shared.in_force.clone(), generation })
+        let (task, labels) = (session.task.clone(), session.labels.clone());
+        let hash = ruleset.policy.hash().clone();
+        let info = Arc::new(SessionInfo::new(session.id.shared(), session.policy.clone(), hash, task, labels));
+        Ok(Self(Arc::new(Known { live, ruleset, info, in_force: shared.in_force.clone(), generation, replaced })))
     }
 
     /// What asks again about a flow of the session when the policies change.
     pub(super) fn watch(&self, asked: Asked) -> Watch {
-        Watch::new(self.in_force.clone(), self.generation.clone(), self.live.session.policy.clone(), asked)
+        Watch::new(self.clone(), asked)
     }
 
     /// The same session under the policy in force now: tunnels outlive reloads, decisions don't.
@@ -51,9 +63,13 @@ impl Identity {
         if !self.live.is_live() {
             return Err(Reason::SessionEnded.into());
         }
+        if shared.in_force.is_now(&self.generation) && self.live.known_replaced() == self.replaced {
+            return Ok(());
+        }
         let now = shared.in_force.now();
         let in_force = now.ruleset(&self.live.session.policy).map(|base| self.live.ruleset(base.clone()));
-        if !in_force.is_some_and(|ruleset| ruleset.is_ok_and(|ruleset| Arc::ptr_eq(&ruleset, &self.ruleset))) {
+        let is_same = in_force.is_some_and(|made| made.is_ok_and(|ruleset| Arc::ptr_eq(&ruleset, &self.ruleset)));
+        if !is_same || self.live.known_replaced() != self.replaced {
             *self = Self::new(shared, self.live.clone())?;
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! The policies in force: swapped whole, and what is under way asked again.
 
+use super::identify::Identity;
 use crate::net::{Authority, Target};
 use crate::policy::{Policy, TlsMode};
 use crate::session::Ruleset;
@@ -44,6 +45,10 @@ impl InForce {
     pub(super) fn now(&self) -> Arc<Generation> {
         self.0.load_full()
     }
+
+    pub(super) fn is_now(&self, generation: &Arc<Generation>) -> bool {
+        Arc::ptr_eq(&self.0.load(), generation)
+    }
 }
 
 impl Generation {
@@ -85,20 +90,20 @@ impl Asked {
 
 /// A flow under way, to be asked about when the policies change.
 pub(super) struct Watch {
-    in_force: Arc<InForce>,
-    /// The one that allowed it.
-    generation: Arc<Generation>,
-    policy: Arc<str>,
+    /// Whose it is, and the policies that allowed it.
+    identity: Identity,
+    /// Those that allowed it when it was asked about last, if others.
+    later: Option<Arc<Generation>>,
     asked: Asked,
 }
 
 impl Watch {
-    pub(super) fn new(in_force: Arc<InForce>, generation: Arc<Generation>, policy: Arc<str>, asked: Asked) -> Self {
-        Self { in_force, generation, policy, asked }
+    pub(super) fn new(identity: Identity, asked: Asked) -> Self {
+        Self { identity, later: None, asked }
     }
 
     pub(super) fn generation(&self) -> &Arc<Generation> {
-        &self.generation
+        self.later.as_ref().unwrap_or(&self.identity.generation)
     }
 
     /// The flow is over, and the connection idle.
@@ -108,7 +113,8 @@ impl Watch {
 
     /// Whether the policies of now allow it too.
     pub(super) fn is_still_allowed(&mut self) -> bool {
-        self.generation = self.in_force.now();
-        self.generation.ruleset(&self.policy).is_some_and(|ruleset| self.asked.is_allowed_by(&ruleset.policy))
+        let now = self.later.insert(self.identity.in_force.now());
+        let ruleset = now.ruleset(&self.identity.live.session.policy);
+        ruleset.is_some_and(|ruleset| self.asked.is_allowed_by(&ruleset.policy))
     }
 }

@@ -39,7 +39,12 @@ pub(super) enum Cause {
 /// All polls must come from the connection's own task: wakers are registered at the first one.
 pub(super) struct Interrupt {
     timer: Pin<Box<Sleep>>,
-    deadline: Instant,
+    /// Whether the timer wakes the task, or has done so.
+    is_set: bool,
+    /// The time that the work at hand may take, and when it will be over: known at the first poll that waits, for most
+    /// work is done without any.
+    patience: Duration,
+    deadline: Option<Instant>,
     draining: Token,
     killed: Token,
     journal: Token,
@@ -60,10 +65,11 @@ struct Watched {
 
 impl Interrupt {
     pub(super) fn new(draining: CancellationToken, killed: CancellationToken, journal: CancellationToken) -> Self {
-        let deadline = Instant::now() + NEVER;
         Self {
-            timer: Box::pin(sleep_until(deadline)),
-            deadline,
+            timer: Box::pin(sleep_until(Instant::now() + NEVER)),
+            is_set: false,
+            patience: NEVER,
+            deadline: None,
             draining: Token::new(draining),
             killed: Token::new(killed),
             journal: Token::new(journal),
@@ -86,6 +92,11 @@ impl Interrupt {
     pub(super) fn watch_crowd(&mut self, crowded_out: &CancellationToken) {
         self.watch(crowded_out, Cause::CrowdedOut);
         self.session = None;
+    }
+
+    /// No session is known.
+    pub(super) fn forget_session(&mut self) {
+        (self.own, self.session) = (None, None);
     }
 
     fn watch(&mut self, token: &CancellationToken, cause: Cause) {
@@ -123,13 +134,9 @@ impl Interrupt {
         self.has_flow = true;
     }
 
-    /// Sets the deadline `after` from now, in place of the one before.
+    /// Sets the deadline `after` from now, or from when there is something to wait for, in place of the one before.
     pub(super) fn arm(&mut self, after: Duration) {
-        self.deadline = Instant::now() + after;
-        // A timer that fires too early is set anew when it does; only one too late must move now.
-        if self.deadline < self.timer.deadline() {
-            self.timer.as_mut().reset(self.deadline);
-        }
+        (self.patience, self.deadline) = (after, None);
     }
 
     /// Whether the gateway takes no more requests.
@@ -158,18 +165,48 @@ impl Interrupt {
         if self.policy.as_mut().is_some_and(|watched| watched.poll(cx)) {
             return Poll::Ready(Cause::PolicyChanged);
         }
-        while self.timer.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= self.deadline {
-                return Poll::Ready(Cause::Deadline);
-            }
-            self.timer.as_mut().reset(self.deadline);
+        self.poll_timer(cx).map(|()| Cause::Deadline)
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + self.patience);
+        // A timer that fires too early is set anew when it does; only one too late must move now.
+        if deadline < self.timer.deadline() {
+            self.set_timer(deadline);
         }
-        Poll::Pending
+        loop {
+            // Unconstrained, like the tokens.
+            if !self.is_set && pin!(unconstrained(self.timer.as_mut())).poll(cx).is_pending() {
+                self.is_set = true;
+            }
+            if !self.timer.is_elapsed() {
+                return Poll::Pending;
+            }
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+            self.set_timer(deadline);
+        }
+    }
+
+    fn set_timer(&mut self, deadline: Instant) {
+        self.timer.as_mut().reset(deadline);
+        self.is_set = false;
     }
 
     /// Like [`poll`](Interrupt::poll) for what a drain ends too.
     pub(super) fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Cause> {
         if self.draining.poll(cx) { Poll::Ready(Cause::Draining) } else { self.poll(cx) }
+    }
+
+    /// Waits for `work`, which nothing but the deadline ends.
+    pub(super) async fn within<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => self.poll_timer(cx).map(|()| None),
+        })
+        .await
     }
 
     /// Waits for `work`, or for what ends it.
@@ -264,6 +301,18 @@ mod tests {
         assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::Deadline));
         ended.cancel();
         assert_eq!(interrupt.during(pending::<()>()).await, Err(Cause::SessionEnded));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_only_a_deadline_ends_goes_on_when_all_ends() {
+        let (mut interrupt, ended) = (interrupt().0, CancellationToken::new());
+        interrupt.watch(&ended, Cause::SessionEnded);
+        ended.cancel();
+        interrupt.arm(Duration::from_secs(2));
+        assert_eq!(interrupt.within(std::future::ready(7)).await, Some(7));
+        let start = Instant::now();
+        assert_eq!(interrupt.within(pending::<()>()).await, None);
+        assert_eq!(start.elapsed().as_secs(), 2);
     }
 
     #[tokio::test(start_paused = true)]

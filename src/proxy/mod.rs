@@ -47,7 +47,7 @@ pub use recognition::Recognition;
 
 use crate::ca::Leaves;
 use crate::dns::Resolver;
-use crate::flow::{Journal, Recorder, Unavailable};
+use crate::flow::{Journal, PATIENCE, Recorder, Unavailable};
 use crate::net::{Authority, Host};
 use crate::store::Sessions;
 use crate::telemetry::Metrics;
@@ -107,8 +107,9 @@ impl Shared {
 
     /// Ends a flow's recorder, before the last bytes of its answer are written: what a client has seen whole is in the
     /// journal's file when the gateway is killed (on the disk where durability is `each`).
-    async fn finish(&self, recorder: Recorder) -> Result<(), Unavailable> {
-        recorder.finish_durable().await
+    async fn finish(&self, recorder: Recorder, interrupt: &mut Interrupt) -> Result<(), Unavailable> {
+        interrupt.arm(PATIENCE);
+        interrupt.within(recorder.finish_written()).await.unwrap_or(Err(Unavailable::Stalled))
     }
 
     /// The entry of a policy's `presets` that means the same as an argument of `--allow`.

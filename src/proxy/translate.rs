@@ -16,10 +16,24 @@ pub(super) fn fields_of(map: &HeaderMap, max: usize) -> Result<Fields, FieldsErr
     Fields::collect(others.chain(cookie), max)
 }
 
+/// Room for the fields that go out in a stream, with a few besides: what is too large costs more than what grows.
+pub(super) fn room_for(fields: &Fields) -> HeaderMap {
+    HeaderMap::with_capacity(fields.len() + 2)
+}
+
 /// Adds a field to those that go out in a stream; names become lower case (RFC 9113 §8.2).
 pub(super) fn append(map: &mut HeaderMap, field: Field<'_>) {
+    append_shared(map, field, Bytes::copy_from_slice(field.value));
+}
+
+/// The same for one of `of`, whose bytes it shares.
+pub(super) fn pass(map: &mut HeaderMap, field: Field<'_>, of: &Fields) {
+    append_shared(map, field, of.shared(field.value));
+}
+
+fn append_shared(map: &mut HeaderMap, field: Field<'_>, value: Bytes) {
     let name = HeaderName::from_bytes(field.name);
-    let value = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(field.value));
+    let value = HeaderValue::from_maybe_shared(value);
     match (name, value) {
         (Ok(name), Ok(value)) => {
             // More than the map's tens of thousands don't pass the limits of a head.

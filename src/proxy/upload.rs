@@ -44,7 +44,8 @@ pub(super) struct Upload {
     pub(super) received: u64,
     /// Bytes of the body that went on to the origin.
     pub(super) sent: u64,
-    started: Instant,
+    /// When the client could begin to send it.
+    started: Option<Instant>,
 }
 
 /// Whether a body is a stream of gRPC messages, in binary.
@@ -128,7 +129,7 @@ impl Upload {
             waits_for: Side::Client,
             received: 0,
             sent: 0,
-            started: Instant::now(),
+            started: (framing != Framing::None).then(Instant::now),
         }
     }
 
@@ -177,7 +178,7 @@ impl Upload {
 
     /// Whether the client is waited for and sends too slowly for that.
     pub(super) fn is_too_slow(&self, now: Instant) -> bool {
-        let time = now - self.started;
+        let time = self.started.map_or(Duration::ZERO, |started| now - started);
         self.state == State::Reading
             && self.waits_for == Side::Client
             && time >= Limits::BODY_GRACE

@@ -5,7 +5,7 @@ use super::guard::{At, Guard};
 use super::home::Spot;
 use super::memory::{SessionMemory, is_own};
 use super::seams::Seams;
-use super::seen::{self, Clean};
+use super::seen::{self, Clean, Halves};
 use super::settings::special;
 use super::stream::{Hit, SEPARATOR, Scan, Stream, Work};
 use crate::net::Host;
@@ -72,8 +72,14 @@ impl Guard {
     }
 
     fn scan_new(&self, head: &HeadView<'_>, seen: Option<&Clean>) -> Screened {
+        let halves = seen.and_then(|seen| Some((seen, Halves::of(head, seen)?)));
+        let (has_fields, is_known) = halves.map_or((false, false), |(seen, halves)| halves.are_in(seen));
+        if is_known {
+            return Screened { findings: Vec::new(), is_clean: true };
+        }
+        let unseen = HeadView { fields: if has_fields { &[] } else { head.fields }, ..*head };
         let name = head.host.as_name().filter(|name| self.inner.scanner.has_addresses_at(name));
-        let Composed { text, parts, fresh } = compose(head, name, seen);
+        let Composed { text, parts, fresh } = compose(&unseen, name, seen);
         let (mut findings, mut registered): (Vec<Finding>, Vec<(u64, u64)>) = Default::default();
         let mut is_clean = true;
         let mut hits: Vec<(u64, u64)> = Vec::new();
@@ -109,7 +115,8 @@ impl Guard {
             fresh.into_iter().filter(|(bytes, _)| holds_none(bytes)).for_each(|(_, part)| seen.remember(part));
         }
         is_clean &= hits.is_empty();
-        findings.extend(self.scan_pieces(head, seen));
+        let (in_pieces, are_pieces_clean) = self.scan_pieces(&unseen, seen);
+        findings.extend(in_pieces);
         if self.inner.own {
             findings.extend(self.not_own(head, &parts, &text, &registered));
         }
@@ -120,27 +127,36 @@ impl Guard {
             findings.extend(is_so.then(|| self.inner.unscanned(what, surface, head.host)).flatten());
         }
         is_clean &= findings.is_empty();
+        if let Some((seen, halves)) = halves.filter(|_| is_clean && are_pieces_clean) {
+            halves.remember(seen);
+        }
         Screened { findings, is_clean }
     }
 
-    /// Secrets in pieces: over the segments of the path, the values of the query, the fields.
-    fn scan_pieces(&self, head: &HeadView<'_>, seen: Option<&Clean>) -> Vec<Finding> {
+    /// Secrets in pieces: over the segments of the path, the values of the query, the fields; and whether nothing at all
+    /// was found.
+    fn scan_pieces(&self, head: &HeadView<'_>, seen: Option<&Clean>) -> (Vec<Finding>, bool) {
+        let mut is_clean = true;
         let decode = |text| Cow::from(percent_encoding::percent_decode_str(text));
         let segments = || head.path.split('/').map(decode).collect();
         let value = |parameter: &'_ str| parameter.find('=').map_or(0, |at| at + 1);
         let query = head.query.unwrap_or_default();
         let values = || query.split('&').map(|text| decode(text.get(value(text)..).unwrap_or_default())).collect();
         let own = || head.fields.iter().filter(|field| is_own(field.0)).map(|field| field.1);
-        let mut found = self.join_pieces(head, Surface::Path, seen, head.path.as_bytes(), segments);
-        found.extend(self.join_pieces(head, Surface::Query, seen, query.as_bytes(), values));
+        let mut join = |found: (Vec<Finding>, bool)| {
+            is_clean &= found.1;
+            found.0
+        };
+        let mut found = join(self.join_pieces(head, Surface::Path, seen, head.path.as_bytes(), segments));
+        found.extend(join(self.join_pieces(head, Surface::Query, seen, query.as_bytes(), values)));
         let mut sent = Vec::with_capacity(256);
         own().for_each(|value| {
             sent.extend_from_slice(value);
             sent.push(SEPARATOR);
         });
         let fields = || own().map(Cow::from).collect();
-        found.extend(self.join_pieces(head, Surface::Header, seen, &sent, fields));
-        found
+        found.extend(join(self.join_pieces(head, Surface::Header, seen, &sent, fields)));
+        (found, is_clean)
     }
 
     /// Whether scanning pieces together may find anything.
@@ -162,10 +178,10 @@ impl Guard {
         seen: Option<&Clean>,
         sent: &[u8],
         texts: impl FnOnce() -> Vec<Cow<'a, [u8]>>,
-    ) -> Vec<Finding> {
+    ) -> (Vec<Finding>, bool) {
         let known = seen.and_then(|seen| seen.part(surface, true, sent).map(|part| (seen, part)));
         if known.is_some_and(|(seen, part)| seen.holds(part)) {
-            return Vec::new();
+            return (Vec::new(), true);
         }
         let texts = texts();
         let piece = |text: &&[u8]| (2..=LONGEST_PIECE).contains(&text.len());
@@ -178,7 +194,7 @@ impl Guard {
         if let Some((seen, part)) = known.filter(|_| is_clean) {
             seen.remember(part);
         }
-        found
+        (found, is_clean)
     }
 
     /// The text with every secret in it replaced, for the journal.
@@ -238,7 +254,7 @@ struct Composed<'a> {
 
 impl<'a> Composed<'a> {
     /// Adds a part, unless it was seen.
-    fn add(&mut self, seen: Option<&Clean>, surface: Surface, field: Option<&'a str>, pieces: &[&[u8]]) {
+    fn add(&mut self, seen: Option<&Clean>, surface: Surface, field: Option<&'a [u8]>, pieces: &[&[u8]]) {
         self.text.push(SEPARATOR);
         let start = self.text.len();
         pieces.iter().for_each(|piece| self.text.extend_from_slice(piece));
@@ -251,13 +267,14 @@ impl<'a> Composed<'a> {
             }
             self.fresh.push((start as u64..self.text.len() as u64, part));
         }
+        let field = field.and_then(|name| std::str::from_utf8(name).ok());
         self.parts.push(Part { start, last: usize::MAX, surface, field });
     }
 }
 
 /// `address` is the host's name where addresses may be credentials.
 fn compose<'a>(head: &HeadView<'a>, address: Option<&str>, seen: Option<&Clean>) -> Composed<'a> {
-    let mut all = Composed { text: Vec::with_capacity(2048), ..Composed::default() };
+    let mut all = Composed { text: Vec::with_capacity(512), ..Composed::default() };
     if !head.trailers {
         if let Some(name) = head.host.as_name() {
             all.add(seen, Surface::Host, None, &[name.as_bytes()]);
@@ -288,7 +305,7 @@ fn compose<'a>(head: &HeadView<'a>, address: Option<&str>, seen: Option<&Clean>)
     for (name, value) in head.fields {
         // The session's own token: the gateway reads and strips it.
         if !name.eq_ignore_ascii_case(b"proxy-authorization") {
-            all.add(seen, surface, std::str::from_utf8(name).ok(), &[name, b": ", value]);
+            all.add(seen, surface, Some(name), &[name, b": ", value]);
         }
     }
     all

@@ -202,8 +202,10 @@ impl Guard {
     #[must_use]
     pub fn recall_head(&self, head: &HeadView<'_>, memory: &SessionMemory, now: Instant) -> Vec<Finding> {
         let mut recall = Recall::new(self, memory, now);
-        for (number, segment) in [b"0", b"1", b"2", b"3"].into_iter().zip(head.path.split('/').rev()) {
-            recall.add(Surface::Path, "path", number, segment.as_bytes());
+        for (number, segment) in
+            [b"0", b"1", b"2", b"3"].into_iter().zip(head.path.as_bytes().rsplit(|&byte| byte == b'/'))
+        {
+            recall.add(Surface::Path, "path", number, segment);
         }
         for parameter in head.query.into_iter().flat_map(|query| query.split('&')).take(32) {
             let (name, value) = parameter.split_once('=').unwrap_or(("", parameter));

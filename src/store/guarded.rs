@@ -2,11 +2,16 @@
 
 use crate::secrets::KnownSecret;
 use crate::session::Ruleset;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What was registered for one session, and the policy that it makes.
 #[derive(Debug)]
-pub(super) struct Guarded(Mutex<State>);
+pub(super) struct Guarded {
+    state: Mutex<State>,
+    /// How often it was replaced: what was made of it before is of no use then.
+    replaced: AtomicU64,
+}
 
 enum State {
     /// Nothing was registered: the policy is as it is.
@@ -39,20 +44,27 @@ impl std::fmt::Debug for State {
 impl Guarded {
     /// For a session for which so many were registered, of which these are at hand.
     pub(super) fn new(registered: u32, known: Vec<KnownSecret>) -> Self {
-        Self(Mutex::new(match (registered, known.is_empty()) {
+        let state = match (registered, known.is_empty()) {
             (_, false) => State::Held { known, made: None },
             (0, true) => State::Nothing,
             (_, true) => State::Lost,
-        }))
+        };
+        Self { state: Mutex::new(state), replaced: AtomicU64::new(0) }
     }
 
     /// Others in the place of what was registered.
     pub(super) fn replace(&self, known: Vec<KnownSecret>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State::Held { known, made: None };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        *state = State::Held { known, made: None };
+        self.replaced.fetch_add(1, Ordering::Release);
+    }
+
+    pub(super) fn replaced(&self) -> u64 {
+        self.replaced.load(Ordering::Acquire)
     }
 
     pub(super) fn count(&self) -> Result<usize, KnownLost> {
-        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.state.lock().unwrap_or_else(PoisonError::into_inner) {
             State::Nothing => Ok(0),
             State::Lost => Err(KnownLost),
             State::Held { known, .. } => Ok(known.len()),
@@ -60,7 +72,7 @@ impl Guarded {
     }
 
     pub(super) fn ruleset(&self, base: Arc<Ruleset>) -> Result<Arc<Ruleset>, KnownLost> {
-        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner) {
             State::Nothing => Ok(base),
             State::Lost => Err(KnownLost),
             State::Held { made: Some((of, ruleset)), .. } if Arc::ptr_eq(of, &base) => Ok(Arc::clone(ruleset)),

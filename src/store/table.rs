@@ -63,6 +63,13 @@ impl Live {
         self.guarded.ruleset(base)
     }
 
+    /// How often its known secrets were replaced: under one policy [`ruleset`](Self::ruleset) is the same as long as
+    /// this is.
+    #[must_use]
+    pub fn known_replaced(&self) -> u64 {
+        self.guarded.replaced()
+    }
+
     /// How many known secrets are registered for it.
     ///
     /// # Errors

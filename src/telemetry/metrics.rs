@@ -18,8 +18,11 @@ use std::time::Duration;
 pub struct Metrics {
     registry: Registry,
     flows: Family<FlowLabels, Counter>,
+    /// Of these those that simply passed: nearly every flow looks it up.
+    passed: Counter,
     refusals: Family<ReasonLabel, Counter>,
-    bytes: Family<DirectionLabel, Counter>,
+    up: Counter,
+    down: Counter,
     connections: Gauge,
     tunnels: Gauge,
     decide: Histogram,
@@ -60,6 +63,9 @@ struct DirectionLabel {
     direction: &'static str,
 }
 
+/// The verdict on a flow that simply passed.
+const PASSED: &str = "allowed";
+
 /// Decisions take microseconds.
 const DECIDE: [f64; 8] = [1e-6, 5e-6, 25e-6, 100e-6, 500e-6, 2.5e-3, 10e-3, 100e-3];
 /// Networks take milliseconds to seconds.
@@ -69,11 +75,15 @@ impl Metrics {
     /// All at zero.
     #[must_use]
     pub fn new() -> Self {
+        let flows = Family::<FlowLabels, Counter>::default();
+        let passed = flows.get_or_create(&FlowLabels { verdict: PASSED, reason: "" }).clone();
         let mut metrics = Self {
             registry: Registry::with_prefix("exeat"),
-            flows: Family::default(),
+            flows,
+            passed,
             refusals: Family::default(),
-            bytes: Family::default(),
+            up: Counter::default(),
+            down: Counter::default(),
             connections: Gauge::default(),
             tunnels: Gauge::default(),
             decide: Histogram::new(DECIDE),
@@ -93,7 +103,11 @@ impl Metrics {
         to.register("build", "The running version", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         to.register("flows", "Flows that ended, by verdict and reason", self.flows.clone());
         to.register("refusals", "Refusals sent, by reason", self.refusals.clone());
-        to.register_with_unit("transferred", "Bytes of flows, by direction", Unit::Bytes, self.bytes.clone());
+        let bytes = Family::<DirectionLabel, Counter>::default();
+        for (direction, counter) in [("up", &mut self.up), ("down", &mut self.down)] {
+            *counter = bytes.get_or_create(&DirectionLabel { direction }).clone();
+        }
+        to.register_with_unit("transferred", "Bytes of flows, by direction", Unit::Bytes, bytes);
         to.register("connections", "Downstream connections open now", self.connections.clone());
         to.register("tunnels", "Tunnels open now", self.tunnels.clone());
         to.register_with_unit("decide", "Time to decide on a request", Unit::Seconds, self.decide.clone());
@@ -107,7 +121,10 @@ impl Metrics {
 
     /// A flow ended: `verdict` and `reason` as the record has them; no reason is the empty one.
     pub fn flow(&self, verdict: &'static str, reason: Option<&'static str>) {
-        self.flows.get_or_create(&FlowLabels { verdict, reason: reason.unwrap_or_default() }).inc();
+        match reason {
+            None if verdict == PASSED => self.passed.inc(),
+            _ => self.flows.get_or_create(&FlowLabels { verdict, reason: reason.unwrap_or_default() }).inc(),
+        };
     }
 
     /// A refusal was sent.
@@ -117,11 +134,11 @@ impl Metrics {
 
     /// Bytes went through.
     pub fn bytes(&self, direction: Direction, count: u64) {
-        let direction = match direction {
-            Direction::Up => "up",
-            Direction::Down => "down",
+        let counter = match direction {
+            Direction::Up => &self.up,
+            Direction::Down => &self.down,
         };
-        self.bytes.get_or_create(&DirectionLabel { direction }).inc_by(count);
+        counter.inc_by(count);
     }
 
     /// A downstream connection opened.

@@ -41,6 +41,10 @@ async fn race(
     descriptors: Descriptors,
     failed: &mut Attempts,
 ) -> Option<(TcpStream, SocketAddr)> {
+    if let [only] = addresses[..] {
+        // No race, and no task for it.
+        return dial(only, descriptors).await.map_err(|failure| failed.0.push(failure)).ok();
+    }
     let mut waiting = addresses.into_iter().take(MOST).peekable();
     // Dropping the set ends every attempt that is still under way.
     let mut attempts = JoinSet::new();

@@ -114,7 +114,10 @@ impl Gathered {
 
 impl AsyncRead for Corked {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut lock(&self.0).stream).poll_read(cx, out)
+        let gathered = &mut *lock(&self.0);
+        // Whoever drives the connection reads at every turn, and most turns are for something else.
+        ready!(gathered.stream.poll_readable(cx))?;
+        Pin::new(&mut gathered.stream).poll_read(cx, out)
     }
 }
 

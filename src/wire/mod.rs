@@ -42,6 +42,9 @@ const PASSED: usize = 256 * 1024;
 /// From so many bytes on, mapping pages from socket to socket costs less than copying them twice.
 const WORTH_A_SPLICE: usize = 32 * 1024;
 
+/// What most heads have room in: it would be grown to that in several steps.
+const HEAD_ROOM: usize = 512;
+
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; PASSED].into());
 }
@@ -85,8 +88,7 @@ impl Wire {
             return Poll::Pending;
         };
         readable?;
-        self.input.reserve(self.read_size);
-        let Poll::Ready(read) = poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input) else {
+        let Poll::Ready(read) = self.poll_read(cx) else {
             self.release_buffers();
             return Poll::Pending;
         };
@@ -97,6 +99,21 @@ impl Wire {
             self.read_size = (self.read_size / 2).max(READ_SMALL);
         }
         Poll::Ready(Ok(read))
+    }
+
+    /// What is read first is read into a buffer that every connection of this thread uses: what is kept of it, until the
+    /// request is over, is no larger than what came.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.read_size > READ_SMALL || !self.input.is_empty() {
+            self.input.reserve(self.read_size);
+            return poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input);
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut room = ReadBuf::new(&mut scratch[..READ_SMALL]);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut room))?;
+            self.input = BytesMut::from(room.filled());
+            Poll::Ready(Ok(self.input.len()))
+        })
     }
 
     /// Reads once into [`input`](Wire::input); 0 bytes: the peer has closed its side.
@@ -159,6 +176,9 @@ impl Wire {
 
     /// A buffer whose bytes are written after all that was queued before: for heads and small parts.
     pub fn head_buffer(&mut self) -> &mut BytesMut {
+        if self.output.tail.capacity() == 0 {
+            self.output.tail.reserve(HEAD_ROOM);
+        }
         &mut self.output.tail
     }
 

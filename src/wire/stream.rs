@@ -38,7 +38,9 @@ impl Stream {
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Stream::Plain(socket) => socket.poll_readable(cx),
-            // What they have decrypted, or were given, lies above their sockets.
+            // What they have decrypted lies above their sockets; they want more only where that was read.
+            Stream::Downstream(tls) if tls.get_ref().1.wants_read() => tls.get_ref().0.poll_readable(cx),
+            Stream::Upstream(tls) if tls.get_ref().1.wants_read() => tls.get_ref().0.poll_readable(cx),
             Stream::Downstream(_) | Stream::Upstream(_) | Stream::Multiplexed(_) => Poll::Ready(Ok(())),
         }
     }

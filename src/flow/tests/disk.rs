@@ -161,7 +161,7 @@ async fn a_reader_that_stops_holds_flows_up_for_two_seconds_and_loses_none() {
     // The write began a moment before the wait, so that by now it is known to have stalled.
     assert_eq!(Recorder::open(&journal, downstream()).unwrap_err(), Unavailable::Stalled);
     let reader = std::thread::spawn(move || lines.take(handed_over + 1).map(seq).collect::<Vec<_>>());
-    journal.shared().written.subscribe().wait_for(|&written| written == handed_over as u64).await.unwrap();
+    journal.written(handed_over as u64).await.unwrap();
     write_records(&journal, 1).await;
     assert_eq!(reader.join().unwrap(), (1..=handed_over as u64 + 1).collect::<Vec<_>>());
     journal.close().await.unwrap();

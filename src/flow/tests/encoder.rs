@@ -18,13 +18,13 @@ fn text() -> impl Strategy<Value = String> {
 fn hostile(texts: &[String; 6]) -> Record {
     let shared = |at: usize| Arc::<str>::from(texts[at].as_str());
     let mut record = Record::new(downstream(), Instant::now());
-    record.set_session(Arc::new(SessionInfo {
-        id: shared(0),
-        policy: shared(1),
-        policy_hash: shared(2),
-        task: Some(shared(3)),
-        labels: [(shared(4), shared(5))].into(),
-    }));
+    record.set_session(Arc::new(SessionInfo::new(
+        shared(0),
+        shared(1),
+        shared(2),
+        Some(shared(3)),
+        [(shared(4), shared(5))].into(),
+    )));
     let (host, method, path) = (texts[0].clone(), texts[1].clone().into(), Some(texts[2].clone()));
     record.target = Some(ShownTarget { scheme: None, host, port: 1, method, path });
     record.error = Some(texts[3].clone());

@@ -48,13 +48,13 @@ async fn a_record_holds_everything_that_is_known() {
     let record = only_record(async |journal| {
         let mut flow = recorder(journal);
         flow.parent(FlowId::at(jiff::Timestamp::now()));
-        flow.session(Arc::new(SessionInfo {
-            id: "s1".into(),
-            policy: "agent".into(),
-            policy_hash: "0123456789abcdef".into(),
-            task: Some("fix the build".into()),
-            labels: [("team".into(), "core".into())].into(),
-        }));
+        flow.session(Arc::new(SessionInfo::new(
+            "s1".into(),
+            "agent".into(),
+            "0123456789abcdef".into(),
+            Some("fix the build".into()),
+            [("team".into(), "core".into())].into(),
+        )));
         flow.target(&target("/repos/x?token=abc"), as_is);
         flow.rule("agent.allow[0]".into());
         flow.mark(Phase::Decide);
@@ -224,13 +224,13 @@ async fn long_fields_are_cut_and_the_record_stays() {
         flow.target(&target(&format!("/{long}")), as_is);
         flow.error(&long);
         flow.findings((0..100).map(|_| finding(&long)).collect());
-        flow.session(Arc::new(SessionInfo {
-            id: "s".into(),
-            policy: "p".into(),
-            policy_hash: "h".into(),
-            task: Some(long.as_str().into()),
-            labels: (0..100).map(|n| (Arc::from(n.to_string()), Arc::from(long.as_str()))).collect(),
-        }));
+        flow.session(Arc::new(SessionInfo::new(
+            "s".into(),
+            "p".into(),
+            "h".into(),
+            Some(long.as_str().into()),
+            (0..100).map(|n| (Arc::from(n.to_string()), Arc::from(long.as_str()))).collect(),
+        )));
         flow.finish();
     })
     .await;

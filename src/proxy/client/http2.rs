@@ -5,14 +5,14 @@ use crate::http1::{Fields, Frame, Framing, ResponseHead, Version};
 use crate::proxy::error::Error;
 use crate::proxy::refusal::Answer;
 use crate::proxy::stream_body::{Cut, Incoming, Outgoing};
-use crate::proxy::translate::append;
+use crate::proxy::translate::{append, pass, room_for};
 use crate::reason::{Denial, Reason};
 use crate::wire::Multiplexed;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::SEC_WEBSOCKET_ACCEPT;
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use std::io;
 use std::task::{Context, Poll, ready};
 
@@ -139,8 +139,8 @@ impl Http2Client {
 fn response(head: &ResponseHead) -> Response<()> {
     let mut response = Response::new(());
     *response.status_mut() = status(head.status);
-    let mut map = HeaderMap::with_capacity(32);
-    passed(head).for_each(|field| append(&mut map, field));
+    let mut map = room_for(&head.fields);
+    passed(head).for_each(|field| pass(&mut map, field, &head.fields));
     *response.headers_mut() = map;
     response
 }

@@ -5,7 +5,7 @@ use crate::http1::{Field, Fields, Frame, Framing, ResponseHead, is_bodyless, str
 use crate::proxy::error::Error;
 use crate::proxy::forward::Admitted;
 use crate::proxy::stream_body::{Cut, Incoming, Outgoing};
-use crate::proxy::translate::{append, fields_of};
+use crate::proxy::translate::{append, fields_of, pass, room_for};
 use crate::reason::{Denial, Reason};
 use crate::upstream::Streams;
 use crate::websocket::{Deflate, Handshake};
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::ResponseFuture;
 use h2::ext::Protocol;
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{Method, Request, Response, Uri};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -61,9 +61,10 @@ impl Http2Origin {
         // The library takes fewer characters than HTTP/1 carries.
         let uri =
             uri.build().map_err(|_| Denial::new(Reason::BadTarget).because("the origin's HTTP/2 can't carry it"))?;
-        let mut map = HeaderMap::with_capacity(32);
+        let fields = &admitted.head.fields;
+        let mut map = room_for(fields);
         let is_left_out = |field: &Field<'_>| admitted.handshake.is_some() && field.is("sec-websocket-key");
-        passed(admitted).filter(|field| !is_left_out(field)).for_each(|field| append(&mut map, field));
+        passed(admitted).filter(|field| !is_left_out(field)).for_each(|field| pass(&mut map, field, fields));
         if takes_trailers(admitted) {
             append(&mut map, Field { name: b"te", value: b"trailers" });
         }

@@ -135,10 +135,14 @@ fn takes_trailers(admitted: &Admitted) -> bool {
 
 /// A `Host` without the scheme's own port, as every client writes it.
 fn host_value(authority: &Authority, scheme: Scheme) -> Cow<'_, str> {
-    match (&authority.host, authority.port == scheme.default_port()) {
-        (Host::Name(name), true) => Cow::Borrowed(name),
-        (Host::V4(address), true) => Cow::Owned(address.to_string()),
-        (Host::V6(address), true) => Cow::Owned(format!("[{address}]")),
-        (_, false) => Cow::Owned(authority.to_string()),
+    if authority.port != scheme.default_port() {
+        let mut text = String::with_capacity(64);
+        authority.push_to(&mut text);
+        return Cow::Owned(text);
+    }
+    match &authority.host {
+        Host::Name(name) => Cow::Borrowed(name),
+        Host::V4(address) => Cow::Owned(address.to_string()),
+        Host::V6(address) => Cow::Owned(format!("[{address}]")),
     }
 }

@@ -1,6 +1,7 @@
 //! An HTTP/2 connection of a client: inside an opened tunnel, or to the gateway itself over TLS. Every stream is a
 //! request of its own, and ends alone.
 
+mod lanes;
 mod request;
 
 use super::admission::Rest;
@@ -13,9 +14,8 @@ use crate::flow::{Downstream, FlowId};
 use crate::net::Authority;
 use crate::wire::{Cork, Corked};
 use bytes::Bytes;
-use h2::RecvStream;
-use h2::server::{Builder, Connection, SendResponse};
-use http::Request;
+use h2::server::{Builder, Connection};
+use lanes::{Arrived, Lanes};
 use std::future::poll_fn;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -43,6 +43,7 @@ struct Carrier {
     peer: Downstream,
     /// What the first of them is part of.
     work: Mutex<Option<Rest>>,
+    lanes: Lanes,
 }
 
 /// Where the connection leads.
@@ -69,8 +70,9 @@ pub(super) async fn serve(shared: &Arc<Shared>, leg: Leg) {
     let (stream, mut cork) = Corked::new(stream);
     let ended = match interrupt.during(cork.during(builder(shared).handshake(stream))).await {
         Ok(Ok(connection)) => {
-            let serving = Serving { connection, cork, requests: JoinSet::new(), is_closing: false };
-            accept(shared, &Arc::new(Carrier { place, peer, work: Mutex::new(work) }), &mut interrupt, serving).await
+            let carrier = Carrier { place, peer, work: Mutex::new(work), lanes: Lanes::default() };
+            let serving = Serving::new(connection, cork, Arc::new(carrier));
+            accept(shared, &mut interrupt, serving).await
         }
         Ok(Err(error)) => Err(Error::ClientGone(Some(io::Error::other(error)))),
         Err(cause) => Err(Error::Interrupted(cause)),
@@ -99,22 +101,20 @@ fn builder(shared: &Shared) -> Builder {
 }
 
 /// Takes requests in until the client, the session or the gateway ends; then lets those under way end.
-async fn accept(
-    shared: &Arc<Shared>,
-    carrier: &Arc<Carrier>,
-    interrupt: &mut Interrupt,
-    mut serving: Serving,
-) -> Result<(), Error> {
+async fn accept(shared: &Arc<Shared>, interrupt: &mut Interrupt, mut serving: Serving) -> Result<(), Error> {
     interrupt.arm(shared.limits().keep_alive_timeout);
     let ended = loop {
         match poll_fn(|cx| serving.poll(cx, interrupt)).await {
-            Event::Request(request, respond) => {
-                // In a box: a task moves its future about, and this one is large.
-                serving.requests.spawn(Box::pin(request::serve(shared.clone(), carrier.clone(), request, respond)));
+            Event::Request(arrived) => {
+                let carrier = &serving.carrier;
+                if !carrier.lanes.give(arrived) {
+                    // In a box: a task moves its future about, and this one is large.
+                    serving.tasks.spawn(Box::pin(request::serve_all(shared.clone(), carrier.clone())));
+                }
             }
             Event::RequestEnded => interrupt.arm(shared.limits().keep_alive_timeout),
             Event::Closed(ended) => break ended,
-            Event::Interrupted(Cause::Deadline) if !serving.requests.is_empty() => {
+            Event::Interrupted(Cause::Deadline) if serving.carrier.lanes.under_way() > 0 => {
                 interrupt.arm(shared.limits().keep_alive_timeout);
             }
             Event::Interrupted(Cause::Deadline | Cause::Draining) if !serving.is_closing => {
@@ -133,39 +133,46 @@ async fn accept(
 struct Serving {
     connection: Requests,
     cork: Cork,
-    requests: JoinSet<()>,
+    carrier: Arc<Carrier>,
+    /// The lanes' tasks.
+    tasks: JoinSet<()>,
+    /// Requests that have ended, as far as was seen.
+    ended: usize,
     is_closing: bool,
 }
 
 enum Event {
-    Request(Request<RecvStream>, SendResponse<Bytes>),
+    Request(Arrived),
     RequestEnded,
     Closed(Result<(), Error>),
     Interrupted(Cause),
 }
 
 impl Serving {
+    fn new(connection: Requests, cork: Cork, carrier: Arc<Carrier>) -> Self {
+        Self { connection, cork, carrier, tasks: JoinSet::new(), ended: 0, is_closing: false }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>, interrupt: &mut Interrupt) -> Poll<Event> {
-        let mut ended = false;
-        while let Poll::Ready(Some(joined)) = self.requests.poll_join_next(cx) {
-            ended = true;
+        while let Poll::Ready(Some(joined)) = self.tasks.poll_join_next(cx) {
             if let Err(error) = joined {
                 tracing::error!(%error, "a request's task has panicked");
             }
         }
         let gone = |error| Error::ClientGone(Some(io::Error::other(error)));
-        if self.requests.len() >= MOST_REQUESTS {
+        if self.carrier.lanes.poll_room(cx, MOST_REQUESTS).is_pending() {
             if let Poll::Ready(closed) = self.connection.poll_closed(cx) {
                 return Poll::Ready(Event::Closed(closed.map_err(gone)));
             }
         } else if let Poll::Ready(accepted) = self.connection.poll_accept(cx) {
             return Poll::Ready(match accepted {
-                Some(Ok((request, respond))) => Event::Request(request, respond),
+                Some(Ok(arrived)) => Event::Request(arrived),
                 Some(Err(error)) => Event::Closed(Err(gone(error))),
                 None => Event::Closed(Ok(())),
             });
         }
-        if ended {
+        let ended = self.carrier.lanes.ended();
+        if std::mem::replace(&mut self.ended, ended) != ended {
             return Poll::Ready(Event::RequestEnded);
         }
         if !self.is_closing && interrupt.poll_draining(cx) {
@@ -187,10 +194,11 @@ impl Serving {
     /// What ended the connection ends every request, each of which records that and tells it, for a moment, while the
     /// connection still can.
     async fn finish(mut self) {
+        self.carrier.lanes.close();
         let told = poll_fn(|cx| {
             let closed = self.connection.poll_closed(cx);
-            while let Poll::Ready(Some(_)) = self.requests.poll_join_next(cx) {}
-            if self.requests.is_empty() && !self.is_closing {
+            while let Poll::Ready(Some(_)) = self.tasks.poll_join_next(cx) {}
+            if self.tasks.is_empty() && !self.is_closing {
                 self.close();
                 cx.waker().wake_by_ref();
             }
@@ -202,6 +210,6 @@ impl Serving {
         // A client that doesn't take its answers has nothing else coming.
         let _ = timeout(Limits::LINGER, told).await;
         drop(self.connection);
-        while self.requests.join_next().await.is_some() {}
+        while self.tasks.join_next().await.is_some() {}
     }
 }

@@ -1,5 +1,6 @@
 //! One request that came as a stream.
 
+use super::lanes::Arrived;
 use super::{Carrier, Place};
 use crate::flow::{Mode, Recorder};
 use crate::http1::{Fields, RequestHead, stream_framing};
@@ -22,12 +23,10 @@ use crate::websocket::Handshake;
 use crate::wire::{Stream, Wire};
 use bytes::Bytes;
 use data_encoding::BASE64;
-use h2::RecvStream;
 use h2::ext::Protocol;
-use h2::server::SendResponse;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Method, Request, Uri};
+use http::{Method, Uri};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
@@ -35,11 +34,11 @@ use std::sync::{Arc, PoisonError};
 use tokio::time::timeout;
 
 /// A request under way.
-struct Asked {
+struct Asked<'a> {
     parts: Parts,
     /// The stream ended with the head.
     is_bodyless: bool,
-    interrupt: Interrupt,
+    interrupt: &'a mut Interrupt,
     recorder: Recorder,
     /// What is known of it when it is refused.
     identity: Option<Identity>,
@@ -56,39 +55,46 @@ enum Done {
     WebSocket(Box<Switched>, Box<Admitted>),
 }
 
+/// Serves a lane's requests.
+pub(super) async fn serve_all(shared: Arc<Shared>, carrier: Arc<Carrier>) {
+    let mut interrupt = shared.interrupt();
+    while let Some((arrived, _under_way)) = carrier.lanes.next(&mut interrupt).await {
+        interrupt.flow_begins(&shared.journal_broken.load());
+        if matches!(carrier.place, Place::Gateway { .. }) {
+            // This request may be another session's.
+            interrupt.forget_session();
+        }
+        serve(&shared, &carrier, &mut interrupt, arrived).await;
+    }
+}
+
 /// Serves one request to its end: steps 2 to 9, its record, and the last of its answer.
-pub(super) async fn serve(
-    shared: Arc<Shared>,
-    carrier: Arc<Carrier>,
-    request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
-) {
+async fn serve(shared: &Arc<Shared>, carrier: &Carrier, interrupt: &mut Interrupt, (request, respond): Arrived) {
     let (parts, body) = request.into_parts();
     let is_bodyless = body.is_end_stream();
     let mut client = Http2Client::new(respond, body);
-    let mut interrupt = shared.interrupt();
     let opened = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, carrier.peer));
     let Ok(recorder) = opened else {
         unrecorded(&mut client);
-        return flush(&shared, &mut client, &mut interrupt).await;
+        return flush(shared, &mut client, interrupt).await;
     };
     let mut asked = Asked { parts, is_bodyless, interrupt, recorder, identity: None, authority: None };
-    match handle(&shared, &carrier, &mut asked, &mut client).await {
+    match handle(shared, carrier, &mut asked, &mut client).await {
         Ok(Done::Answered) => {
-            if shared.finish(asked.recorder).await.is_err() {
+            if shared.finish(asked.recorder, asked.interrupt).await.is_err() {
                 unrecorded(&mut client);
             }
         }
-        Ok(Done::Tunnel(opened)) => return Box::pin(enter(&shared, &carrier, asked, client, opened)).await,
+        Ok(Done::Tunnel(opened)) => return Box::pin(enter(shared, carrier, asked, client, opened)).await,
         Ok(Done::WebSocket(switched, admitted)) => {
-            return Box::pin(serve_websocket(&shared, asked, client, *switched, &admitted)).await;
+            return Box::pin(serve_websocket(shared, asked, client, *switched, &admitted)).await;
         }
         Err(error) => {
-            interrupt = refuse(&shared, &mut client, asked, &error).await;
-            return flush(&shared, &mut client, &mut interrupt).await;
+            let interrupt = refuse(shared, &mut client, asked, &error).await;
+            return flush(shared, &mut client, interrupt).await;
         }
     }
-    flush(&shared, &mut client, &mut asked.interrupt).await;
+    flush(shared, &mut client, asked.interrupt).await;
 }
 
 /// Writes the last of the answer, or cuts it.
@@ -107,7 +113,7 @@ async fn flush(shared: &Shared, client: &mut Http2Client, interrupt: &mut Interr
 async fn handle(
     shared: &Shared,
     carrier: &Carrier,
-    asked: &mut Asked,
+    asked: &mut Asked<'_>,
     client: &mut Http2Client,
 ) -> Result<Done, Error> {
     let limits = &shared.limits().head;
@@ -128,8 +134,8 @@ async fn handle(
     asked.identity = Some(identity.clone());
     let rest = carrier.work.lock().unwrap_or_else(PoisonError::into_inner).take();
     let work = match rest {
-        Some(rest) => rest.over(&mut asked.interrupt).await?,
-        None => shared.admission.work(&mut asked.interrupt).await?,
+        Some(rest) => rest.over(asked.interrupt).await?,
+        None => shared.admission.work(asked.interrupt).await?,
     };
     let protocol = asked.parts.extensions.get::<Protocol>();
     if asked.parts.method == Method::CONNECT && protocol.is_none() {
@@ -162,10 +168,10 @@ async fn handle(
             asked.recorder.parent(flow);
         }
     }
-    let permit = gate::admit(&identity, &target, &head.fields, &mut asked.interrupt, &mut asked.recorder)?;
+    let permit = gate::admit(&identity, &target, &head.fields, asked.interrupt, &mut asked.recorder)?;
     let admitted = Admitted { head, target, permit, framing, asks, identity, handshake, work };
     let mut client = Client::Http2(client);
-    Ok(match forward(shared, &mut client, &mut asked.interrupt, &mut asked.recorder, &admitted).await? {
+    Ok(match forward(shared, &mut client, asked.interrupt, &mut asked.recorder, &admitted).await? {
         Some(switched) => Done::WebSocket(Box::new(switched), Box::new(admitted)),
         None => Done::Answered,
     })
@@ -183,8 +189,14 @@ fn websocket_get(fields: &Fields) -> Result<(Method, Fields), Error> {
 }
 
 /// Serves a stream that has become a WebSocket, to its end.
-async fn serve_websocket(shared: &Shared, asked: Asked, client: Http2Client, switched: Switched, admitted: &Admitted) {
-    let Asked { mut interrupt, mut recorder, .. } = asked;
+async fn serve_websocket(
+    shared: &Shared,
+    asked: Asked<'_>,
+    client: Http2Client,
+    switched: Switched,
+    admitted: &Admitted,
+) {
+    let Asked { interrupt, mut recorder, .. } = asked;
     let Switched { mut origin, deflate, _streams } = switched;
     let stream = match client.into_tunnel() {
         Ok(stream) => Stream::Multiplexed(Box::new(stream)),
@@ -197,8 +209,8 @@ async fn serve_websocket(shared: &Shared, asked: Asked, client: Http2Client, swi
     let mut down = Wire::new(stream);
     let ends = Ends { down: &mut down, up: &mut origin };
     let agreed = Agreed { target: &admitted.target, identity: admitted.identity.clone(), deflate };
-    let recorded = match websocket::relay(shared, &mut interrupt, ends, agreed, &mut recorder).await {
-        Ok(()) => shared.finish(recorder).await,
+    let recorded = match websocket::relay(shared, interrupt, ends, agreed, &mut recorder).await {
+        Ok(()) => shared.finish(recorder, interrupt).await,
         Err(error) => refusal::record(shared, recorder, &error, true).await,
     };
     if recorded.is_err() {
@@ -216,7 +228,7 @@ async fn serve_websocket(shared: &Shared, asked: Asked, client: Http2Client, swi
 async fn connect(
     shared: &Shared,
     carrier: &Carrier,
-    asked: &mut Asked,
+    asked: &mut Asked<'_>,
     identity: Identity,
     work: Work,
 ) -> Result<Opened, Error> {
@@ -226,7 +238,7 @@ async fn connect(
     let target = asked.parts.uri.authority().map_or("", |authority| authority.as_str());
     let authority = Target::connect(target.as_bytes(), HostFields::None, || own.clone()).map_err(Error::Target)?;
     asked.authority = Some(authority.clone());
-    let permit = gate::admit_tunnel(&identity, &authority, &mut asked.interrupt, &mut asked.recorder)?;
+    let permit = gate::admit_tunnel(&identity, &authority, asked.interrupt, &mut asked.recorder)?;
     asked.interrupt.arm(shared.limits().connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, work, &permit, &mut asked.recorder));
     let way = asked.interrupt.during(dial).await.map_err(Error::Interrupted)??;
@@ -235,7 +247,13 @@ async fn connect(
 }
 
 /// Serves what comes through a stream that became a tunnel.
-async fn enter(shared: &Arc<Shared>, carrier: &Carrier, asked: Asked, client: Http2Client, mut opened: Box<Opened>) {
+async fn enter(
+    shared: &Arc<Shared>,
+    carrier: &Carrier,
+    asked: Asked<'_>,
+    client: Http2Client,
+    mut opened: Box<Opened>,
+) {
     let Asked { interrupt, mut recorder, .. } = asked;
     let stream = match client.into_tunnel() {
         Ok(stream) => Stream::Multiplexed(Box::new(stream)),
@@ -244,7 +262,8 @@ async fn enter(shared: &Arc<Shared>, carrier: &Carrier, asked: Asked, client: Ht
             return recorder.finish();
         }
     };
-    let leg = Leg::new(Wire::new(stream), carrier.peer, interrupt);
+    // What is inside is a connection of its own.
+    let leg = Leg::new(Wire::new(stream), carrier.peer, std::mem::replace(interrupt, shared.interrupt()));
     opened.recorder = Some(recorder);
     if let Some(inner) = tunnel::enter(shared, leg, opened).await {
         serve_inside(shared, inner).await;
@@ -283,7 +302,7 @@ fn target(head: &RequestHead, uri: &Uri, place: &Place) -> Result<Target, Target
 }
 
 /// Records and answers a request that ends short of its answer.
-async fn refuse(shared: &Shared, client: &mut Http2Client, asked: Asked, error: &Error) -> Interrupt {
+async fn refuse<'a>(shared: &Shared, client: &mut Http2Client, asked: Asked<'a>, error: &Error) -> &'a mut Interrupt {
     let is_silent = !client.take_back_answer() || matches!(error, Error::ClientGone(_));
     let context = refusal::Context {
         flow: Some(asked.recorder.id()),
