@@ -122,7 +122,10 @@ pub fn inflate(data: &[u8]) {
             while let Ok(step) = inflate.step(&held, &mut out) {
                 let idle = step.read == 0 && out.len() % 4096 == 0;
                 held.drain(..step.read);
-                if step.ended || out.len() > MOST || idle || held.is_empty() {
+                if step.ended || out.len() > MOST {
+                    return out;
+                }
+                if idle || held.is_empty() {
                     break;
                 }
             }
