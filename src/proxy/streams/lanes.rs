@@ -97,6 +97,8 @@ impl Lanes {
     fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Arrived>> {
         let mut state = self.lock();
         if let Some(arrived) = state.given.pop_front() {
+            // It may be another lane's that was woken for it: none at work may be taken for one that waits.
+            state.idle.retain(|lane| !lane.will_wake(cx.waker()));
             return Poll::Ready(Some(arrived));
         }
         if state.idle.iter().any(|lane| lane.will_wake(cx.waker())) {
