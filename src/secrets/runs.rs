@@ -246,7 +246,7 @@ impl Runs {
 
     #[inline(never)]
     fn decode(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, piece: &Piece) {
-        if self.text.len() < LEAST || is_filler(&self.text) {
+        if self.text.len() < LEAST || is_filler(&self.text) || is_uuid(&self.text) {
             return;
         }
         if level.depth >= DEEPEST {
@@ -461,6 +461,16 @@ fn is_filler(text: &[u8]) -> bool {
     text.len() >= LONG && (1..=PERIOD).any(repeats)
 }
 
+/// Whether a run is a UUID (RFC 9562, section 4), of which JSON is full. The bits of its variant make its ninth byte
+/// none of a text's, and what stands on either side of it is shorter than any token in hex.
+fn is_uuid(text: &[u8]) -> bool {
+    const DIGITS: [Range<usize>; 5] = [0..8, 9..13, 14..18, 19..23, 24..36];
+    text.len() == 36
+        && [8, 13, 18, 23].iter().all(|at| text[*at] == b'-')
+        && matches!(text[19], b'8' | b'9' | b'a' | b'b' | b'A' | b'B')
+        && DIGITS.into_iter().all(|part| text[part].iter().all(u8::is_ascii_hexdigit))
+}
+
 /// Whether a run is text or a file in base64 or hex, beyond what chance makes.
 fn is_encoded(text: &[u8]) -> bool {
     const SURE: usize = 40;
@@ -508,6 +518,19 @@ const _: () = assert!(BEFORE >= SHORTEST);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_uuid_is_told_from_text_in_hex_that_looks_like_one() {
+        assert!(is_uuid(b"a02f34a6-94b2-410c-89b0-e8a8035efa25"));
+        for text in [
+            "676870af-94b2-410c-79b0-e8a8035efa25",
+            "a02f34a6-94b2-410c-89b0-e8a8035efa2",
+            "a02f34a6-94b2-410c-89b0-e8a8035efa2g",
+            "a02f34a6794b2-410c-89b0-e8a8035efa25",
+        ] {
+            assert!(!is_uuid(text.as_bytes()), "{text}");
+        }
+    }
 
     #[test]
     fn a_line_break_may_be_escaped_and_may_be_cut() {
