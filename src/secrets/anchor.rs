@@ -1,6 +1,7 @@
 //! The literals of a shape: by which of its bytes it is found.
 
-use super::shape::{ByteSet, Step};
+use super::byte_set::ByteSet;
+use super::shape::Step;
 use super::stream::is_separator;
 
 /// A literal is compared up to this many bytes; the shape does the rest.

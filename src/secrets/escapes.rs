@@ -2,6 +2,7 @@
 //! full-width letter) are unescaped and fed to a level of their own.
 
 use super::decode::escape::{self, Unit};
+use super::decode::gates;
 use super::stream::{BEFORE, DEEPEST, Hit, Origin, SEPARATOR, Scan, Stream, is_separator, word_start};
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -209,9 +210,9 @@ impl Escapes {
 /// is none for sure.
 fn next_gate(level: &Stream, from: usize, ended: bool) -> Result<(usize, &'static str), usize> {
     let buffer = &level.buffer;
-    let limit = if ended { buffer.len() } else { escape::undecided(buffer, from) };
+    let limit = if ended { buffer.len() } else { gates::undecided(buffer, from) };
     let mut gates = level.survey.places(|block| block.gates, from..limit);
-    gates.find_map(|at| escape::gate_at(buffer, at, ended).map(|kind| (at, kind))).ok_or(limit)
+    gates.find_map(|at| gates::gate_at(buffer, at, ended).map(|kind| (at, kind))).ok_or(limit)
 }
 
 /// Where the bytes of a decoded level come from.

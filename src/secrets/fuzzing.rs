@@ -2,7 +2,7 @@
 //! something is wrong.
 
 use super::decode::inflate::{Coding, Inflate};
-use super::decode::{base32, base64, escape, hex, numbers};
+use super::decode::{base32, base64, escape, gates, hex, numbers};
 use super::{Action, BodyContext, Catalogue, Finding, FingerprintKey, Guard, HeadView, Scanner, Settings};
 use crate::net::Host;
 use bytes::Bytes;
@@ -103,7 +103,7 @@ pub fn escapes(data: &[u8]) {
     }
     assert!(at <= data.len());
     for at in 0..data.len() {
-        let gate = escape::gate_at(data, at, true);
+        let gate = gates::gate_at(data, at, true);
         assert!(gate.is_none() || data.get(at).is_some_and(|byte| escape::may_begin(*byte)));
     }
 }

@@ -1,12 +1,13 @@
 //! Shapes without a literal of their own (32 hex digits): words before the value tell whose it is.
 
+use super::byte_set::ByteSet;
 use super::classes::Classes;
 use super::heads::Heads;
 use super::keys::Keys;
 use super::rule::Context;
 use super::runs::SHORTEST;
 use super::scanner::run_length;
-use super::shape::{ByteSet, Step};
+use super::shape::Step;
 use std::collections::{HashMap, HashSet};
 
 /// Words are looked for in this many bytes before a value; rules that look further are asked last.

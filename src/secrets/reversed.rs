@@ -1,8 +1,9 @@
 //! Words that are read backwards: those that end like a token begins.
 
+use super::inner_reversed::LONGEST_END;
 use super::loose::Makeup;
 use super::runs::is_value;
-use super::scanner::{LONGEST_END, Scanner};
+use super::scanner::Scanner;
 use super::stream::{AFTER, Hit, word_start};
 use std::ops::Range;
 

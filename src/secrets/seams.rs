@@ -3,7 +3,7 @@
 
 use super::anchor::LONGEST_LITERAL;
 use super::anchors::Sighting;
-use super::decode::{escape, numbers};
+use super::decode::{gates, numbers};
 use super::guard::Inner;
 use super::lists;
 use super::pieces::Suspects;
@@ -130,7 +130,7 @@ impl<'a> Seams<'a> {
         let slice = text.get(near.clone()).unwrap_or_default();
         let all = 0..slice.len();
         let is_gate =
-            |at: usize| matches!(slice.get(at), Some(0)) || escape::gate_at(text, near.start + at, true).is_some();
+            |at: usize| matches!(slice.get(at), Some(0)) || gates::gate_at(text, near.start + at, true).is_some();
         let ends = self.survey.places(|block| block.value & !(block.value >> 1), all.clone());
         let mut ends = ends.map(|last| near.start + last + 1).chain([edge.run.end]);
         self.survey.places(|block| block.marks, all.clone()).next().is_some()

@@ -1,5 +1,6 @@
 //! A credential's shape: its pattern as counted character classes, or a small DFA where that can't say it.
 
+use super::byte_set::ByteSet;
 use super::walked::Walked;
 use regex_automata::dfa::{Automaton, dense};
 use regex_automata::util::primitives::StateID;
@@ -29,67 +30,6 @@ pub enum ShapeError {
     /// `\b`, `^`, `$`.
     #[error("the pattern has an assertion; neighbours are set by `boundary`")]
     Look,
-}
-
-/// A set of bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct ByteSet([u64; 4]);
-
-impl ByteSet {
-    pub(super) const EMPTY: Self = Self([0; 4]);
-
-    pub(super) fn of(bytes: impl IntoIterator<Item = u8>) -> Self {
-        let mut set = Self::EMPTY;
-        bytes.into_iter().for_each(|byte| set.insert(byte));
-        set
-    }
-
-    /// The bytes that are set in a table.
-    pub(super) const fn of_table(table: &[bool; 256]) -> Self {
-        let (mut set, mut byte) = (Self::EMPTY, 0);
-        while byte < 256 {
-            set.0[byte >> 6] |= (table[byte] as u64) << (byte & 63);
-            byte += 1;
-        }
-        set
-    }
-
-    pub(super) fn insert(&mut self, byte: u8) {
-        self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
-    }
-
-    #[inline]
-    pub(super) fn has(&self, byte: u8) -> bool {
-        self.0[usize::from(byte >> 6)] & (1 << (byte & 63)) != 0
-    }
-
-    fn meets(&self, other: &Self) -> bool {
-        self.0.iter().zip(other.0).any(|(a, b)| a & b != 0)
-    }
-
-    pub(super) fn within(&self, other: &Self) -> bool {
-        self.0.iter().zip(other.0).all(|(a, b)| a & !b == 0)
-    }
-
-    fn join(&mut self, other: &Self) {
-        self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a |= b);
-    }
-
-    pub(super) fn len(&self) -> u32 {
-        self.0.iter().map(|word| word.count_ones()).sum()
-    }
-
-    pub(super) fn bytes(&self) -> impl Iterator<Item = u8> + '_ {
-        let ones = |(number, word): (usize, &u64)| {
-            let mut left = *word;
-            std::iter::from_fn(move || {
-                let bit = (left != 0).then(|| left.trailing_zeros())?;
-                left &= left - 1;
-                Some(number as u8 * 64 + bit as u8)
-            })
-        };
-        self.0.iter().enumerate().flat_map(ones)
-    }
 }
 
 /// One step of a shape: `min` to `max` bytes of a set.

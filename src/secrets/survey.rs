@@ -2,7 +2,7 @@
 //! passes go by the set bits, of which ordinary text has few.
 
 use super::classes::{Class, Classes, runs_of};
-use super::decode::{escape, fold, numbers};
+use super::decode::{fold, gates, numbers};
 use super::teddy::{self, Teddy};
 use super::wide::{self, Lanes, Task, window_at};
 use super::{anchors, embedded, runs};
@@ -28,10 +28,10 @@ pub(super) struct Block {
 }
 
 const VALUE: Classes<3> = Classes::new([runs::VALUES, runs::JOINTS, anchors::DELIMITERS]);
-const ESCAPES: Classes<2> = Classes::new([escape::GATES, fold::LEADS]);
-const SECOND: Class = Class::new(escape::SECOND);
-const LISTS: Classes<2> = Classes::new([numbers::PARTS.members(), escape::BACKSLASH]);
-const REST: Classes<3> = Classes::new([fold::REST, embedded::MARKS, escape::ORDINARY]);
+const ESCAPES: Classes<2> = Classes::new([gates::GATES, fold::LEADS]);
+const SECOND: Class = Class::new(gates::SECOND);
+const LISTS: Classes<2> = Classes::new([numbers::PARTS.members(), gates::BACKSLASH]);
+const REST: Classes<3> = Classes::new([fold::REST, embedded::MARKS, gates::ORDINARY]);
 
 /// The masks of a level's buffer.
 #[derive(Default)]
@@ -215,15 +215,15 @@ mod tests {
         let of = |table: [bool; 256]| mask(&|byte| table[usize::from(byte)]);
         // Behind the last byte anything may follow.
         let beyond = u64::MAX.checked_shl(block.len() as u32).unwrap_or(0);
-        let seconds = behind(of(escape::SECOND) | beyond);
+        let seconds = behind(of(gates::SECOND) | beyond);
         let mut literals = Vec::new();
         teddy.masks(hay, number * 64..number * 64 + block.len(), &mut literals);
         Block {
             value: of(runs::VALUES),
             joints: of(runs::JOINTS),
             parts: of(numbers::PARTS.members()),
-            stops: of(escape::GATES) | of(fold::LEADS),
-            gates: of(escape::GATES) & seconds & !(of(escape::BACKSLASH) & of(escape::ORDINARY) >> 1)
+            stops: of(gates::GATES) | of(fold::LEADS),
+            gates: of(gates::GATES) & seconds & !(of(gates::BACKSLASH) & of(gates::ORDINARY) >> 1)
                 | of(fold::LEADS) & behind(of(fold::REST)),
             marks: of(embedded::MARKS),
             literals: of(anchors::DELIMITERS) | literals.first().copied().unwrap_or_default(),

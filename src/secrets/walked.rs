@@ -1,6 +1,6 @@
 //! Rows of bytes of one set that were walked already: a text of near-misses asks for the same ones at every place.
 
-use super::shape::ByteSet;
+use super::byte_set::ByteSet;
 
 /// Shorter rows are walked again: that takes less than to look them up.
 const SHORT: usize = 16;

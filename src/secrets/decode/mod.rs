@@ -7,6 +7,7 @@ pub(super) mod base64;
 mod delta;
 pub(super) mod escape;
 pub(super) mod fold;
+pub(super) mod gates;
 pub(super) mod hex;
 pub(super) mod inflate;
 pub(super) mod numbers;

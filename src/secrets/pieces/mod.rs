@@ -8,9 +8,9 @@ mod suspects;
 pub(super) use dump::begins as begins_dump;
 pub(super) use suspects::{Hint, Suspects};
 
+use super::byte_set::ByteSet;
 use super::joins::{Joined, Told};
 use super::rule::is_word;
-use super::shape::ByteSet;
 use super::stream::{DEEPEST, Origin, Scan, Stream, is_separator};
 use super::walked::Walked;
 use dump::Dump;

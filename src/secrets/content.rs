@@ -1,0 +1,103 @@
+//! The bytes of a body under its content codings.
+
+use super::body::BodyContext;
+use super::decode::inflate::Coding;
+use super::joins;
+use super::stream::{Scan, Stream};
+use super::unpack::Unpack;
+use crate::reason::Reason;
+
+/// The bytes under the content codings.
+pub(super) enum Content {
+    Plain(Box<Stream>),
+    Coded(Coding, Option<joins::Kind>, Option<Unpack>),
+    /// A coding that can't be looked into.
+    Unknown,
+    /// What the policy lets pass although it can't be looked into any further.
+    Passed,
+}
+
+impl Content {
+    pub(super) fn of(context: &BodyContext<'_>) -> Self {
+        let joins = joins_of(context.content_type.unwrap_or_default());
+        let text = context.content_encoding.unwrap_or_default().to_ascii_lowercase();
+        let mut codings = text.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|coding| {
+            // Chunk signatures between pieces of the body itself (S3).
+            !matches!(*coding, b"" | b"identity" | b"aws-chunked")
+        });
+        let Some(inner) = codings.next() else { return Content::Plain(Box::new(Stream::new(0).with_joins(joins))) };
+        // The last is the outermost. The level below knows the others by their magic; brotli has none.
+        let outer = codings.next_back();
+        let seen = |coding: &[u8]| matches!(coding, b"gzip" | b"x-gzip" | b"zstd" | b"deflate");
+        if outer.is_some() && !(seen(inner) && codings.all(seen)) {
+            return Content::Unknown;
+        }
+        match outer.unwrap_or(inner) {
+            b"gzip" | b"x-gzip" => Content::Coded(Coding::Gzip, joins, None),
+            b"deflate" => Content::Coded(Coding::HttpDeflate, joins, None),
+            b"zstd" => Content::Coded(Coding::Zstd, joins, None),
+            b"br" => Content::Coded(Coding::Brotli, joins, None),
+            _ => Content::Unknown,
+        }
+    }
+
+    /// Feeds the body's own bytes; gives the offset before which everything is decided.
+    pub(super) fn feed(&mut self, scan: &mut Scan<'_>, bytes: &[u8], from: u64, ended: bool) -> Result<u64, Reason> {
+        match self {
+            Content::Plain(stream) => Ok(stream.feed(scan, &|at| at, bytes, ended)),
+            Content::Unknown if bytes.is_empty() => Ok(from),
+            Content::Unknown => Err(Reason::BodyNotInspectable),
+            Content::Passed => Ok(scan.work.given),
+            Content::Coded(coding, joins, unpack) => feed_coded(*coding, *joins, unpack, scan, bytes, ended),
+        }
+    }
+}
+
+/// How a body of this type is made up of values.
+fn joins_of(content_type: &[u8]) -> Option<joins::Kind> {
+    let lower = content_type.to_ascii_lowercase();
+    if lower.starts_with(b"application/x-www-form-urlencoded") {
+        Some(joins::Kind::Form)
+    } else if lower.starts_with(b"multipart/") {
+        Some(joins::Kind::Multipart)
+    } else if lower.is_empty() || memchr::memmem::find(&lower, b"json").is_some() {
+        Some(joins::Kind::Json)
+    } else {
+        None
+    }
+}
+
+/// Codings come one member after the other (gzip, zstd); anything else behind the end can't be looked into.
+fn feed_coded(
+    coding: Coding,
+    joins: Option<joins::Kind>,
+    slot: &mut Option<Unpack>,
+    scan: &mut Scan<'_>,
+    mut bytes: &[u8],
+    ended: bool,
+) -> Result<u64, Reason> {
+    let broken = |_| Reason::BodyNotInspectable;
+    loop {
+        let start = slot.as_ref().map_or(0, Unpack::read);
+        let unpack = match slot {
+            Some(unpack) if unpack.is_ended() && !bytes.is_empty() => {
+                if !matches!(coding, Coding::Gzip | Coding::Zstd) {
+                    return Err(Reason::BodyNotInspectable);
+                }
+                slot.insert(Unpack::new(coding, Stream::new(0), start).map_err(broken)?)
+            }
+            Some(unpack) => unpack,
+            None if bytes.is_empty() => return Ok(0),
+            None => slot.insert(Unpack::new(coding, Stream::new(0).with_joins(joins), 0).map_err(broken)?),
+        };
+        let fed = unpack.feed(scan, &|at| at, bytes).map_err(broken)?;
+        bytes = bytes.get(fed.read..).unwrap_or_default();
+        if scan.work.is_exhausted() {
+            return Err(Reason::InflateLimit);
+        }
+        if bytes.is_empty() || !fed.ended {
+            let cut = ended && !unpack.is_ended();
+            return if cut { Err(Reason::BodyNotInspectable) } else { Ok(unpack.cleared()) };
+        }
+    }
+}
