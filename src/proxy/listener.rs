@@ -52,8 +52,6 @@ async fn accept(door: &Door) -> io::Result<(Socket, Downstream)> {
     match door {
         Door::Tcp(listener) => {
             let (socket, peer) = listener.accept().await?;
-            // For speed only; without it the flow is still right.
-            let _ = socket.set_nodelay(true);
             Ok((socket.into(), peer.into()))
         }
         Door::Unix(door) => {
