@@ -12,6 +12,10 @@ const ZIP_NAMES: usize = 4096;
 /// Files that may be open at once at one level. Bytes that only look like one end soon; what begins within an open
 /// one is followed beside it, so that a file's head that is none hides nothing behind it.
 const MOST_OPEN: usize = 2;
+/// The next one waits for one of them to end. How soon a file that is none is known to be none depends on how its
+/// bytes come, and what is found must not: so it is only at these places, in bytes of the level, that one may have
+/// waited for too long.
+const CHECKPOINT: u64 = 16 * 1024;
 /// What it costs to open one.
 const OPENING: u64 = 2048;
 const OPENING_ZSTD: u64 = 4 * OPENING;
@@ -33,6 +37,8 @@ pub(super) const MARKS: [bool; 256] = {
 pub(super) struct Embedded {
     /// Where the search for the next one goes on.
     at: u64,
+    /// How far the open ones have been fed.
+    seen: u64,
     open: Vec<Open>,
 }
 
@@ -48,9 +54,10 @@ enum File {
 }
 
 impl Open {
-    /// Takes what there is of it; gives whether it goes on.
-    fn feed(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> bool {
-        let rest = level.buffer.get((self.at - level.base) as usize..).unwrap_or_default();
+    /// Takes what there is of it before `to`; gives whether it goes on.
+    fn feed(&mut self, to: u64, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> bool {
+        let rest = (self.at - level.base) as usize..(to - level.base) as usize;
+        let rest = level.buffer.get(rest).unwrap_or_default();
         let fed = match &mut self.file {
             File::Stream(unpack) => unpack.feed(scan, origin, rest),
             File::Pack(pack) => pack.feed(scan, origin, rest),
@@ -97,7 +104,7 @@ impl Magic {
 
 impl Embedded {
     pub(super) fn reset(&mut self) {
-        self.at = 0;
+        (self.at, self.seen) = (0, 0);
         self.open.clear();
     }
 
@@ -105,18 +112,33 @@ impl Embedded {
     pub(super) fn pass(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
         let end = level.base + level.buffer.len() as u64;
         if level.depth >= DEEPEST {
-            let rest = level.buffer.get((self.at.max(level.base) - level.base) as usize..).unwrap_or_default();
+            self.at = self.at.max(level.base);
+            let rest = level.buffer.get((self.at - level.base) as usize..).unwrap_or_default();
             // Three bytes of a magic may be chance: gzip's head has more.
             let is_file = |at: usize| matches!(rest.get(at..at + 4), Some([0x1f, 0x8b, 8, flags]) if flags & 0xe0 == 0);
             scan.work.is_too_deep |= memchr::memchr_iter(0x1f, rest).any(is_file);
-            self.at = end;
-            return end;
+            let open = if ended { 0 } else { open_magic(rest) };
+            self.at = end - open as u64;
+            return self.at;
         }
-        self.open.retain_mut(|open| open.feed(level, scan, origin, ended));
         loop {
-            let from = (self.at - level.base) as usize;
-            let rest = level.buffer.get(from..).unwrap_or_default();
-            let marks = || level.survey.places(|block| block.marks, from..level.buffer.len()).map(|at| at - from);
+            self.seen = end.min((self.seen + 1).next_multiple_of(CHECKPOINT));
+            self.pass_to(self.seen, level, scan, origin, ended && self.seen == end);
+            if self.seen == end {
+                break;
+            }
+        }
+        let held = self.open.iter().map(Open::cleared).min().unwrap_or(end);
+        if ended { end } else { held.min(self.at) }
+    }
+
+    /// The pass over the bytes before `to`.
+    fn pass_to(&mut self, to: u64, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) {
+        self.open.retain_mut(|open| open.feed(to, level, scan, origin, ended) && !ended);
+        loop {
+            let (from, end) = ((self.at - level.base) as usize, (to - level.base) as usize);
+            let rest = level.buffer.get(from..end).unwrap_or_default();
+            let marks = || level.survey.places(|block| block.marks, from..end).map(|at| at - from);
             let (start, magic) = match find(rest, marks, self.at == 0, ended) {
                 Ok(found) => found,
                 Err(clear) => {
@@ -125,22 +147,23 @@ impl Embedded {
                 }
             };
             let start = self.at + start as u64;
+            if self.open.len() == MOST_OPEN {
+                self.at = start;
+                if to.is_multiple_of(CHECKPOINT) && to - start >= CHECKPOINT {
+                    scan.work.give_up();
+                }
+                break;
+            }
             self.at = start + 1;
             scan.work.spent += magic.cost();
             if scan.work.is_exhausted() {
                 break;
             }
             let Some(mut open) = Open::new(magic, level.depth + 1, start) else { continue };
-            if open.feed(level, scan, origin, ended) {
+            if open.feed(to, level, scan, origin, ended) && !ended {
                 self.open.push(open);
             }
-            if self.open.len() > MOST_OPEN {
-                scan.work.give_up();
-                break;
-            }
         }
-        let held = self.open.iter().map(Open::cleared).min().unwrap_or(end);
-        if ended { end } else { held.min(self.at) }
     }
 }
 

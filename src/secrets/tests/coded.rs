@@ -133,6 +133,32 @@ fn bytes_that_only_look_like_a_file_are_gone_by_once() {
 }
 
 #[test]
+fn heads_of_several_files_within_each_other_are_followed_however_they_come() {
+    let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+    // A stored block, and behind it one of the type that there isn't.
+    let text = |heads: usize, stored: u16| {
+        let lengths = [stored.to_le_bytes(), (!stored).to_le_bytes()].concat();
+        let head = [&b"\x1f\x8b\x08\0\0\0\0\0\0\x03\0"[..], &lengths].concat();
+        [&head.repeat(heads), &b". ".repeat(usize::from(stored) / 2)[..], &[7; 100], b" ", PAT.as_bytes(), b" "]
+            .concat()
+    };
+    let rules = |chunks: &[&[u8]]| -> Vec<String> {
+        let (found, _, stopped) = body_of(&guard, &host("evil.example"), chunks);
+        assert_eq!(stopped, None);
+        found.iter().map(|finding| finding.rule.to_string()).collect()
+    };
+    for (text, rules_of) in [
+        (text(3, 2000), &["github-pat-classic"][..]),
+        (text(3, 40_000), &["decode-bomb"]),
+        (text(6, 2000), &["decode-depth", "github-pat-classic"]),
+    ] {
+        for size in [text.len().div_ceil(2500), 64, 4096, text.len()] {
+            assert_eq!(rules(&text.chunks(size).collect::<Vec<_>>()), rules_of, "{size} of {}", text.len());
+        }
+    }
+}
+
+#[test]
 fn a_token_on_a_line_of_its_own_is_found_however_the_lines_look() {
     let key = ["AKIA", "EWCGRBFAS73QNT3Y"].concat();
     let line = "abcdefghijklmnopqrstuvwxyz0123456789ABCD";
