@@ -142,13 +142,7 @@ impl Direction<'_> {
     }
 
     /// `is_last`: the other direction is done.
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &mut Wire,
-        to: &mut Wire,
-        is_last: bool,
-    ) -> Poll<Result<(), Stop>> {
+    fn poll(&mut self, cx: &mut Context<'_>, from: &mut Wire, to: &mut Wire, is_last: bool) -> Poll<Result<(), Stop>> {
         loop {
             let passing = self.passing(&from.input)?;
             if passing > 0 {
