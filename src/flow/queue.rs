@@ -83,11 +83,11 @@ pub(super) enum Wake {
 }
 
 /// How long records gather behind a batch unless one of them is waited for.
-const LINGER: Duration = Duration::from_millis(3);
+const LINGER: Duration = Duration::from_millis(1);
 
 /// They gather only while batches follow each other this soon: where they are rare, the end of each such wait would be
 /// one more waking of a thread.
-const SOON: Duration = Duration::from_micros(4_500);
+const SOON: Duration = Duration::from_micros(1_500);
 
 /// Records that are not left to gather any longer.
 const GATHERED: usize = 256;
