@@ -170,7 +170,8 @@ impl Gateway {
             recognition: config.recognition,
             in_force: Arc::new(InForce::new(rulesets)),
             resolver,
-            dialler: Dialler::new(config.parent, &trust, random().map_err(StartError::Random)?, descriptors),
+            dialler: Dialler::new(config.parent, &trust, random().map_err(StartError::Random)?, descriptors)
+                .remembering(config.listen.transparent.is_some()),
             pool: Pool::new(trust, clients),
             leaves,
             journal,

@@ -13,6 +13,7 @@ mod files;
 mod gateway;
 mod leaf;
 mod trust;
+mod verifier;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Whose certificates are believed upstream.
 
+use super::verifier::Verifier;
 use super::{Error, PROVIDER};
 use rustls::client::Resumption;
 use rustls::{ClientConfig, RootCertStore};
@@ -56,10 +57,13 @@ impl Trust {
             }
         }
         let count = roots.len();
-        let mut template = ClientConfig::builder_with_provider(PROVIDER.clone())
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let builder = ClientConfig::builder_with_provider(PROVIDER.clone()).with_safe_default_protocol_versions()?;
+        let builder = if roots.is_empty() {
+            builder.with_root_certificates(roots)
+        } else {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier::new(roots)?))
+        };
+        let mut template = builder.with_no_client_auth();
         template.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { template, roots: count })
     }

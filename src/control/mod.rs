@@ -6,6 +6,7 @@
 
 mod access;
 mod backoff;
+mod callers;
 mod health;
 mod key;
 mod known;

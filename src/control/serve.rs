@@ -1,23 +1,26 @@
 //! Connections of the control listener.
 
+use super::callers::{Caller, Callers};
 use crate::wire::Descriptors;
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// More are closed unanswered, so that nobody takes the data path's descriptors through this door.
+/// No more are held, so that nobody takes the data path's descriptors through this door. For one more the one goes that
+/// has waited longest for a request: whoever says nothing keeps no operator out.
 const CONNECTIONS_MAX: usize = 256;
 /// A head arrives, or an idle connection is used again, within this time.
 const HEAD_IN: Duration = Duration::from_secs(10);
@@ -32,21 +35,20 @@ const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
     let descriptors = Descriptors::of_process();
     let most = CONNECTIONS_MAX.min(descriptors.for_operators());
-    let (tracker, slots) = (TaskTracker::new(), Arc::new(Semaphore::new(most)));
+    let (tracker, mut callers) = (TaskTracker::new(), Callers::default());
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) if !descriptors.may_serve(&stream) => {}
             Ok((stream, peer)) => {
-                let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
-                let (router, shutdown) = (router.clone(), shutdown.clone());
-                tracker.spawn(async move {
-                    connection(stream, peer, router, shutdown).await;
-                    drop(slot);
-                });
+                let has_room = callers.count() < most && descriptors.may_serve(&stream);
+                if has_room || callers.make_room().await {
+                    let caller = callers.next();
+                    let serving = connection(stream, peer, caller.clone(), router.clone(), shutdown.clone());
+                    callers.serve(caller, tracker.spawn(serving));
+                }
             }
             // Out of descriptors, or the peer left: neither is a reason to stop (T38).
             Err(error) => {
@@ -60,11 +62,22 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
     tracker.wait().await;
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdown: CancellationToken) {
+async fn connection(stream: TcpStream, peer: SocketAddr, caller: Caller, router: Router, shutdown: CancellationToken) {
     let routes = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        routes.call(request)
+        let begun = caller.begin().map(|at_work| (at_work, routes.call(request)));
+        async move {
+            let (at_work, answer) = begun?;
+            let Ok(answer) = answer.await;
+            let until_sent = move |body: Body| {
+                Body::new(body.map_frame(move |frame| {
+                    let _ = &at_work;
+                    frame
+                }))
+            };
+            io::Result::Ok(answer.map(until_sent))
+        }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_IN).max_buf_size(HEAD_MAX).max_headers(64);

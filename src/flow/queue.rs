@@ -29,7 +29,7 @@ impl Batch {
 
     fn clear(&mut self) {
         // A burst's memory is given back.
-        if self.bytes.capacity() > 4 << 20 {
+        if self.bytes.capacity() > 512 << 10 {
             *self = Self::default();
         }
         self.bytes.clear();

@@ -16,7 +16,7 @@ use std::time::Duration;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Capacity that outlives a burst.
-const KEPT: usize = 4 << 20;
+const KEPT: usize = 512 << 10;
 
 pub(super) struct Writer {
     shared: Arc<Shared>,

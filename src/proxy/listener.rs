@@ -34,8 +34,8 @@ pub async fn listen(shared: Arc<Shared>, entrance: Entrance, tasks: TaskTracker)
                     turn_away(&shared, &entrance, socket, reason, &tasks);
                 } else {
                     let active = shared.metrics.connection();
-                    // No block around it: one that awaits a future holds it twice.
-                    tasks.spawn(enter(shared.clone(), entrance.arrival(socket, peer), active));
+                    // No block around it: one that awaits a future holds it twice. In a box: a task moves its future about.
+                    tasks.spawn(Box::pin(enter(shared.clone(), entrance.arrival(socket, peer), active)));
                 }
             }
             Err(error) if is_of_one_connection(&error) => {}
@@ -52,8 +52,6 @@ async fn accept(door: &Door) -> io::Result<(Socket, Downstream)> {
     match door {
         Door::Tcp(listener) => {
             let (socket, peer) = listener.accept().await?;
-            // For speed only; without it the flow is still right.
-            let _ = socket.set_nodelay(true);
             Ok((socket.into(), peer.into()))
         }
         Door::Unix(door) => {

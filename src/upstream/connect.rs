@@ -4,7 +4,6 @@ use super::Error;
 use super::error::Attempts;
 use crate::dns::Vetted;
 use crate::wire::Descriptors;
-use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,9 +15,6 @@ use tokio::time::{sleep, timeout};
 const STAGGER: Duration = Duration::from_millis(250);
 /// How many addresses are tried: an answer of hundreds is no reason to knock at hundreds of doors.
 const MOST: usize = 16;
-/// A silent peer is asked whether it is still there after this long, and then this often.
-const KEEPALIVE: Duration = Duration::from_secs(60);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Connects to the first address that answers, and tells which one it was. The deadline is for all
 /// attempts together. Attempts that lose are dropped.
@@ -70,10 +66,8 @@ async fn dial(
     descriptors: Descriptors,
 ) -> Result<(TcpStream, SocketAddr), (SocketAddr, io::Error)> {
     let stream = open(address, descriptors).await.map_err(|error| (address, error))?;
-    // Both are for speed and tidiness; a socket without them still carries the flow.
+    // For speed only; without it the flow is still right.
     let _ = stream.set_nodelay(true);
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL);
-    let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
     Ok((stream, address))
 }
 
@@ -146,7 +140,6 @@ mod tests {
         assert_eq!(address, good);
         assert_eq!(stream.peer_addr().unwrap(), good);
         assert!(stream.nodelay().unwrap());
-        assert!(SockRef::from(&stream).keepalive().unwrap());
     }
 
     #[tokio::test]

@@ -29,7 +29,8 @@ pub struct Dialler {
     descriptors: Descriptors,
     /// What this process is called in `Via`; nobody else's name.
     name: String,
-    own: Mutex<VecDeque<(Instant, SocketAddr, SocketAddr)>>,
+    /// Nothing where no connection could come back: that takes an entrance which connections are led to unasked.
+    own: Option<Mutex<VecDeque<(Instant, SocketAddr, SocketAddr)>>>,
 }
 
 /// Where a permitted destination is reached.
@@ -73,7 +74,13 @@ impl Dialler {
     #[must_use]
     pub fn new(parent: Option<Parent>, trust: &Trust, random: [u8; 16], descriptors: Descriptors) -> Self {
         let name = format!("exeat-{}", HEXLOWER.encode(&random));
-        Self { parent: parent.map(Arc::new), config: trust.client_config(), descriptors, name, own: Mutex::default() }
+        Self { parent: parent.map(Arc::new), config: trust.client_config(), descriptors, name, own: None }
+    }
+
+    /// Remembers the connections that it opens, for [`is_own`](Dialler::is_own): where one could be led back here.
+    #[must_use]
+    pub fn remembering(self, remembers: bool) -> Self {
+        Self { own: remembers.then(Mutex::default), ..self }
     }
 
     /// The parent that a destination is reached through.
@@ -91,8 +98,9 @@ impl Dialler {
     /// Whether this process itself opened the connection from `local` to `remote`.
     #[must_use]
     pub fn is_own(&self, local: SocketAddr, remote: SocketAddr) -> bool {
+        let Some(own) = &self.own else { return false };
         // A panic while it was held leaves a list that is whole.
-        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = own.lock().unwrap_or_else(PoisonError::into_inner);
         own.iter().any(|(_, from, to)| (*from, *to) == (local, remote))
     }
 
@@ -127,9 +135,11 @@ impl Dialler {
 
     async fn dial(&self, vetted: &Vetted, deadline: Duration) -> Result<(Stream, SocketAddr), Error> {
         let (socket, address) = connect(vetted, deadline, self.descriptors).await?;
-        if let Ok(local) = socket.local_addr() {
+        if let Some(own) = &self.own
+            && let Ok(local) = socket.local_addr()
+        {
             let now = Instant::now();
-            let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut own = own.lock().unwrap_or_else(PoisonError::into_inner);
             let is_old = |since: Instant| now.duration_since(since) > REMEMBERED;
             while own.len() >= REMEMBERED_MOST || own.front().is_some_and(|(since, ..)| is_old(*since)) {
                 own.pop_front();

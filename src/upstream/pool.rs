@@ -228,6 +228,7 @@ impl Pool {
         deadline: Duration,
     ) -> Result<Upstream, Error> {
         let Dialled { stream, address, by_name } = dialled;
+        stream.keep_alive();
         if permit.scheme() == Scheme::Http {
             // The session is taken in, so that its connections are kept.
             self.config(session, permit, version);

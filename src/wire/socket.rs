@@ -1,12 +1,18 @@
 //! A stream socket of the system.
 
+use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+/// A silent peer is asked whether it is still there after this long, and then this often.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// A stream socket of the system.
 #[derive(Debug)]
@@ -24,6 +30,16 @@ impl Socket {
         match self {
             Socket::Tcp(socket) => socket.local_addr().ok(),
             Socket::Unix(_) => None,
+        }
+    }
+
+    /// Has the system ask whether the peer is still there when it has been silent for a minute, the silence until now
+    /// included.
+    pub(super) fn keep_alive(&self) {
+        if let Socket::Tcp(socket) = self {
+            let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL);
+            // For tidiness; without it the flow is still right.
+            let _ = SockRef::from(socket).set_tcp_keepalive(&keepalive);
         }
     }
 

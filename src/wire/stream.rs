@@ -34,6 +34,17 @@ impl Stream {
         }
     }
 
+    /// Has the system ask whether a silent peer is still there, however many layers of TLS are above the socket. What
+    /// lasts no minute does without, as setting it takes three calls.
+    pub fn keep_alive(&self) {
+        match self {
+            Stream::Plain(socket) => socket.keep_alive(),
+            Stream::Downstream(tls) => tls.get_ref().0.stream().keep_alive(),
+            Stream::Upstream(tls) => tls.get_ref().0.stream().keep_alive(),
+            Stream::Multiplexed(_) => {}
+        }
+    }
+
     /// Pending while it is known that a read would be: a buffer need not be at hand before.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
@@ -43,6 +54,13 @@ impl Stream {
             Stream::Upstream(tls) if tls.get_ref().1.wants_read() => tls.get_ref().0.poll_readable(cx),
             Stream::Downstream(_) | Stream::Upstream(_) | Stream::Multiplexed(_) => Poll::Ready(Ok(())),
         }
+    }
+
+    /// Whether the close tells the peer of the end by itself, where all was read that it sent: there is no close_notify
+    /// nor anything else to be written before it.
+    #[must_use]
+    pub fn says_end_at_close(&self) -> bool {
+        matches!(self, Stream::Plain(_))
     }
 
     /// Makes the close a reset, where there is such a thing: the peer must not take it for a clean end.

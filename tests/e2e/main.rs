@@ -55,6 +55,7 @@ mod http2;
 mod http2_frames;
 /// The same on the TLS listener.
 mod http2_listener;
+mod http2_stuck;
 /// WebSockets to origins that speak HTTP/2 only.
 mod http2_websocket;
 /// Who asks: credentials, sessions, their end.

@@ -1,10 +1,9 @@
 //! Who waits to begin while more has come at once than can be done.
 
-use super::{LASTING, is_at_work};
+use super::{AT_WORK, LASTING, Moment};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot::{Receiver, Sender, channel};
-use tokio::time::Instant;
 
 /// Those who wait to begin. Who came last begins first: of the others many would have waited too long by the time that
 /// it is their turn, and then nobody would be served soon.
@@ -58,9 +57,9 @@ impl Line {
 /// Whether what waits came at once, and will be done, or comes faster than it can be done.
 #[derive(Debug)]
 pub(super) struct Trend {
-    begun: Instant,
-    /// Since when these were counted, and what the process had used of the processors then.
-    since: (Instant, Duration),
+    begun: Moment,
+    /// Since when these were counted.
+    since: Moment,
     came: usize,
     ended: usize,
 }
@@ -68,23 +67,23 @@ pub(super) struct Trend {
 impl Trend {
     const WINDOW: Duration = Duration::from_millis(100);
 
-    pub(super) fn begun(now: Instant, cpu: Duration) -> Self {
-        Self { begun: now, since: (now, cpu), came: 0, ended: 0 }
+    pub(super) fn begun(now: Moment) -> Self {
+        Self { begun: now, since: now, came: 0, ended: 0 }
     }
 
     /// Takes in what came and what ended since the look before. True: who comes now would wait for too long.
-    pub(super) fn look(&mut self, now: Instant, cpu: Duration, waiting: usize, came: usize, ended: usize) -> bool {
+    pub(super) fn look(&mut self, now: Moment, waiting: usize, came: usize, ended: usize) -> bool {
         self.came += came;
         self.ended += ended;
-        let passed = now - self.since.0;
+        let passed = now.at - self.since.at;
         if passed < Self::WINDOW {
             return false;
         }
         let is_no_burst = self.came * 5 > self.ended * 4;
         let waits_long = waiting as f64 * passed.as_secs_f64() > self.ended as f64 * LASTING.as_secs_f64();
-        let is_ours = is_at_work(self.since, (now, cpu));
-        (self.since, self.came, self.ended) = ((now, cpu), 0, 0);
-        is_no_burst && waits_long && is_ours && now - self.begun >= LASTING
+        let is_ours = now.work_since(self.since) >= AT_WORK;
+        (self.since, self.came, self.ended) = (now, 0, 0);
+        is_no_burst && waits_long && is_ours && now.at - self.begun.at >= LASTING
     }
 }
 
@@ -126,12 +125,12 @@ mod tests {
 
     /// The same, with the processors for this part of the time.
     fn is_found_at(tenths: &[(usize, usize)], at_work: f64) -> bool {
-        let (mut now, mut cpu) = (Instant::now(), Duration::ZERO);
-        let (mut trend, mut waiting) = (Trend::begun(now, cpu), 0);
+        let mut now = Moment { at: tokio::time::Instant::now(), cpu: Duration::ZERO };
+        let (mut trend, mut waiting) = (Trend::begun(now), 0);
         tenths.iter().any(|&(came, ended)| {
-            (now, cpu) = (now + Trend::WINDOW, cpu + Trend::WINDOW.mul_f64(at_work));
+            now = Moment { at: now.at + Trend::WINDOW, cpu: now.cpu + Trend::WINDOW.mul_f64(at_work) };
             waiting = (waiting + came).saturating_sub(ended);
-            trend.look(now, cpu, waiting, came, ended)
+            trend.look(now, waiting, came, ended)
         })
     }
 

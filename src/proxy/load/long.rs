@@ -1,6 +1,6 @@
 //! How long the wait for a turn has been too long.
 
-use super::{TOLERABLE, is_at_work, micros};
+use super::{Moment, TOLERABLE, micros};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -23,10 +23,10 @@ impl Default for Long {
 
 impl Long {
     /// A wait begins, which may be too long.
-    pub(super) fn begins(&self, now: Instant, cpu_time: impl Fn() -> Duration) {
+    pub(super) fn begins(&self, now: Moment) {
         if self.since.load(Ordering::Relaxed) == 0 {
-            self.cpu.store(micros(cpu_time()), Ordering::Relaxed);
-            self.since.store(micros(now - self.origin).max(1), Ordering::Release);
+            self.cpu.store(micros(now.cpu), Ordering::Relaxed);
+            self.since.store(micros(now.at - self.origin).max(1), Ordering::Release);
         }
     }
 
@@ -36,11 +36,11 @@ impl Long {
     }
 
     /// Whether waits have been too long for too long, by the process's own work.
-    pub(super) fn lasts(&self, now: Instant, cpu_time: impl Fn() -> Duration) -> bool {
+    pub(super) fn lasts(&self, now: impl Fn() -> Moment) -> bool {
         let since = self.since.load(Ordering::Acquire);
-        let before = self.origin + Duration::from_micros(since);
-        let cpu_before = Duration::from_micros(self.cpu.load(Ordering::Relaxed));
-        since != 0 && now >= before + TOLERABLE && is_at_work((before, cpu_before), (now, cpu_time()))
+        let at = self.origin + Duration::from_micros(since);
+        let before = Moment { at, cpu: Duration::from_micros(self.cpu.load(Ordering::Relaxed)) };
+        since != 0 && now().own_since(before) >= TOLERABLE
     }
 }
 
@@ -48,30 +48,40 @@ impl Long {
 mod tests {
     use super::*;
 
-    const LONG: Duration = Duration::from_millis(400);
+    const SHORT: Duration = Duration::from_millis(5);
 
-    /// A wait that began a while ago, in which the process had the processors for this part of the time: does it last?
-    fn lasts(begun: Duration, at_work: f64) -> bool {
+    fn moment(long: &Long, after: Duration, cpu: Duration) -> Moment {
+        Moment { at: long.origin + Duration::from_secs(1) + after, cpu }
+    }
+
+    /// A wait that began a while ago, in which the process has used so much of the processors: does it last?
+    fn lasts(begun: Duration, cpu: Duration) -> bool {
         let long = Long::default();
-        let start = long.origin + Duration::from_secs(1);
-        long.begins(start, || Duration::ZERO);
-        long.lasts(start + begun, || begun.mul_f64(at_work))
+        long.begins(moment(&long, Duration::ZERO, Duration::ZERO));
+        long.lasts(|| moment(&long, begun, cpu))
     }
 
     #[test]
     fn a_wait_that_has_not_ended_is_too_long_once_it_lasts() {
-        assert!(lasts(LONG, 0.9));
-        assert!(!lasts(TOLERABLE / 2, 0.9));
-        assert!(!lasts(LONG, 0.1), "others have the processors");
+        assert!(lasts(TOLERABLE, TOLERABLE));
+        assert!(!lasts(SHORT, SHORT));
+        assert!(!lasts(SHORT, TOLERABLE * 2), "more processors do more in a short time");
+    }
+
+    #[test]
+    fn where_others_have_the_processors_the_process_s_own_work_counts_however_slow_it_is() {
+        assert!(!lasts(TOLERABLE * 100, SHORT), "others are waited for");
+        assert!(lasts(TOLERABLE * 100, TOLERABLE), "so much work is ready that it would take long without them");
     }
 
     #[test]
     fn a_short_wait_ends_a_row_of_long_ones() {
         let long = Long::default();
-        long.begins(long.origin + LONG, || Duration::ZERO);
-        long.begins(long.origin + LONG * 2, || Duration::ZERO);
-        assert!(long.lasts(long.origin + LONG * 3, || LONG * 3), "it began with the first of them");
+        let at = |times: u32| moment(&long, TOLERABLE * times, TOLERABLE * times);
+        long.begins(at(1));
+        long.begins(at(2));
+        assert!(long.lasts(|| at(2)), "it began with the first of them");
         long.is_over();
-        assert!(!long.lasts(long.origin + LONG * 9, || LONG * 9));
+        assert!(!long.lasts(|| at(9)));
     }
 }

@@ -6,7 +6,7 @@ mod inflow;
 mod line;
 mod long;
 
-use inflow::{Inflow, Look};
+use inflow::{Inflow, Look, May};
 use line::{Line, Trend};
 use long::Long;
 use nix::time::{ClockId, clock_gettime};
@@ -14,6 +14,7 @@ use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::sync::oneshot::Receiver;
 use tokio::time::{Instant, sleep};
@@ -33,8 +34,8 @@ const FEW: usize = 64;
 const FEWEST: usize = 2;
 /// What the wait is held at while not all may begin: a piece of work waits many times for its turn before it is done.
 const HELD_AT: Duration = Duration::from_micros(200);
-/// The part of the time that the process itself must have been at work: where others have the processors, refusing
-/// helps nobody.
+/// How much of a processor the process itself must have used for work to be refused at once: where others have the
+/// processors, what comes waits.
 const AT_WORK: f64 = 0.3;
 
 /// What becomes of new work.
@@ -120,7 +121,7 @@ impl Load {
     /// That not all may begin is found out by whoever comes next, for a look at a wait ends no sooner than the wait.
     fn stage(&self) -> Stage {
         match self.stage.load(Ordering::Relaxed) {
-            0 if self.under_way() >= FEW && self.long.lasts(Instant::now(), cpu_time) => self.hold_up(),
+            0 if self.under_way() >= FEW && self.long.lasts(Moment::now) => self.hold_up(),
             0 => Stage::Begins,
             1 => Stage::Waits,
             _ => Stage::Refused,
@@ -169,18 +170,17 @@ impl Load {
             if stage == Stage::Begins as u8 {
                 continue;
             }
-            let (inflow, trend) =
-                held.get_or_insert_with(|| (Inflow::begun(now, cpu_time()), Trend::begun(now, cpu_time())));
-            let cpu = cpu_time();
-            let more = inflow.look(Look { delay, now, cpu, ended, held_up });
+            let workers = || Handle::current().metrics().num_workers();
+            let (inflow, trend) = held.get_or_insert_with(|| (Inflow::begun(now, workers()), Trend::begun(now)));
+            let may = inflow.look(Look { delay, now, ended, held_up });
             let waiting = self.line.count();
             if inflow.is_over() && waiting == 0 {
                 self.let_all_in(stage);
                 held = None;
                 continue;
             }
-            self.let_in(more, inflow.most());
-            if stage == Stage::Waits as u8 && trend.look(now, cpu, waiting, came, ended) {
+            self.let_in(may, inflow.most());
+            if stage == Stage::Waits as u8 && trend.look(now, waiting, came, ended) {
                 self.stage.store(Stage::Refused as u8, Ordering::Relaxed);
                 self.line.close();
                 tracing::info!(waiting, "there is more work than can be done: some is refused");
@@ -188,14 +188,15 @@ impl Load {
         }
     }
 
-    /// How long what is ready waits for its turn now. While nothing begins there is nothing to measure.
-    async fn measure(&self, is_held_up: bool) -> (Duration, Instant) {
+    /// How long what is ready waits for its turn now, by the process's own work. While nothing begins there is nothing to
+    /// measure.
+    async fn measure(&self, is_held_up: bool) -> (Duration, Moment) {
         if !is_held_up && self.is_quiet.swap(true, Ordering::Relaxed) {
             self.disturbed.notified().await;
         }
         sleep(if is_held_up { OFTEN } else { EVERY }).await;
-        let since = Instant::now();
-        self.long.begins(since, cpu_time);
+        let since = Moment::now();
+        self.long.begins(since);
         let mut is_ready = false;
         // A task that wakes itself goes behind all that are ready.
         poll_fn(|cx| {
@@ -206,18 +207,19 @@ impl Load {
             Poll::Pending
         })
         .await;
-        let now = Instant::now();
-        if now - since <= TOLERABLE {
+        let now = Moment::now();
+        let delay = now.own_since(since);
+        if delay <= TOLERABLE {
             self.long.is_over();
         }
-        (now - since, now)
+        (delay, now)
     }
 
-    /// Makes room for so many more, at most for so many in all: what was not taken is not saved up.
-    fn let_in(&self, more: usize, most: usize) {
-        self.is_behind.store(more == 0, Ordering::Relaxed);
-        let left = self.line.let_in(more);
-        let room = |room: usize| Some(if more == 0 { 0 } else { most.min(room + left) });
+    /// Makes room for so much, at most for so many in all: what was not taken is not saved up.
+    fn let_in(&self, may: May, most: usize) {
+        self.is_behind.store(may == May::Nothing, Ordering::Relaxed);
+        let left = if let May::Replace(more) = may { self.line.let_in(more) } else { 0 };
+        let room = |room: usize| Some(if may == May::Nothing { 0 } else { most.min(room + left) });
         let _ = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
     }
 
@@ -237,9 +239,29 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Whether the process was at work between two looks, by what it had used of the processors.
-fn is_at_work((before, cpu_before): (Instant, Duration), (now, cpu): (Instant, Duration)) -> bool {
-    cpu.saturating_sub(cpu_before).as_secs_f64() >= AT_WORK * (now - before).as_secs_f64()
+/// A moment, and what the process had used of the processors by then.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    at: Instant,
+    cpu: Duration,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Self { at: Instant::now(), cpu: cpu_time() }
+    }
+
+    /// How much of the time since then the process itself can have caused: what passes while others have the
+    /// processors is not its doing.
+    fn own_since(self, before: Self) -> Duration {
+        (self.at - before.at).min(self.cpu.saturating_sub(before.cpu))
+    }
+
+    /// How many processors the process has used since then, on average.
+    fn work_since(self, before: Self) -> f64 {
+        let passed = (self.at - before.at).as_secs_f64();
+        if passed > 0.0 { self.cpu.saturating_sub(before.cpu).as_secs_f64() / passed } else { 0.0 }
+    }
 }
 
 /// What the process has used of the processors. A system that can't tell has used none, and then nothing is refused.
@@ -278,10 +300,10 @@ mod tests {
         assert!(load.is_full() && !begins(&load));
         load.end();
         assert!(!load.is_full() && begins(&load) && !begins(&load));
-        load.let_in(0, 9);
+        load.let_in(May::Nothing, 9);
         load.end();
         assert!(!begins(&load));
-        load.let_in(1, 9);
+        load.let_in(May::Replace(1), 9);
         load.end();
         assert!(begins(&load) && begins(&load) && !begins(&load));
     }
@@ -289,17 +311,17 @@ mod tests {
     #[test]
     fn room_that_was_not_taken_is_not_saved_up() {
         let load = load(FEWEST, Stage::Refused);
-        (0..100).for_each(|_| load.let_in(2, 5));
+        (0..100).for_each(|_| load.let_in(May::Replace(2), 5));
         assert_eq!((0..100).filter(|_| begins(&load)).count(), 5);
-        (0..100).for_each(|_| load.let_in(2, 5));
-        load.let_in(0, 5);
+        (0..100).for_each(|_| load.let_in(May::Replace(2), 5));
+        load.let_in(May::Nothing, 5);
         assert!(load.is_full());
     }
 
     #[test]
     fn there_is_always_something_to_do_however_much_is_refused() {
         let load = load(FEWEST, Stage::Refused);
-        load.let_in(0, 9);
+        load.let_in(May::Nothing, 9);
         load.end();
         assert!(!load.is_full() && begins(&load) && !begins(&load));
     }
@@ -314,7 +336,7 @@ mod tests {
         let (mut first, mut second) = (join(&load), join(&load));
         load.end();
         assert!(second.try_recv().is_ok() && !begins(&load));
-        load.let_in(0, 9);
+        load.let_in(May::Nothing, 9);
         load.end();
         assert!(first.try_recv().is_err());
         load.let_all_in(Stage::Waits as u8);
