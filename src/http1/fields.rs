@@ -122,9 +122,14 @@ impl Fields {
         self.spans.len()
     }
 
-    /// A value of one of them as a part of the bytes that all of them came in.
+    /// A value of one of them, a long one as a part of the bytes that all of them came in. A short one is copied: an
+    /// entry of HPACK's table (RFC 7541 §4.1: 4,096 bytes) would keep all of these bytes for as long as it stands there.
     #[must_use]
     pub fn shared(&self, value: &[u8]) -> Bytes {
+        const LONGEST_INDEXED: usize = 4096;
+        if value.len() <= LONGEST_INDEXED {
+            return Bytes::copy_from_slice(value);
+        }
         let start = (value.as_ptr() as usize).wrapping_sub(self.bytes.as_ptr() as usize);
         match self.bytes.get(start..).and_then(|rest| rest.get(..value.len())) {
             Some(_) => self.bytes.slice(start..start + value.len()),

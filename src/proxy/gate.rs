@@ -27,6 +27,10 @@ pub(super) fn admit(
     let mut is_clean = false;
     let now = Instant::now();
     let admitted = decide(identity, target, now, recorder).and_then(|permit| {
+        // What a body is looked at as is not to be another thing than what the origin takes it for.
+        if fields.values("content-type").nth(1).is_some() {
+            return Err(Denial::new(Reason::BadRequest).because("there is more than one Content-Type field").into());
+        }
         is_clean = scan(identity, target, fields, &permit, now, recorder)?;
         Ok(permit)
     });

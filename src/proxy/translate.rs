@@ -26,7 +26,7 @@ pub(super) fn append(map: &mut HeaderMap, field: Field<'_>) {
     append_shared(map, field, Bytes::copy_from_slice(field.value));
 }
 
-/// The same for one of `of`, whose bytes it shares.
+/// The same for one of `of`, whose bytes it shares if it is long.
 pub(super) fn pass(map: &mut HeaderMap, field: Field<'_>, of: &Fields) {
     append_shared(map, field, of.shared(field.value));
 }

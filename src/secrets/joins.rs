@@ -36,6 +36,21 @@ pub(super) enum Kind {
     Multipart,
 }
 
+impl Kind {
+    /// What a body is: its first bytes tell it before its declared type does, which the sender chooses. `None` if too
+    /// few have come.
+    pub(super) fn of(text: &[u8], declared: Option<Self>, ended: bool) -> Option<Option<Self>> {
+        /// More white space than this begins no structure.
+        const BLANK: usize = 1024;
+        match text.trim_ascii_start() {
+            [b'{' | b'[', ..] => Some(Some(Kind::Json)),
+            [b'-', b'-', ..] => Some(Some(Kind::Multipart)),
+            [] | [b'-'] if !ended && text.len() < BLANK => None,
+            _ => Some(declared),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Outside,

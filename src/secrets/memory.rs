@@ -1,7 +1,7 @@
 //! What a session sent lately, as far as it may be a piece of a secret: short values, by the name they were sent
 //! under. Pieces of one secret that go out in several requests meet here.
 
-use super::finding::{Finding, Surface};
+use super::finding::{Disposition, Finding, Surface};
 use super::guard::{At, Guard};
 use super::head::HeadView;
 use super::home::Spot;
@@ -22,17 +22,18 @@ const MOST_SLOTS: usize = 96;
 /// Pieces are no shorter and no longer.
 const SHORTEST: usize = 3;
 const LONGEST: usize = 160;
+/// Parameters and fields of one request that are remembered, and segments of its path that have a name of their own.
+const MOST_VALUES: usize = 256;
+const MOST_SEGMENTS: usize = 8;
 /// What is older is forgotten.
 const AGE: Duration = Duration::from_secs(15 * 60);
 /// Bodies up to this long are looked into for pieces.
 pub(super) const SMALL_BODY: usize = 4096;
-/// Fields that every request has.
-const ORDINARY: [&[u8]; 12] = [
+/// Fields that every request has, and that hold no free text.
+const ORDINARY: [&[u8]; 10] = [
     b"host",
-    b"user-agent",
     b"accept",
     b"accept-encoding",
-    b"accept-language",
     b"authorization",
     b"proxy-authorization",
     b"connection",
@@ -119,6 +120,11 @@ impl Slots {
         &mut slot.row
     }
 
+    /// The pieces under a name that there is a slot for.
+    fn known(&mut self, name: Name<'_>) -> Option<&mut Row> {
+        self.slots.iter_mut().find(|slot| slot.is(name)).map(|slot| &mut slot.row)
+    }
+
     /// Where the slot of a name is: its own, a new one, or that of the name that was used longest ago.
     fn place(&mut self, name: Name<'_>, now: Instant) -> usize {
         let tag = name.tag();
@@ -166,15 +172,24 @@ impl Slot {
 struct Recall<'a> {
     slots: MutexGuard<'a, Slots>,
     seams: Seams<'a>,
+    memory: &'a SessionMemory,
     now: Instant,
-    found: Vec<(Surface, Pieces)>,
+    found: Vec<Found>,
+}
+
+/// Pieces that may complete something, and what the last was sent under.
+struct Found {
+    surface: Surface,
+    kind: &'static str,
+    name: Box<[u8]>,
+    pieces: Pieces,
 }
 
 impl<'a> Recall<'a> {
     fn new(guard: &'a Guard, memory: &'a SessionMemory, now: Instant) -> Self {
         let mut slots = memory.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.use_catalogue(&guard.inner.scanner);
-        Self { slots, seams: Seams::new(&guard.inner), now, found: Vec::new() }
+        Self { slots, seams: Seams::new(&guard.inner), memory, now, found: Vec::new() }
     }
 
     /// Remembers a piece.
@@ -183,17 +198,32 @@ impl<'a> Recall<'a> {
             return;
         }
         let row = self.slots.row(Name { kind, name }, self.now);
-        if let Some(edges) = row.add(piece)
-            && self.seams.may_complete(row, &edges)
-        {
-            self.found.push((surface, row.pieces()));
+        // One that comes again while that isn't decided is held to the same.
+        let again = row.is_open && row.ends_in(piece);
+        if again || row.add(piece).is_some_and(|edges| self.seams.may_complete(row, &edges)) {
+            row.is_open = true;
+            self.found.push(Found { surface, kind, name: name.into(), pieces: row.pieces() });
         }
     }
 
-    /// What the new pieces complete.
+    /// What the new pieces complete. A piece that is refused is not remembered, so that it is refused again.
     fn finish(self, guard: &Guard, host: &Host) -> Vec<Finding> {
         drop(self.slots);
-        self.found.iter().flat_map(|(surface, pieces)| guard.complete(host, *surface, pieces)).collect()
+        let mut findings = Vec::new();
+        for Found { surface, kind, name, pieces } in self.found {
+            let found = guard.complete(host, surface, &pieces);
+            let is_refused = found.iter().any(|finding| finding.disposition == Disposition::Blocked);
+            let mut slots = self.memory.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            if let (Some(row), Some(piece)) = (slots.known(Name { kind, name: &name }), pieces.last()) {
+                if is_refused {
+                    row.take_back(piece);
+                } else if row.ends_in(piece) {
+                    row.is_open = false;
+                }
+            }
+            findings.extend(found);
+        }
+        findings
     }
 }
 
@@ -202,18 +232,17 @@ impl Guard {
     #[must_use]
     pub fn recall_head(&self, head: &HeadView<'_>, memory: &SessionMemory, now: Instant) -> Vec<Finding> {
         let mut recall = Recall::new(self, memory, now);
-        for (number, segment) in
-            [b"0", b"1", b"2", b"3"].into_iter().zip(head.path.as_bytes().rsplit(|&byte| byte == b'/'))
-        {
-            recall.add(Surface::Path, "path", number, segment);
+        // From the end on, where paths differ; those beyond the last number have it together.
+        for (number, segment) in head.path.as_bytes().rsplit(|&byte| byte == b'/').enumerate() {
+            recall.add(Surface::Path, "path", &[number.min(MOST_SEGMENTS) as u8], segment);
         }
-        for parameter in head.query.into_iter().flat_map(|query| query.split('&')).take(32) {
+        for parameter in head.query.into_iter().flat_map(|query| query.split('&')).take(MOST_VALUES) {
             let (name, value) = parameter.split_once('=').unwrap_or(("", parameter));
             let value = Cow::from(percent_encoding::percent_decode_str(value));
             recall.add(Surface::Query, "query", name.as_bytes(), &value);
             recall.add(Surface::Query, "queries", b"", &value);
         }
-        for (name, value) in head.fields.iter().take(64).filter(|(name, _)| is_own(name)) {
+        for (name, value) in head.fields.iter().take(MOST_VALUES).filter(|(name, _)| is_own(name)) {
             recall.add(Surface::Header, "field", name, value);
         }
         if let Some(name) = head.host.as_name() {

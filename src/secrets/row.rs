@@ -19,6 +19,8 @@ pub(super) struct Row {
     /// Something in it may be read in another way than byte by byte, wherever the next piece stands: until so many
     /// bytes have come, and it is gone.
     odd: usize,
+    /// Whether the newest piece completes something isn't decided yet.
+    pub(super) is_open: bool,
 }
 
 /// The text of a row in one of the two orders.
@@ -45,9 +47,10 @@ impl Row {
     /// Adds a piece, unless it is the last one again; gives its edges to the others if there are any, forwards and
     /// backwards.
     pub(super) fn add(&mut self, piece: &[u8]) -> Option<(Edge, Edge)> {
-        if self.edges.last().is_some_and(|last| self.forwards.text.get(*last..) == Some(piece)) {
+        if self.ends_in(piece) {
             return None;
         }
+        self.is_open = false;
         self.odd = self.odd.saturating_sub(piece.len());
         self.edges.push(self.forwards.text.len());
         self.forwards.text.extend_from_slice(piece);
@@ -69,6 +72,24 @@ impl Row {
         let forwards = Edge { at, run: at - front..at + leads, fresh: at..length };
         let backwards = Edge { at: size, run: size - ends..size + back, fresh: 0..size };
         (at > 0).then_some((forwards, backwards))
+    }
+
+    /// The newest piece did not go out.
+    pub(super) fn take_back(&mut self, piece: &[u8]) {
+        let mut pieces = self.pieces();
+        if pieces.pop_if(|last| last.as_slice() == piece).is_some() {
+            let odd = self.odd;
+            *self = Self::default();
+            for piece in &pieces {
+                self.add(piece);
+            }
+            self.odd = odd;
+        }
+    }
+
+    /// Whether this is the newest piece.
+    pub(super) fn ends_in(&self, piece: &[u8]) -> bool {
+        self.edges.last().is_some_and(|last| self.forwards.text.get(*last..) == Some(piece))
     }
 
     fn drop_first(&mut self) {

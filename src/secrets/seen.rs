@@ -53,8 +53,9 @@ impl Halves {
         let mut bytes = Vec::with_capacity(512);
         match head.host {
             Host::Name(name) => push(&mut bytes, name.as_bytes()),
-            Host::V4(address) => push(&mut bytes, &address.octets()),
-            Host::V6(address) => push(&mut bytes, &address.octets()),
+            // No name begins so: an address's bytes may be those of one.
+            Host::V4(address) => push(&mut bytes, &[&[4][..], &address.octets()].concat()),
+            Host::V6(address) => push(&mut bytes, &[&[6][..], &address.octets()].concat()),
         }
         let texts = [head.method, head.path].into_iter().chain(head.query);
         texts.for_each(|text| push(&mut bytes, text.as_bytes()));

@@ -190,11 +190,13 @@ impl Task for Look<'_> {
             let own = halves[3];
             let [values, joints, delimiters] = value.masks(lanes, own);
             let [parts, backslashes] = lists.masks(lanes, own);
+            let [_, escaped] = lists.masks(lanes, halves[2]);
             let [ascii, leads] = escapes.masks(lanes, own);
             let [rest, marks, ordinary] = rest.masks(lanes, own);
             let [seconds] = second.masks(lanes, own);
             let gates = ascii & behind(seconds) & !(backslashes & ordinary >> 1) | leads & behind(rest);
             let literals = delimiters | teddy.mask(lanes, &halves);
+            let parts = parts | (escaped & ordinary);
             *block = Block { value: values, joints, parts, stops: ascii | leads, gates, marks, literals };
             at += 64;
         }
@@ -216,12 +218,16 @@ mod tests {
         // Behind the last byte anything may follow.
         let beyond = u64::MAX.checked_shl(block.len() as u32).unwrap_or(0);
         let seconds = behind(of(gates::SECOND) | beyond);
+        let behind_backslash = (0..block.len() as u32).fold(0, |mask, at| {
+            let before = (number * 64 + at as usize).checked_sub(1).and_then(|before| hay.get(before));
+            mask | u64::from(before == Some(&b'\\')) << at
+        });
         let mut literals = Vec::new();
         teddy.masks(hay, number * 64..number * 64 + block.len(), &mut literals);
         Block {
             value: of(runs::VALUES),
             joints: of(runs::JOINTS),
-            parts: of(numbers::PARTS.members()),
+            parts: of(numbers::PARTS.members()) | (of(gates::ORDINARY) & behind_backslash),
             stops: of(gates::GATES) | of(fold::LEADS),
             gates: of(gates::GATES) & seconds & !(of(gates::BACKSLASH) & of(gates::ORDINARY) >> 1)
                 | of(fold::LEADS) & behind(of(fold::REST)),

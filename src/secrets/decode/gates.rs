@@ -124,7 +124,7 @@ fn is_wide(text: &[u8], at: usize) -> bool {
             .is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
     };
     letter(at.checked_sub(1))
-        && (letter(Some(at + 1)) || (text.get(at + 1..at + 3) == Some(&[0, 0]) && letter(Some(at + 4))))
+        && (letter(Some(at + 1)) || (text.get(at + 1..at + 3) == Some(&[0, 0]) && letter(Some(at + 3))))
 }
 
 /// A soft line break inside a word, or an escape of a character that needs none.

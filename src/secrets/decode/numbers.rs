@@ -11,7 +11,7 @@ const BETWEEN: usize = 6;
 /// What stands between two numbers at most: a comma, and a new line with its indent.
 const GAP: usize = 24;
 
-/// The characters of such a list.
+/// The characters of such a list, but for the letters of escaped line breaks.
 pub(in crate::secrets) const PARTS: Class = Class::new({
     let mut has = [false; 256];
     let mut byte = 0u8;
@@ -55,7 +55,7 @@ pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: Each<'_>) 
 /// Whether a list of so many numbers that a known value may be in it goes over a place.
 pub(in crate::secrets) fn goes_over(text: &[u8], at: usize) -> bool {
     let is_byte = |token: &[u8]| number(token, 16).is_some() || number(token, 10).is_some();
-    let lies_in_list = |gap: &[u8]| gap.iter().all(|byte| PARTS.has(*byte));
+    let lies_in_list = |gap: &[u8]| gap.iter().all(|byte| PARTS.has(*byte) || matches!(byte, b'n' | b'r' | b't'));
     const LONGEST: usize = 4;
     let (before, behind) = text.split_at_checked(at).unwrap_or((text, &[]));
     let start = at - before.iter().rev().take(LONGEST + 1).take_while(|byte| is_digit(**byte)).count();
@@ -84,16 +84,17 @@ pub(in crate::secrets) fn has_numbers(text: &[u8], shortest: usize) -> bool {
     numbers >= shortest
 }
 
-/// A sign and a new line.
+/// A sign and a new line, which may be escaped, between quotes or not.
 fn is_indent(gap: &[u8]) -> bool {
-    gap.iter().skip(1).all(u8::is_ascii_whitespace)
+    let blank = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'\\' | b'n' | b'r' | b't');
+    gap.iter().filter(|byte| !blank(byte)).count() <= 1
 }
 
 const fn is_digit(byte: u8) -> bool {
     byte.is_ascii_hexdigit() || byte == b'x'
 }
 
-/// Digits of either radix, and what stands before those of one.
+/// Hexadecimal digits, and the `x` of `0x`.
 const DIGITS: Class = Class::new({
     let mut has = [false; 256];
     let mut byte = 0;

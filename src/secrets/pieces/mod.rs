@@ -9,6 +9,7 @@ pub(super) use dump::begins as begins_dump;
 pub(super) use suspects::{Hint, Suspects};
 
 use super::byte_set::ByteSet;
+use super::generic::is_wordy;
 use super::joins::{Joined, Told};
 use super::rule::is_word;
 use super::stream::{DEEPEST, Origin, Scan, Stream, is_separator};
@@ -174,11 +175,11 @@ impl Row {
             Style::Strings => {
                 let skip = if first { Some(Ok(0)) } else { glue::of_strings(rest, ended) };
                 match piece_behind(rest, skip, ended) {
-                    // In a list it is the name of the next value.
+                    // In a list it may be the name of the next value.
                     Next::Piece(skip, length) if !first && glue::lists(rest.get(..skip).unwrap_or_default()) => {
                         match glue::is_name(rest.get(skip + length..).unwrap_or_default(), ended) {
-                            Some(false) => Next::Piece(skip, length),
-                            Some(true) => Next::End,
+                            Some(true) if is_wordy(rest.get(skip..skip + length).unwrap_or_default()) => Next::End,
+                            Some(_) => Next::Piece(skip, length),
                             None => Next::More,
                         }
                     }

@@ -67,8 +67,16 @@ pub(super) struct Stream {
     cleared: u64,
     /// For a level of joined pieces: where they end. It has literals only.
     edges: Option<VecDeque<u64>>,
-    /// The values of the structure that the level is.
-    joins: Option<Box<Joins>>,
+    /// The structure that the level is.
+    structure: Structure,
+}
+
+/// What is known of a level's structure.
+enum Structure {
+    None,
+    /// What it is said to be; its first bytes have not come.
+    Declared(Option<Kind>),
+    Known(Box<Joins>),
 }
 
 impl Stream {
@@ -85,7 +93,7 @@ impl Stream {
             covered_runs: 0,
             cleared: 0,
             edges: None,
-            joins: None,
+            structure: Structure::None,
             runs: Runs::default(),
             escapes: Escapes::default(),
             embedded: Embedded::default(),
@@ -106,10 +114,10 @@ impl Stream {
         Self { edges: Some(VecDeque::new()), ..Self::new(depth) }
     }
 
-    /// The same level with its structure's values joined.
+    /// The same level with its structure's values joined; what it is said to be.
     pub(super) fn with_joins(self, kind: Option<Kind>) -> Self {
         let escapes = if kind == Some(Kind::Form) { Escapes::of_form() } else { self.escapes };
-        Self { joins: kind.map(|kind| Box::new(Joins::new(kind))), escapes, ..self }
+        Self { structure: Structure::Declared(kind), escapes, ..self }
     }
 
     /// A piece ends here: what stands on its other side has nothing to do with it.
@@ -146,7 +154,9 @@ impl Stream {
         self.runs.rest();
         self.escapes.rest();
         self.lists.rest();
-        self.joins.iter_mut().for_each(|joins| joins.rest());
+        if let Structure::Known(joins) = &mut self.structure {
+            joins.rest();
+        }
     }
 
     /// Makes it ready for other bytes.
@@ -214,10 +224,20 @@ impl Stream {
         let mut pieces = std::mem::take(&mut self.pieces);
         cleared = cleared.min(pieces.pass(self, scan, origin, ended));
         self.pieces = pieces;
-        if let Some(mut joins) = self.joins.take() {
-            cleared = cleared.min(joins.pass(self, scan, origin, ended));
-            self.joins = Some(joins);
+        cleared.min(self.pass_structure(scan, origin, ended))
+    }
+
+    fn pass_structure(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
+        if let Structure::Declared(declared) = self.structure {
+            // Nothing of it is forgotten yet: it is held from its first byte on.
+            let Some(kind) = Kind::of(&self.buffer, declared, ended) else { return 0 };
+            self.structure = kind.map_or(Structure::None, |kind| Structure::Known(Box::new(Joins::new(kind))));
         }
+        let Structure::Known(mut joins) = std::mem::replace(&mut self.structure, Structure::None) else {
+            return self.base + self.buffer.len() as u64;
+        };
+        let cleared = joins.pass(self, scan, origin, ended);
+        self.structure = Structure::Known(joins);
         cleared
     }
 

@@ -117,7 +117,10 @@ fn config() -> ProptestConfig {
 fn what_can_become_no_match_flows_on_at_once() {
     let guard = guard(Settings::default());
     let evil = host("evil.example");
-    for text in ["a line of text\n".repeat(600), "\n".repeat(8192), "{\"event\": \"tick\", \"on\": true}\n".repeat(9)] {
+    let events = "{\"event\": \"tick\", \"on\": true}\n".repeat(9);
+    // The last value of a structure may be the first piece of something.
+    let value = events.rfind("tick").unwrap();
+    for (text, flows) in [("a line of text\n".repeat(600), 9000), ("\n".repeat(8192), 8192), (events, value)] {
         let context = BodyContext {
             host: &evil,
             method: "POST",
@@ -128,7 +131,7 @@ fn what_can_become_no_match_flows_on_at_once() {
         let mut scan = guard.body(&context);
         scan.push(Bytes::copy_from_slice(text.as_bytes())).unwrap();
         let out: usize = std::iter::from_fn(|| scan.released()).map(|bytes| bytes.len()).sum();
-        assert_eq!(out, text.len(), "{text:.30}");
+        assert_eq!(out, flows, "{text:.30}");
     }
 }
 
