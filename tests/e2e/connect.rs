@@ -257,6 +257,26 @@ fn a_relay_counts_its_bytes() {
 }
 
 #[test]
+fn an_origin_that_is_done_first_still_gets_all_of_the_client_s_and_a_clean_end() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let tell = std::sync::Mutex::new(tell);
+    let origin = Origin::plain().raw(move |peer| {
+        peer.write_all(b"done")?;
+        peer.stream.close();
+        let mut come = Vec::new();
+        let ended = peer.read_to_end(&mut come).map(|_| come.len());
+        tell.lock().unwrap().send(ended.ok()).unwrap();
+        Ok(())
+    });
+    let world = carrying(&origin, "any");
+    let mut wire = world.agent().tunnel(AUTHORITY);
+    assert_eq!(wire.rest().unwrap(), b"done");
+    push(&mut wire, &[b'u'; 1_000_000]);
+    finish(&wire);
+    assert_eq!(told.recv().unwrap(), Some(1_000_000));
+}
+
+#[test]
 fn a_connect_in_http_1_0_opens_a_tunnel() {
     let origin = Origin::tls().echo();
     let world = world(&origin);

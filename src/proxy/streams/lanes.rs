@@ -240,12 +240,12 @@ mod tests {
                     }
                 }
                 tasks.retain(|lane| !lane.is_over);
+                let about_to = tasks.iter().filter(|lane| lane.waits() && lane.is_woken()).count();
+                assert!(
+                    lanes.lock().given.len() <= about_to,
+                    "{seed}: a request waits, and no lane is about to take it"
+                );
             }
-            // Nobody ends a request any more.
-            while let Some(lane) = tasks.iter_mut().find(|lane| lane.is_woken()) {
-                lane.poll(&lanes);
-            }
-            assert!(lanes.lock().given.is_empty(), "{seed}: a request waits, and no lane is about to take it");
         }
     }
 }
