@@ -60,7 +60,9 @@ fn json(numbers: &mut Numbers) -> Vec<u8> {
 fn source() -> Vec<u8> {
     let own = [
         include_str!("scan.rs"),
-        include_str!("../src/secrets/stream.rs"),
+        include_str!("../src/secrets/stream/mod.rs"),
+        include_str!("../src/secrets/stream/literals.rs"),
+        include_str!("../src/secrets/stream/settle.rs"),
         include_str!("../src/secrets/decode/fold.rs"),
         include_str!("../src/net/host.rs"),
         include_str!("../src/net/address.rs"),

@@ -258,12 +258,15 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_shared_where_it_is_of_these_fields_and_copied_where_not() {
-        let fields = Fields::parse(Bytes::from_static(b"a: b c\r\nd:\r\n"), 0..12, 4).unwrap();
-        let value = fields.first("a").unwrap();
-        assert_eq!((fields.shared(value).as_ptr(), &fields.shared(value)[..]), (value.as_ptr(), &b"b c"[..]));
-        assert_eq!(fields.shared(fields.first("d").unwrap()), Bytes::new());
-        let other = b"elsewhere".to_vec();
+    fn a_long_value_is_shared_where_it_is_of_these_fields_and_others_are_copied() {
+        let lines = [&b"a: "[..], &b"b".repeat(4097), b"\r\nc: d\r\n"].concat();
+        let length = lines.len();
+        let fields = Fields::parse(Bytes::from(lines), 0..length, 4).unwrap();
+        let (long, short) = (fields.first("a").unwrap(), fields.first("c").unwrap());
+        assert_eq!((fields.shared(long).as_ptr(), &fields.shared(long)[..]), (long.as_ptr(), long));
+        assert_ne!(fields.shared(short).as_ptr(), short.as_ptr());
+        assert_eq!(fields.shared(short), short);
+        let other = b"elsewhere".repeat(600);
         assert_eq!(fields.shared(&other), other);
     }
 

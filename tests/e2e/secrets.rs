@@ -160,6 +160,19 @@ fn a_token_in_a_body_is_stopped_whatever_its_type() {
 }
 
 #[test]
+fn a_body_of_two_types_is_refused() {
+    let case = Case::start();
+    let agent = case.world.agent();
+    for (one, other) in [("text/plain", "multipart/form-data; boundary=q"), ("text/plain", "text/plain")] {
+        let fields = format!("Content-Length: 2\r\nContent-Type: {one}\r\ncontent-type: {other}\r\n");
+        let mut wire = agent.send(agent.head("POST", URL, &fields));
+        push(&mut wire, b"{}");
+        assert_eq!(assert_refused(&wire.response_to("POST").unwrap(), "bad_request")["status"], 400);
+    }
+    assert!(case.origin.requests().is_empty());
+}
+
+#[test]
 fn a_token_at_the_end_of_a_large_body_does_not_leave() {
     let case = Case::start();
     let mut body = "nothing to see here, only words. ".repeat(20_000).into_bytes();

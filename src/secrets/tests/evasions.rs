@@ -106,6 +106,9 @@ fn texts() -> Vec<Way> {
         listed("numbers", |byte| byte.to_string(), ","),
         listed("numbers with spaces", |byte| byte.to_string(), ", "),
         listed("numbers in lines", |byte| byte.to_string(), ",\n    "),
+        listed("numbers in lines of a string", |byte| byte.to_string(), ",\\n    "),
+        listed("numbers in strings in lines", |byte| format!("\"{byte}\""), ",\n    "),
+        listed("numbers in strings in indented lines", |byte| format!("\"{byte}\""), ",\r\n\t\t"),
         listed("numbers between spaces", |byte| byte.to_string(), " "),
         listed("hex with colons", |byte| format!("{byte:02x}"), ":"),
         listed("hex with spaces", |byte| format!("{byte:02X}"), " "),
@@ -203,11 +206,15 @@ fn puzzles() -> Vec<Way> {
 /// Ways that give bytes.
 fn binaries() -> Vec<Way> {
     let wide = |bytes: &[u8]| bytes.iter().flat_map(|byte| [*byte, 0]).collect::<Vec<u8>>();
+    let widest = |bytes: &[u8]| bytes.iter().flat_map(|byte| [*byte, 0, 0, 0]).collect::<Vec<u8>>();
+    let widest_be = |bytes: &[u8]| bytes.iter().flat_map(|byte| [0, 0, 0, *byte]).collect::<Vec<u8>>();
     let wide_be = |bytes: &[u8]| bytes.iter().flat_map(|byte| [0, *byte]).collect::<Vec<u8>>();
     let line = |bytes: &[u8]| [b"config: ", bytes, b"\n"].concat();
     vec![
         way("UTF-16 LE", false, wide),
         way("UTF-16 BE", false, wide_be),
+        way("UTF-32 LE", false, widest),
+        way("UTF-32 BE", false, widest_be),
         way("UTF-16 LE with a mark", false, move |bytes| [b"\xff\xfe".to_vec(), wide(bytes)].concat()),
         way("UTF-16 BE with a mark", false, move |bytes| [b"\xfe\xff".to_vec(), wide_be(bytes)].concat()),
         way("gzip", false, move |bytes| gzip(&line(bytes))),

@@ -64,7 +64,8 @@ fn a_piece_is_remembered_wherever_in_a_head_it_stands() {
     let host = host("evil.example");
     let many =
         |n: usize, part: &str| (0..n).map(|at| format!("p{at}={at}")).chain([format!("d={part}")]).collect::<Vec<_>>();
-    let places: [&dyn Fn(&str) -> [String; 3]; 4] = [
+    type Place<'a> = &'a dyn Fn(&str) -> [String; 3];
+    let places: [Place<'_>; 4] = [
         &|part| ["/v1".to_owned(), many(40, part).join("&"), String::new()],
         &|part| [format!("/{part}/a/b/c/d"), String::new(), String::new()],
         &|part| [format!("/{part}/a/b/c/d/e/f/g/h/i/j/k"), String::new(), String::new()],
