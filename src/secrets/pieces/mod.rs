@@ -178,7 +178,7 @@ impl Row {
                     // In a list it may be the name of the next value.
                     Next::Piece(skip, length) if !first && glue::lists(rest.get(..skip).unwrap_or_default()) => {
                         match glue::is_name(rest.get(skip + length..).unwrap_or_default(), ended) {
-                            Some(true) if is_wordy(rest.get(skip..skip + length).unwrap_or_default()) => Next::End,
+                            Some(true) if !is_random(rest.get(skip..skip + length).unwrap_or_default()) => Next::End,
                             Some(_) => Next::Piece(skip, length),
                             None => Next::More,
                         }
@@ -196,6 +196,12 @@ impl Row {
             }
         }
     }
+}
+
+/// Whether a name is none that people give: it may be a secret's last piece.
+fn is_random(name: &[u8]) -> bool {
+    const SHORTEST: usize = 8;
+    name.len() >= SHORTEST && !is_wordy(name)
 }
 
 /// The piece behind a glue whose length is given; no length where more is asked for, an error where none is there.

@@ -93,6 +93,14 @@ fn a_piece_is_remembered_wherever_in_a_head_it_stands() {
 }
 
 #[test]
+fn a_secrets_last_piece_may_stand_as_a_name() {
+    let (a, b) = PAT.split_at(17);
+    for text in [format!("{{\"x\":\"{a}\",\"{b}\":1}}"), format!("[\"{a}\", \"{b}\": 1]")] {
+        assert_eq!(observed(text.as_bytes()).len(), 1, "{text}");
+    }
+}
+
+#[test]
 fn a_canary_is_critical_even_at_home() {
     let token = canary::make(canary::Kind::Github, &std::array::from_fn(|at| (at * 37) as u8));
     let host = host("api.github.com");
