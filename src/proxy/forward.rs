@@ -189,8 +189,7 @@ async fn judge_body(
         upload.take_copy()
     };
     let fields = &admitted.head.fields;
-    let mut types = fields.values("content-type");
-    let content_type = types.next().filter(|_| types.next().is_none() && fields.first("content-encoding").is_none());
+    let content_type = fields.first("content-type").filter(|_| fields.first("content-encoding").is_none());
     let judged =
         admitted.permit.judge_body(body.as_ref().map(|body| (content_type, &body[..])).map_err(|error| *error));
     judged.or_else(|denial| observe_or(gate::redacted(&admitted.identity, denial), admitted, recorder))

@@ -133,9 +133,12 @@ fn zstd(
     input: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<Step, Broken> {
+    /// What it wants to read goes as far as the next block's header, which may be broken.
+    const BLOCK_HEADER: usize = 3;
     let start = out.len();
     out.reserve_exact(OUT);
-    let mut source = InBuffer::around(input.get(..ZSTD_IN.min(*wanted)).unwrap_or(input));
+    let block = if *wanted > BLOCK_HEADER { *wanted - BLOCK_HEADER } else { *wanted };
+    let mut source = InBuffer::around(input.get(..ZSTD_IN.min(block)).unwrap_or(input));
     let mut sink = OutBuffer::around_pos(out, start);
     let left = state.run(&mut source, &mut sink);
     let (read, wrote) = (source.pos(), sink.pos() - start);
