@@ -36,17 +36,25 @@ pub(super) enum Kind {
     Multipart,
 }
 
+/// What a form's first name is made of.
+const fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'%' | b'[' | b']')
+}
+
 impl Kind {
-    /// What a body is: its first bytes tell it before its declared type does, which the sender chooses. `None` if too
-    /// few have come.
-    pub(super) fn of(text: &[u8], declared: Option<Self>, ended: bool) -> Option<Option<Self>> {
-        /// More white space than this begins no structure.
+    /// What a body looks like from its first bytes on: its declared type is chosen by whoever sends it. The outer
+    /// `None` if too few have come.
+    pub(super) fn seen(text: &[u8], ended: bool) -> Option<Option<Self>> {
+        /// More white space than this begins no structure, and a longer name no form.
         const BLANK: usize = 1024;
-        match text.trim_ascii_start() {
+        const LONGEST_NAME: usize = 32;
+        let front = text.trim_ascii_start();
+        let name = front.iter().take(LONGEST_NAME).take_while(|byte| is_name(**byte)).count();
+        match front {
             [b'{' | b'[', ..] => Some(Some(Kind::Json)),
             [b'-', b'-', ..] => Some(Some(Kind::Multipart)),
-            [] | [b'-'] if !ended && text.len() < BLANK => None,
-            _ => Some(declared),
+            _ if !ended && front.len() == name && name < LONGEST_NAME && text.len() < BLANK => None,
+            _ => Some((name > 0 && front.get(name) == Some(&b'=')).then_some(Kind::Form)),
         }
     }
 }

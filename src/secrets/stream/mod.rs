@@ -73,10 +73,10 @@ pub(super) struct Stream {
 
 /// What is known of a level's structure.
 enum Structure {
-    None,
     /// What it is said to be; its first bytes have not come.
     Declared(Option<Kind>),
-    Known(Box<Joins>),
+    /// What it is said to be, and what it looks like.
+    Known(Vec<Joins>),
 }
 
 impl Stream {
@@ -93,7 +93,7 @@ impl Stream {
             covered_runs: 0,
             cleared: 0,
             edges: None,
-            structure: Structure::None,
+            structure: Structure::Known(Vec::new()),
             runs: Runs::default(),
             escapes: Escapes::default(),
             embedded: Embedded::default(),
@@ -155,7 +155,7 @@ impl Stream {
         self.escapes.rest();
         self.lists.rest();
         if let Structure::Known(joins) = &mut self.structure {
-            joins.rest();
+            joins.iter_mut().for_each(Joins::rest);
         }
     }
 
@@ -230,14 +230,18 @@ impl Stream {
     fn pass_structure(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) -> u64 {
         if let Structure::Declared(declared) = self.structure {
             // Nothing of it is forgotten yet: it is held from its first byte on.
-            let Some(kind) = Kind::of(&self.buffer, declared, ended) else { return 0 };
-            self.structure = kind.map_or(Structure::None, |kind| Structure::Known(Box::new(Joins::new(kind))));
+            let Some(seen) = Kind::seen(&self.buffer, ended) else { return 0 };
+            let kinds = declared.into_iter().chain(seen.filter(|_| seen != declared));
+            self.structure = Structure::Known(kinds.map(Joins::new).collect());
         }
-        let Structure::Known(mut joins) = std::mem::replace(&mut self.structure, Structure::None) else {
-            return self.base + self.buffer.len() as u64;
-        };
-        let cleared = joins.pass(self, scan, origin, ended);
-        self.structure = Structure::Known(joins);
+        let mut cleared = self.base + self.buffer.len() as u64;
+        if let Structure::Known(joins) = &mut self.structure {
+            let mut joins = std::mem::take(joins);
+            for joins in &mut joins {
+                cleared = cleared.min(joins.pass(self, scan, origin, ended));
+            }
+            self.structure = Structure::Known(joins);
+        }
         cleared
     }
 
