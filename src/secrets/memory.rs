@@ -22,7 +22,7 @@ const MOST_SLOTS: usize = 96;
 /// Pieces are no shorter and no longer.
 const SHORTEST: usize = 3;
 const LONGEST: usize = 160;
-/// Parameters and fields of one request that are remembered, and segments of its path that have a name of their own.
+/// Segments, parameters and fields of one request that are remembered; segments that have a name of their own.
 const MOST_VALUES: usize = 256;
 const MOST_SEGMENTS: usize = 8;
 /// What is older is forgotten.
@@ -122,14 +122,18 @@ impl Slots {
 
     /// The pieces under a name that there is a slot for.
     fn known(&mut self, name: Name<'_>) -> Option<&mut Row> {
-        self.slots.iter_mut().find(|slot| slot.is(name)).map(|slot| &mut slot.row)
+        let place = self.find(name, name.tag())?;
+        self.slots.get_mut(place).map(|slot| &mut slot.row)
+    }
+
+    fn find(&self, name: Name<'_>, tag: u64) -> Option<usize> {
+        self.tags.iter().zip(&self.slots).position(|(known, slot)| *known == tag && slot.is(name))
     }
 
     /// Where the slot of a name is: its own, a new one, or that of the name that was used longest ago.
     fn place(&mut self, name: Name<'_>, now: Instant) -> usize {
         let tag = name.tag();
-        let mut known = self.tags.iter().zip(&self.slots);
-        if let Some(place) = known.position(|(known, slot)| *known == tag && slot.is(name)) {
+        if let Some(place) = self.find(name, tag) {
             return place;
         }
         let slot = Slot::new(name, now);
@@ -233,7 +237,7 @@ impl Guard {
     pub fn recall_head(&self, head: &HeadView<'_>, memory: &SessionMemory, now: Instant) -> Vec<Finding> {
         let mut recall = Recall::new(self, memory, now);
         // From the end on, where paths differ; those beyond the last number have it together.
-        for (number, segment) in head.path.as_bytes().rsplit(|&byte| byte == b'/').enumerate() {
+        for (number, segment) in head.path.as_bytes().rsplit(|&byte| byte == b'/').enumerate().take(MOST_VALUES) {
             recall.add(Surface::Path, "path", &[number.min(MOST_SEGMENTS) as u8], segment);
         }
         for parameter in head.query.into_iter().flat_map(|query| query.split('&')).take(MOST_VALUES) {
