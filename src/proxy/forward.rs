@@ -96,7 +96,9 @@ async fn send(
             }
             _ => None,
         };
-        let this = if matches!(link, Link::Http1(_)) { Again::Dialled } else { Again::Pooled };
+        // Another stream once, and then a connection of its own: an origin that resets every stream it is sent would be
+        // asked for ever.
+        let next = if matches!(link, Link::Http2(_)) && again.is_none() { Again::Pooled } else { Again::Dialled };
         let mut origin = Origin::new(link, by_name.clone(), admitted.target.method.clone());
         let up = origin.request(admitted)?;
         gate::spend_upload(&admitted.identity, up as u64)?;
@@ -106,11 +108,8 @@ async fn send(
             yield_now().await;
         }
         match exchange.run(&shared.limits(), client, interrupt, &mut origin, recorder).await {
-            // Once: an origin that resets every stream it is sent would be asked for ever.
-            Err(Error::UpstreamGone(_))
-                if is_reused && again.is_none() && exchange.may_be_sent_again(&origin, admitted) =>
-            {
-                again = Some(this);
+            Err(Error::UpstreamGone(_)) if is_reused && exchange.may_be_sent_again(&origin, admitted) => {
+                again = Some(next);
                 tracing::debug!("a pooled connection was stale; the request goes out on another one");
             }
             Err(error) => return Err(error),
