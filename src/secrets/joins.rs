@@ -2,7 +2,7 @@
 //! own, of which only what goes over an edge between two pieces is told.
 
 use super::decode::escape::{self, Unit};
-use super::generic::is_wordy;
+use super::rules::generic::is_wordy;
 use super::stream::{DEEPEST, Hit, Origin, Scan, Stream};
 use std::cell::Cell;
 

@@ -1,16 +1,16 @@
 //! What a session sent lately, as far as it may be a piece of a secret: short values, by the name they were sent
 //! under. Pieces of one secret that go out in several requests meet here.
 
-use super::finding::{Disposition, Finding, Surface};
-use super::guard::{At, Guard};
-use super::head::HeadView;
-use super::home::Spot;
-use super::joins::Joined;
+use super::super::finding::{Disposition, Finding, Surface};
+use super::super::guard::{At, Guard};
+use super::super::head::HeadView;
+use super::super::joins::Joined;
+use super::super::rules::home::Spot;
+use super::super::scanner::Scanner;
+use super::super::stream::{Hit, Scan, Stream, Work};
 use super::row::Row;
-use super::scanner::Scanner;
 use super::seams::Seams;
 use super::seen::Seen;
-use super::stream::{Hit, Scan, Stream, Work};
 use crate::net::Host;
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -28,7 +28,7 @@ const MOST_SEGMENTS: usize = 8;
 /// What is older is forgotten.
 const AGE: Duration = Duration::from_secs(15 * 60);
 /// Bodies up to this long are looked into for pieces.
-pub(super) const SMALL_BODY: usize = 4096;
+pub(in crate::secrets) const SMALL_BODY: usize = 4096;
 /// Fields that every request has, and that hold no free text.
 const ORDINARY: [&[u8]; 10] = [
     b"host",
@@ -44,7 +44,7 @@ const ORDINARY: [&[u8]; 10] = [
 ];
 
 /// Whether a field is none that every request has.
-pub(super) fn is_own(name: &[u8]) -> bool {
+pub(in crate::secrets) fn is_own(name: &[u8]) -> bool {
     !ORDINARY.iter().any(|ordinary| name.eq_ignore_ascii_case(ordinary))
 }
 
@@ -52,7 +52,7 @@ pub(super) fn is_own(name: &[u8]) -> bool {
 #[derive(Default)]
 pub struct SessionMemory {
     slots: Mutex<Slots>,
-    pub(super) seen: Seen,
+    pub(in crate::secrets) seen: Seen,
 }
 
 #[derive(Default)]
@@ -257,7 +257,13 @@ impl Guard {
     }
 
     /// Remembers a small body's values; gives what they complete.
-    pub(super) fn recall_body(&self, host: &Host, body: &[u8], memory: &SessionMemory, now: Instant) -> Vec<Finding> {
+    pub(in crate::secrets) fn recall_body(
+        &self,
+        host: &Host,
+        body: &[u8],
+        memory: &SessionMemory,
+        now: Instant,
+    ) -> Vec<Finding> {
         let mut recall = Recall::new(self, memory, now);
         let mut piece = |kind, name: &str, value: &[u8]| recall.add(Surface::Body, kind, name.as_bytes(), value);
         piece("body", "", body.trim_ascii());
@@ -289,7 +295,7 @@ impl Guard {
     }
 
     /// What goes over the edge beside the last piece, in the order sent and in the opposite one.
-    pub(super) fn complete(&self, host: &Host, surface: Surface, pieces: &Pieces) -> Vec<Finding> {
+    pub(in crate::secrets) fn complete(&self, host: &Host, surface: Surface, pieces: &Pieces) -> Vec<Finding> {
         let mut pieces: Vec<&[u8]> = pieces.iter().map(|piece| piece.as_slice()).collect();
         let last = pieces.iter().rev().skip(1).map(|piece| piece.len() as u64).sum();
         let mut findings = self.across(host, surface, &pieces, Some(last), "session", &mut true);
@@ -301,7 +307,7 @@ impl Guard {
     }
 
     /// What goes over an edge between pieces: over this one, or over any. Not `is_clean`: something was seen, told or not.
-    pub(super) fn across(
+    pub(in crate::secrets) fn across(
         &self,
         host: &Host,
         surface: Surface,

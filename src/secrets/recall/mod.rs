@@ -1,0 +1,6 @@
+//! A session's memory: pieces that meet over several requests, and heads that were looked at already.
+
+pub(super) mod memory;
+pub(super) mod row;
+pub(super) mod seams;
+pub(super) mod seen;
