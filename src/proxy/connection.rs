@@ -62,7 +62,7 @@ async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
         {
             return end;
         }
-        let opened = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));
+        let opened = Recorder::begin(&shared.journal, leg.peer).await;
         let Ok(mut recorder) = opened else {
             refusal::write_unrecorded(leg.wire.head_buffer(), Reason::LogUnavailable);
             // The connection closes, whether this was read or not.

@@ -185,7 +185,7 @@ async fn hear_balancer(shared: &Shared, leg: &mut Leg) -> Option<()> {
             },
             Err(error) => Error::Balancer(error),
         };
-        let recorder = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));
+        let recorder = Recorder::begin(&shared.journal, leg.peer).await;
         if let Ok(mut recorder) = recorder {
             recorder.denied(&error.denial());
             recorder.error(error.cause().unwrap_or_default());
@@ -237,7 +237,7 @@ async fn shake_hands(shared: &Shared, mut leg: Leg, config: Arc<ServerConfig>) -
 
 /// Records a connection that ends before there is TLS.
 async fn record_unshaken(shared: &Shared, peer: Downstream, failure: String) -> Option<Leg> {
-    let recorder = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, peer));
+    let recorder = Recorder::begin(&shared.journal, peer).await;
     if let Ok(mut recorder) = recorder {
         recorder.failed(Reason::DownstreamTls, Some(failure));
         recorder.finish();

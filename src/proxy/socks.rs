@@ -44,7 +44,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg) {
     if !leg.begins(shared.limits().keep_alive_timeout).await {
         return;
     }
-    let recorder = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));
+    let recorder = Recorder::begin(&shared.journal, leg.peer).await;
     let Ok(mut recorder) = recorder else { return };
     leg.interrupt.arm(shared.limits().head_timeout);
     match negotiate(shared, &mut leg, &mut recorder).await {

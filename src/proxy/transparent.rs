@@ -37,7 +37,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg, default: Option<&S
     if !leg.begins(shared.limits().handshake_timeout).await {
         return;
     }
-    let recorder = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));
+    let recorder = Recorder::begin(&shared.journal, leg.peer).await;
     let Ok(mut recorder) = recorder else { return };
     leg.interrupt.arm(shared.limits().handshake_timeout);
     let mut understands = Understands::Nothing;

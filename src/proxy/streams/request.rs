@@ -73,7 +73,7 @@ async fn serve(shared: &Arc<Shared>, carrier: &Carrier, interrupt: &mut Interrup
     let (parts, body) = request.into_parts();
     let is_bodyless = body.is_end_stream();
     let mut client = Http2Client::new(respond, body);
-    let opened = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, carrier.peer));
+    let opened = Recorder::begin(&shared.journal, carrier.peer).await;
     let Ok(recorder) = opened else {
         unrecorded(&mut client);
         return flush(shared, &mut client, interrupt).await;
