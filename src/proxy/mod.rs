@@ -36,6 +36,7 @@ mod transparent;
 mod tunnel;
 mod upload;
 mod websocket;
+mod work;
 
 pub use admission::Admission;
 pub use entrance::{Door, Entrance, Original, Speaks, UnixDoor};

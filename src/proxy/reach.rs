@@ -49,8 +49,8 @@ pub(super) async fn reach(
     }
     interrupt.arm(shared.limits().connect_timeout * 3);
     // On the heap, and only while it runs: a connection's task would carry its size all its life.
-    let wanted = Wanted { session, permit, version, upgrades };
-    let upstream = interrupt.during(Box::pin(wanted.dial(shared, recorder))).await.map_err(Error::Interrupted)??;
+    let dial = Box::pin(Wanted { session, permit, version, upgrades }.dial(shared, recorder));
+    let upstream = interrupt.during(admitted.work.part(dial)).await.map_err(Error::Interrupted)??;
     note_upstream(&upstream, recorder);
     Ok(Reached { upstream, is_reused: false })
 }

@@ -73,7 +73,7 @@ async fn negotiate(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder) -> R
     say(leg, &socks::judged(true)).await.map_err(at(Answer::Silence))?;
     let authority = read(leg, socks::connect).await.map_err(at(Answer::Request))?;
     // What was waited for until here is the client.
-    let work = shared.admission.work(&mut leg.interrupt).await.map_err(at(Answer::Request))?;
+    let work = shared.admission.work(identity.whose(), &mut leg.interrupt).await.map_err(at(Answer::Request))?;
     let permit =
         gate::admit_tunnel(&identity, &authority, &mut leg.interrupt, recorder).map_err(at(Answer::Request))?;
     leg.interrupt.arm(shared.limits().connect_timeout * 3);

@@ -84,7 +84,7 @@ async fn admit(
         First::Ssh => return Err(Reason::TunnelNotTls.into()),
     };
     // What was waited for until here is the client.
-    let work = shared.admission.work(&mut leg.interrupt).await?;
+    let work = shared.admission.work(identity.whose(), &mut leg.interrupt).await?;
     let permit = gate::admit_tunnel(&identity, &authority, &mut leg.interrupt, recorder)?;
     leg.interrupt.arm(shared.limits().connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, work, &permit, recorder));

@@ -4,11 +4,11 @@
 mod lanes;
 mod request;
 
-use super::admission::Rest;
 use super::error::Error;
 use super::identify::{Identity, Remembered};
 use super::interrupt::{Cause, Interrupt};
 use super::leg::{Inside, Leg};
+use super::work::Rest;
 use super::{Limits, Shared};
 use crate::flow::{Downstream, FlowId};
 use crate::net::Authority;
