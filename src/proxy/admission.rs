@@ -4,6 +4,7 @@
 use super::error::Error;
 use super::interrupt::{Cause, Interrupt};
 use super::load::{Begin, Load};
+use super::streams::Rooms;
 use super::work::Work;
 use crate::reason::{Denial, Reason};
 use crate::session::SessionId;
@@ -26,6 +27,7 @@ pub struct Admission {
     strangers: Mutex<HashMap<Source, VecDeque<Waiting>>>,
     next: AtomicU64,
     handshakes: AtomicUsize,
+    pub(super) rooms: Rooms,
 }
 
 /// Where connections come from: an address, a network of IPv6 (one machine has all of a /64), or this machine's files.
@@ -64,6 +66,7 @@ impl Admission {
             strangers: Mutex::default(),
             next: AtomicU64::new(0),
             handshakes: AtomicUsize::new(0),
+            rooms: Rooms::default(),
         })
     }
 
