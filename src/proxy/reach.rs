@@ -48,10 +48,9 @@ pub(super) async fn reach(
         return Ok(Reached { upstream, is_reused: true });
     }
     interrupt.arm(shared.limits().connect_timeout * 3);
-    let wanted = Wanted { session, permit, version, upgrades };
     // On the heap, and only while it runs: a connection's task would carry its size all its life.
-    let reached = interrupt.during(Box::pin(wanted.reach(shared, again, recorder))).await;
-    let reached = reached.map_err(Error::Interrupted)??;
+    let dial = Box::pin(Wanted { session, permit, version, upgrades }.reach(shared, again, recorder));
+    let reached = interrupt.during(admitted.work.part(dial)).await.map_err(Error::Interrupted)??;
     note_upstream(&reached.upstream, recorder);
     Ok(reached)
 }
