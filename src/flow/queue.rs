@@ -27,6 +27,10 @@ impl Batch {
         self.ends.len()
     }
 
+    fn holds_memory(&self) -> bool {
+        self.bytes.capacity() > 0
+    }
+
     fn clear(&mut self) {
         // A burst's memory is given back.
         if self.bytes.capacity() > 512 << 10 {
@@ -91,6 +95,9 @@ const SOON: Duration = Duration::from_micros(1_500);
 
 /// Records that are not left to gather any longer.
 const GATHERED: usize = 256;
+
+/// After so long without a record the memory of those before is given back.
+const QUIET: Duration = Duration::from_secs(1);
 
 impl Pending {
     fn is_due(&self) -> bool {
@@ -187,15 +194,25 @@ impl Queue {
         batch.clear();
     }
 
-    /// Waits for something to do and swaps what waits into `batch`, which is empty.
-    pub(super) fn take(&self, batch: &mut Batch) -> Orders {
+    /// Waits for something to do and swaps what waits into `batch`, which is empty. Where it waits for long, its memory is
+    /// given back, and that of `lines`, which are done with too.
+    pub(super) fn take(&self, batch: &mut Batch, lines: &mut Vec<u8>) -> Orders {
         let mut pending = self.lock();
         if pending.is_quick {
             pending = self.linger(pending);
         }
         while pending.is_empty() {
             pending.writer = Waits::Any;
-            pending = self.wake.wait(pending).unwrap_or_else(PoisonError::into_inner);
+            if !batch.holds_memory() && !pending.batch.holds_memory() {
+                pending = self.wake.wait(pending).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let waited = self.wake.wait_timeout_while(pending, QUIET, |pending| pending.is_empty());
+            let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            pending = woken;
+            if timeout.timed_out() {
+                (*batch, pending.batch, *lines) = (Batch::default(), Batch::default(), Vec::new());
+            }
         }
         pending.writer = Waits::No;
         pending.is_urgent = false;
@@ -246,19 +263,23 @@ fn left_until(end: Instant) -> Option<Duration> {
 mod tests {
     use super::*;
 
+    fn take(queue: &Queue, batch: &mut Batch) -> Orders {
+        queue.take(batch, &mut Vec::new())
+    }
+
     #[test]
     fn a_batch_keeps_the_order_and_the_bounds_count_until_it_is_done() {
         let (queue, bounds) = (Queue::new(), Bounds { records: 2, ..Bounds::default() });
         assert_eq!((queue.append(b"one", Wake::Writer), queue.append(b"two", Wake::Writer)), (Some(1), Some(2)));
         let mut batch = Batch::default();
-        let orders = queue.take(&mut batch);
+        let orders = take(&queue, &mut batch);
         assert_eq!(orders.ticket, 2);
         assert_eq!(batch.bodies().collect::<Vec<_>>(), [b"one", b"two"]);
         assert!(queue.is_full(&bounds), "the batch is not written yet");
         queue.done(&mut batch);
         assert!(!queue.is_full(&bounds));
         queue.order_reopen();
-        assert!(queue.take(&mut batch).reopen);
+        assert!(take(&queue, &mut batch).reopen);
     }
 
     #[test]
@@ -267,20 +288,20 @@ mod tests {
         let mut batch = Batch::default();
         for body in [b"first", b"other"] {
             queue.append(body, Wake::Writer);
-            queue.take(&mut batch);
+            take(&queue, &mut batch);
             queue.done(&mut batch);
         }
         queue.lock().is_quick = true;
         queue.append(b"gathers", Wake::Writer);
         let began = Instant::now();
-        assert_eq!((queue.take(&mut batch).ticket, began.elapsed() >= LINGER), (3, true));
+        assert_eq!((take(&queue, &mut batch).ticket, began.elapsed() >= LINGER), (3, true));
         queue.done(&mut batch);
         queue.lock().is_quick = true;
         let ticket = queue.append(b"urgent", Wake::Nobody).unwrap();
         assert!(!queue.lock().is_due());
         queue.urge(ticket);
         assert!(queue.lock().is_due());
-        assert_eq!(queue.take(&mut batch).ticket, 4);
+        assert_eq!(take(&queue, &mut batch).ticket, 4);
         assert!(!queue.lock().is_due());
         queue.urge(ticket);
         assert!(!queue.lock().is_due(), "it is the writer's already");
@@ -292,11 +313,30 @@ mod tests {
         let take = |ago: Duration| {
             queue.lock().taken = Instant::now().checked_sub(ago);
             queue.append(b"one", Wake::Writer);
-            queue.take(&mut Batch::default());
+            take(&queue, &mut Batch::default());
             queue.lock().is_quick
         };
         assert!(take(Duration::ZERO));
         assert!(!take(SOON * 100));
+    }
+
+    #[test]
+    fn the_memory_of_a_burst_is_given_back_once_no_more_records_come() {
+        let (queue, mut batch) = (Queue::new(), Batch::default());
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                (0..100).for_each(|_| _ = queue.append(&[b'x'; 1000], Wake::Writer));
+                take(&queue, &mut batch);
+                queue.done(&mut batch);
+            }
+            assert!(batch.holds_memory() && queue.lock().batch.holds_memory());
+            scope.spawn(|| take(&queue, &mut batch));
+            while queue.lock().batch.holds_memory() {
+                std::thread::yield_now();
+            }
+            queue.order_close();
+        });
+        assert!(!batch.holds_memory());
     }
 
     #[test]
@@ -305,6 +345,6 @@ mod tests {
         queue.order_close();
         assert_eq!(queue.append(b"late", Wake::Writer), None);
         assert!(queue.pause(Duration::from_secs(3_600)));
-        assert!(queue.take(&mut Batch::default()).closing);
+        assert!(take(&queue, &mut Batch::default()).closing);
     }
 }

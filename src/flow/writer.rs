@@ -70,7 +70,7 @@ impl Writer {
             }
         }
         loop {
-            let orders = self.shared.queue.take(&mut self.batch);
+            let orders = self.shared.queue.take(&mut self.batch, &mut self.out);
             if orders.reopen {
                 self.reopen();
             }

@@ -3,11 +3,10 @@
 
 use super::error::Error;
 use super::interrupt::{Cause, Interrupt};
-use super::load::{Begin, Load};
+use super::load::{Begin, Load, Whose};
 use super::streams::Rooms;
 use super::work::Work;
 use crate::reason::{Denial, Reason};
-use crate::session::SessionId;
 use crate::wire::Descriptors;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -89,7 +88,7 @@ impl Admission {
     /// New work of theirs, unless there is too much already. It may have to wait for its turn.
     pub(super) async fn work(
         self: &Arc<Self>,
-        whose: Option<&SessionId>,
+        whose: Option<Whose<'_>>,
         interrupt: &mut Interrupt,
     ) -> Result<Work, Error> {
         match self.load.begin(whose) {
@@ -104,7 +103,7 @@ impl Admission {
                 }
             }
         }
-        Ok(Work::begun(self))
+        Ok(Work::begun(self, whose))
     }
 
     /// Takes in a connection. Beyond `most` of one source the one that has waited longest goes: whoever holds

@@ -3,10 +3,11 @@
 use super::Shared;
 use super::admission::Stranger;
 use super::in_force::{Asked, Generation, InForce, Watch};
+use super::load::Whose;
 use crate::flow::SessionInfo;
 use crate::http1::Fields;
 use crate::reason::{Denial, Reason};
-use crate::session::{ConnectionSlot, Credentials, CredentialsBuffer, Ruleset, SessionId};
+use crate::session::{Credentials, CredentialsBuffer, Ruleset, SessionId, Slot};
 use crate::store::{KnownLost, Live};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -54,8 +55,8 @@ impl Identity {
     }
 
     /// Whose work its work is.
-    pub(super) fn whose(&self) -> Option<&SessionId> {
-        Some(&self.live.session.id)
+    pub(super) fn whose(&self) -> Option<Whose<'_>> {
+        Some(Whose { id: &self.live.session.id, under_way: self.live.budget.work() })
     }
 
     /// What asks again about a flow of the session when the policies change.
@@ -87,7 +88,7 @@ impl Identity {
 pub(super) struct Remembered {
     value: Vec<u8>,
     identity: Option<Identity>,
-    slot: Option<ConnectionSlot>,
+    slot: Option<Slot>,
     /// The session that the connection's client certificate names.
     certified: Option<SessionId>,
     /// Nobody has shown who the connection's agent is.
@@ -157,7 +158,7 @@ impl Remembered {
     }
 
     /// A connection whose certificate names one session is no other's, whatever token it shows.
-    fn remember(&mut self, identity: &Identity, slot: ConnectionSlot) -> Result<(), Denial> {
+    fn remember(&mut self, identity: &Identity, slot: Slot) -> Result<(), Denial> {
         if self.certified.as_ref().is_some_and(|certified| *certified != identity.live.session.id) {
             let denial = Denial::new(Reason::AuthRequired);
             return Err(denial.because("the token and the client certificate are of two sessions"));
@@ -169,7 +170,7 @@ impl Remembered {
     }
 
     /// The session's connection slot, for the tunnel that this connection turns into.
-    pub(super) fn take_slot(&mut self) -> Option<ConnectionSlot> {
+    pub(super) fn take_slot(&mut self) -> Option<Slot> {
         self.slot.take()
     }
 }

@@ -7,7 +7,7 @@ use super::work::Rest;
 use crate::flow::{Downstream, FlowId, Recorder};
 use crate::net::{Authority, Scheme};
 use crate::policy::TlsMode;
-use crate::session::ConnectionSlot;
+use crate::session::Slot;
 use crate::wire::Wire;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub(super) struct Inside {
     /// The tunnel's own flow ends with the leg.
     pub(super) recorder: Recorder,
     /// Given back when the leg ends.
-    pub(super) _slot: Option<ConnectionSlot>,
+    pub(super) _slot: Option<Slot>,
 }
 
 impl Inside {
@@ -99,7 +99,7 @@ impl Leg {
         self.wire.stream().alpn() == Some(b"h2")
     }
 
-    pub(super) fn take_slot(&mut self) -> Option<ConnectionSlot> {
+    pub(super) fn take_slot(&mut self) -> Option<Slot> {
         self.remembered.take_slot()
     }
 }

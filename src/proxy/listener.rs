@@ -77,6 +77,7 @@ fn admit(shared: &Shared, socket: &Socket, held: usize) -> Result<(), Reason> {
     if held >= shared.limits().connections || !shared.admission.descriptors.may_keep(socket) {
         return Err(Reason::TooManyConnections);
     }
+    // To read whose it is would cost those that are served what is to be spared them.
     if shared.admission.is_overloaded() { Err(Reason::Overloaded) } else { Ok(()) }
 }
 

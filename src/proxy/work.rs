@@ -3,11 +3,11 @@
 use super::admission::Admission;
 use super::error::Error;
 use super::interrupt::Interrupt;
-use crate::session::SessionId;
+use super::load::Whose;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -21,6 +21,8 @@ const SOON: Duration = Duration::from_secs(1);
 #[must_use = "the work counts as done when this is dropped"]
 pub(super) struct Work {
     admission: Arc<Admission>,
+    /// How much of its session's is under way.
+    of_session: Option<Arc<AtomicU32>>,
     is_done: AtomicBool,
 }
 
@@ -32,14 +34,21 @@ pub(super) struct Rest {
 }
 
 impl Work {
-    /// Work that counts as under way already.
-    pub(super) fn begun(admission: &Arc<Admission>) -> Self {
-        Self { admission: Arc::clone(admission), is_done: AtomicBool::new(false) }
+    /// Work that counts as under way already, but not among that of its session.
+    pub(super) fn begun(admission: &Arc<Admission>, whose: Option<Whose<'_>>) -> Self {
+        let of_session = whose.map(|whose| Arc::clone(whose.under_way));
+        if let Some(count) = &of_session {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        Self { admission: Arc::clone(admission), of_session, is_done: AtomicBool::new(false) }
     }
 
     /// Nothing is left to be done, or nothing until others have done theirs.
     pub(super) fn done(&self) {
         if !self.is_done() && !self.is_done.swap(true, Ordering::Relaxed) {
+            if let Some(count) = &self.of_session {
+                count.fetch_sub(1, Ordering::Relaxed);
+            }
             self.admission.load.end();
         }
     }
@@ -68,12 +77,12 @@ impl Drop for Work {
 
 impl Rest {
     /// The work goes on. After a long rest it is new work.
-    pub(super) async fn over(self, whose: Option<&SessionId>, interrupt: &mut Interrupt) -> Result<Work, Error> {
+    pub(super) async fn over(self, whose: Option<Whose<'_>>, interrupt: &mut Interrupt) -> Result<Work, Error> {
         if Instant::now() > self.until {
             return self.admission.work(whose, interrupt).await;
         }
         self.admission.load.resume();
-        Ok(Work::begun(&self.admission))
+        Ok(Work::begun(&self.admission, whose))
     }
 }
 

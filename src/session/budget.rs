@@ -25,6 +25,8 @@ pub struct Budget {
     full_at: Mutex<Option<Instant>>,
     uploaded: AtomicU64,
     connections: Arc<AtomicU32>,
+    streams: Arc<AtomicU32>,
+    work: Arc<AtomicU32>,
 }
 
 /// The limit that a request ran into, and when it may come back.
@@ -49,12 +51,15 @@ pub enum Spent {
     /// `connections`.
     #[error("the session may hold {0} connections at a time")]
     Connections(NonZeroU32),
+    /// Four for each of `connections`.
+    #[error("the session may have {0} HTTP/2 streams open at a time")]
+    Streams(NonZeroU32),
 }
 
-/// One of a session's connections: given back when dropped.
+/// One of a session's connections, or of its streams: given back when dropped.
 #[derive(Debug)]
 #[must_use = "the slot is given back when it is dropped"]
-pub struct ConnectionSlot(Arc<AtomicU32>);
+pub struct Slot(Arc<AtomicU32>);
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -86,12 +91,24 @@ impl Budget {
     }
 
     /// Takes one of the connections, for as long as the slot lives.
-    pub fn connection(&self, limits: &Limits) -> Result<ConnectionSlot, Exceeded> {
+    pub fn connection(&self, limits: &Limits) -> Result<Slot, Exceeded> {
         let most = limits.connections.unwrap_or(NonZeroU32::MAX);
-        self.connections
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| (held < most.get()).then_some(held + 1))
-            .map(|_| ConnectionSlot(Arc::clone(&self.connections)))
-            .map_err(|_| Exceeded { spent: Spent::Connections(most), retry_after: Some(Duration::from_secs(1)) })
+        Slot::take(&self.connections, most).ok_or(Spent::Connections(most).for_now())
+    }
+
+    /// Takes one of the streams, for as long as the slot lives. A session may have more of them than connections, and as
+    /// many as one connection carries whatever its limit is; but not that number on each of its connections.
+    pub fn stream(&self, limits: &Limits) -> Result<Slot, Exceeded> {
+        const EACH: NonZeroU32 = NonZeroU32::new(4).unwrap();
+        const LEAST: NonZeroU32 = NonZeroU32::new(128).unwrap();
+        let most = limits.connections.unwrap_or(NonZeroU32::MAX).saturating_mul(EACH).max(LEAST);
+        Slot::take(&self.streams, most).ok_or(Spent::Streams(most).for_now())
+    }
+
+    /// Pieces of work of the session that are under way, for whoever counts them.
+    #[must_use]
+    pub fn work(&self) -> &Arc<AtomicU32> {
+        &self.work
     }
 
     /// Bytes sent up so far.
@@ -121,7 +138,22 @@ impl From<Exceeded> for Denial {
     }
 }
 
-impl Drop for ConnectionSlot {
+impl Spent {
+    /// Room comes with whatever ends next.
+    fn for_now(self) -> Exceeded {
+        Exceeded { spent: self, retry_after: Some(Duration::from_secs(1)) }
+    }
+}
+
+impl Slot {
+    fn take(held: &Arc<AtomicU32>, most: NonZeroU32) -> Option<Self> {
+        let one_more = |held: u32| (held < most.get()).then_some(held + 1);
+        let taken = held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok();
+        taken.then(|| Self(Arc::clone(held)))
+    }
+}
+
+impl Drop for Slot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -200,6 +232,20 @@ mod tests {
         assert_eq!(exceeded.retry_after_seconds(), Some(1));
         drop(first);
         let _third = budget.connection(&limits).unwrap();
+    }
+
+    #[test]
+    fn streams_are_more_than_connections_and_have_a_limit_all_the_same() {
+        let (few, many) = (Budget::default(), Budget::default());
+        let slots: Vec<_> = (0..200).map_while(|_| few.stream(&limits(1, 1, 2)).ok()).collect();
+        assert_eq!(slots.len(), 128, "one connection carries as many");
+        assert_eq!(few.connections(), 0);
+        drop(slots);
+        let _room = few.stream(&limits(1, 1, 2)).unwrap();
+        let slots: Vec<_> = (0..5000).map_while(|_| many.stream(&limits(1, 1, 1000)).ok()).collect();
+        assert_eq!(slots.len(), 4000);
+        let exceeded = many.stream(&limits(1, 1, 1000)).unwrap_err();
+        assert_eq!(exceeded.to_string(), "the session may have 4000 HTTP/2 streams open at a time");
     }
 
     #[test]

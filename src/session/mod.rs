@@ -11,7 +11,7 @@ mod ruleset;
 mod token;
 mod ttl;
 
-pub use budget::{Budget, ConnectionSlot, Exceeded, Limits, Spent};
+pub use budget::{Budget, Exceeded, Limits, Slot, Spent};
 pub use credentials::{CREDENTIALS_MAX, Credentials, CredentialsBuffer, CredentialsError};
 pub use details::{DetailError, LABELS_MAX, Labels, Session, labels, task};
 pub use id::{SessionId, SessionIdError};

@@ -91,3 +91,32 @@ fn no_body_waits_for_others_whose_origin_does_not_read() {
         assert_eq!(heard.status, 200, "beside {} that are stuck: {}", stuck.len(), heard.text());
     }
 }
+
+/// A connection carries many streams: without a bound of its own a session could hold as many on each of its connections.
+#[test]
+fn a_session_holds_a_number_of_streams_whatever_connections_they_are_on() {
+    let silent = Origin::plain().silent();
+    let limited = policy_for(&["host: \"**.exeat.test\""]) + "limits: {connections: 20}";
+    let setup = Setup::under(&limited).session("other", "agent").origin("silent.exeat.test", &silent);
+    let world = World::start(setup.listen("tls: {address: \"127.0.0.1:0\"}"));
+    let get = |session: &str, url: &str| {
+        let shown = basic(session, world.token(session));
+        Request::get(url).header("proxy-authorization", shown).body(()).unwrap()
+    };
+    let agents = [Http2Agent::to_gateway(&world), Http2Agent::to_gateway(&world)];
+    let held: Vec<_> = (0..128)
+        .map(|number| {
+            let agent = &agents[number % 2];
+            agent.run(async {
+                let mut sender = agent.sender.clone().ready().await.unwrap();
+                sender.send_request(get("dev", "http://silent.exeat.test/"), true).unwrap().0
+            })
+        })
+        .collect();
+    agents.iter().for_each(|agent| agent.run(tokio::task::yield_now()));
+    silent.wait("the requests", |seen| seen.iter().filter(|seen| seen.total > 0).count() == held.len());
+    let refused = agents[0].send(get("dev", "http://silent.exeat.test/"), b"", None).unwrap();
+    assert_eq!((refused.status, refused.reason()), (429, "quota_exceeded".to_owned()), "{}", refused.text());
+    let other = agents[1].send(get("other", "http://elsewhere.invalid/"), b"", None).unwrap();
+    assert_eq!(other.reason(), "dest_not_listed", "another session's are counted with it");
+}

@@ -5,6 +5,7 @@ use crate::support::hello::client_hello;
 use crate::support::*;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 const HOST: &str = "plain.exeat.test";
@@ -343,4 +344,38 @@ fn requests_and_event_streams_that_wait_for_their_origin_are_no_overload() {
     for _ in 0..200 {
         assert_eq!(agent.get(URL).status, 200);
     }
+}
+
+/// One session has more to do than the gateway can; what little another has, over a connection that stands, waits for a
+/// moment and is done.
+#[test]
+fn a_session_that_floods_has_no_other_refused() {
+    let origin = Origin::plain().echo();
+    let world = World::start(Setup::new().session("greedy", "agent").origin(HOST, &origin));
+    let over = AtomicBool::new(false);
+    let refused = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..150 {
+            scope.spawn(|| {
+                let agent = world.agent_of("greedy");
+                let body = "{\"role\": \"user\", \"content\": \"Why does the build fail?\"},\n".repeat(4_000);
+                while !over.load(Ordering::Relaxed) {
+                    let response = agent.post(URL, body.as_bytes());
+                    assert!([200, 503].contains(&response.status), "{}", response.text());
+                    refused.fetch_add(usize::from(response.status == 503), Ordering::Relaxed);
+                }
+            });
+        }
+        let agent = world.agent();
+        let (head, mut wire) = (agent.head("GET", URL, ""), agent.dial());
+        let mut ask = || {
+            push(&mut wire, head.as_bytes());
+            wire.response_to("GET").unwrap().status
+        };
+        assert_eq!(ask(), 200);
+        until("an overload", || refused.load(Ordering::Relaxed) > 100);
+        let statuses: Vec<_> = (0..50).map(|_| ask()).collect();
+        over.store(true, Ordering::Relaxed);
+        assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    });
 }

@@ -2,8 +2,9 @@
 //!
 //! Sessions have their turns one after the other, and within a session who came first begins first: nobody is passed by
 //! for ever, and whoever sends much waits behind their own. That nobody waits for long is seen to elsewhere: what waits for
-//! longer than [`LASTING`](super::LASTING) on average, and goes on to come, is refused, and nobody waits any more (newest
-//! first, as in other gateways, would leave those that came first to wait until they are given up).
+//! longer than [`LASTING`](super::LASTING) on average, and goes on to come, is refused (newest first, as in other gateways,
+//! would leave those that came first to wait until they are given up). Then a session that has nothing under way may still
+//! wait, with one piece of work: what others send is no reason to refuse it.
 
 use crate::session::SessionId;
 use std::collections::{HashMap, VecDeque};
@@ -27,12 +28,13 @@ impl Line {
     /// Beyond so many nobody waits: each holds a connection and its head.
     const MOST: usize = 2048;
 
-    /// Waits for a turn, if the line `is_open` still. Without one the line was closed, or another session needed the
-    /// place: in a full line the last of the one that has most is sent away.
-    pub(super) fn join(&self, whose: Option<&SessionId>, is_open: impl Fn() -> bool) -> Option<Receiver<()>> {
+    /// Waits for a turn, if whoever has so many in the line `may` have one more. Without one the line was closed, or
+    /// another session needed the place: in a full line the last of the one that has most is sent away.
+    pub(super) fn join(&self, whose: Option<&SessionId>, may: impl Fn(usize) -> bool) -> Option<Receiver<()>> {
         let ((turn, wait), whose) = (channel(), whose.cloned());
         let mut line = self.lock();
-        if !is_open() || (line.count >= Self::MOST && !line.makes_room_for(&whose)) {
+        let own = line.queues.get(&whose).map_or(0, VecDeque::len);
+        if !may(own) || (line.count >= Self::MOST && !line.makes_room(own)) {
             return None;
         }
         line.push(whose, turn);
@@ -50,9 +52,12 @@ impl Line {
         count
     }
 
-    /// Nobody gets a turn.
-    pub(super) fn close(&self) {
-        *self.lock() = Waiting::default();
+    /// Sends away all but the first of each session, and all who have not shown who they are.
+    pub(super) fn thin_out(&self) {
+        let mut line = self.lock();
+        line.queues.remove(&None);
+        line.queues.values_mut().for_each(|queue| queue.truncate(1));
+        line.forget_those_that_left();
     }
 
     /// How many wait.
@@ -93,9 +98,8 @@ impl Waiting {
         Some(next)
     }
 
-    /// Sends away the last of the session that has most, unless that is who asks.
-    fn makes_room_for(&mut self, whose: &Option<SessionId>) -> bool {
-        let own = self.queues.get(whose).map_or(0, VecDeque::len);
+    /// Sends away the last of the session that has most, for one that has so few that it still has no more after it.
+    fn makes_room(&mut self, own: usize) -> bool {
         let most = self.queues.values_mut().max_by_key(|queue| queue.len());
         let sent_away = most.filter(|queue| queue.len() > own + 1).and_then(VecDeque::pop_back);
         self.count -= usize::from(sent_away.is_some());
@@ -121,7 +125,7 @@ mod tests {
     }
 
     fn join(line: &Line, session: &str) -> Receiver<()> {
-        line.join(Some(&of(session)), || true).unwrap()
+        line.join(Some(&of(session)), |_| true).unwrap()
     }
 
     /// Which of them have had their turn.
@@ -169,7 +173,7 @@ mod tests {
     fn a_full_line_has_room_for_another_session_and_none_for_one_that_fills_it() {
         let line = Line::default();
         let mut greedy: Vec<_> = (0..Line::MOST).map(|_| join(&line, "greedy")).collect();
-        assert!(line.join(Some(&of("greedy")), || true).is_none());
+        assert!(line.join(Some(&of("greedy")), |_| true).is_none());
         let mut other = [join(&line, "b")];
         assert_eq!(line.count(), Line::MOST);
         assert!(greedy.pop().unwrap().blocking_recv().is_err(), "the last that came has no place any more");
@@ -178,12 +182,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_closed_is_not_joined() {
+    fn of_a_line_that_is_thinned_out_the_first_of_each_session_stay() {
         let line = Line::default();
-        assert!(line.join(None, || false).is_none());
-        let waiting = join(&line, "a");
-        line.close();
-        assert_eq!((line.count(), line.let_in(1)), (0, 1));
-        assert!(waiting.blocking_recv().is_err());
+        let stranger = line.join(None, |_| true).unwrap();
+        let mut waiting = [join(&line, "a"), join(&line, "b"), join(&line, "a"), join(&line, "c")];
+        line.thin_out();
+        assert!(stranger.blocking_recv().is_err());
+        assert!(line.join(Some(&of("a")), |own| own == 0).is_none());
+        assert_eq!((line.count(), line.let_in(4), begun(&mut waiting)), (3, 1, vec![0, 1, 3]));
     }
 }

@@ -13,7 +13,8 @@ use line::Line;
 use long::Long;
 use nix::time::{ClockId, clock_gettime};
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -48,8 +49,16 @@ enum Stage {
     Begins,
     /// It waits, unless there is room.
     Waits,
-    /// It is refused, unless there is room.
+    /// It is refused, unless there is room, or it is all that its session has: then it waits.
     Refused,
+}
+
+/// Whose a piece of work is, where that is known.
+#[derive(Clone, Copy)]
+pub(super) struct Whose<'a> {
+    pub(super) id: &'a SessionId,
+    /// How many of the session's pieces of work are under way.
+    pub(super) under_way: &'a Arc<AtomicU32>,
 }
 
 /// What a piece of work may do.
@@ -83,7 +92,7 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Whether whoever comes now is refused.
+    /// Whether whoever comes now is refused, as long as nobody knows who it is.
     pub(super) fn is_full(&self) -> bool {
         let is_full =
             self.stage() == Stage::Refused && self.room.load(Ordering::Relaxed) == 0 && self.admitted() >= FEWEST;
@@ -94,7 +103,7 @@ impl Load {
     }
 
     /// Whether a piece of work of theirs may begin, which is counted then until it [ends](Self::end).
-    pub(super) fn begin(&self, whose: Option<&SessionId>) -> Begin {
+    pub(super) fn begin(&self, whose: Option<Whose<'_>>) -> Begin {
         if self.is_quiet.load(Ordering::Relaxed) && self.is_quiet.swap(false, Ordering::Relaxed) {
             self.disturbed.notify_one();
         }
@@ -109,8 +118,21 @@ impl Load {
             return Begin::Now;
         }
         self.held_up.fetch_add(1, Ordering::Relaxed);
-        let turn = if stage == Stage::Waits { self.line.join(whose, || self.stage() == Stage::Waits) } else { None };
-        turn.map_or(Begin::Never, Begin::Later)
+        let has_nothing = whose.is_some_and(|whose| whose.under_way.load(Ordering::Relaxed) == 0);
+        let may = |waiting: usize| match self.stage() {
+            Stage::Begins => false,
+            Stage::Waits => true,
+            Stage::Refused => has_nothing && waiting == 0,
+        };
+        match self.line.join(whose.map(|whose| whose.id), may) {
+            Some(turn) => Begin::Later(turn),
+            // All were let in at this moment.
+            None if self.stage() == Stage::Begins => {
+                self.resume();
+                Begin::Now
+            }
+            None => Begin::Never,
+        }
     }
 
     /// Work that may go on, to be counted until it [ends](Self::end).
@@ -204,7 +226,7 @@ impl Load {
             self.let_in(may, inflow.most());
             if stage == Stage::Waits as u8 && trend.look(now, waiting, came, ended) {
                 self.stage.store(Stage::Refused as u8, Ordering::Relaxed);
-                self.line.close();
+                self.line.thin_out();
                 tracing::info!(waiting, "there is more work than can be done: some is refused");
             }
         }
@@ -301,103 +323,4 @@ impl Load {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A load of which so much is under way.
-    fn load(under_way: usize, stage: Stage) -> Load {
-        let load = Load::default();
-        (0..under_way).for_each(|_| load.resume());
-        load.stage.store(stage as u8, Ordering::Relaxed);
-        load
-    }
-
-    fn begins(load: &Load) -> bool {
-        matches!(load.begin(None), Begin::Now)
-    }
-
-    #[test]
-    fn a_piece_of_work_takes_the_place_of_one_that_ends_unless_what_is_left_waits_too_long() {
-        let load = load(9, Stage::Refused);
-        assert!(load.is_full() && !begins(&load));
-        load.end();
-        assert!(!load.is_full() && begins(&load) && !begins(&load));
-        load.let_in(May::Nothing, 9);
-        load.end();
-        assert!(!begins(&load));
-        load.let_in(May::Replace(1), 9);
-        load.end();
-        assert!(begins(&load) && begins(&load) && !begins(&load));
-    }
-
-    #[test]
-    fn room_that_was_not_taken_is_not_saved_up() {
-        let load = load(FEWEST, Stage::Refused);
-        (0..100).for_each(|_| load.let_in(May::Replace(2), 5));
-        assert_eq!((0..100).filter(|_| begins(&load)).count(), 5);
-        (0..100).for_each(|_| load.let_in(May::Replace(2), 5));
-        load.let_in(May::Nothing, 5);
-        assert!(load.is_full());
-    }
-
-    #[test]
-    fn there_is_always_something_to_do_however_much_is_refused() {
-        let load = load(FEWEST, Stage::Refused);
-        load.let_in(May::Nothing, 9);
-        load.end();
-        assert!(!load.is_full() && begins(&load) && !begins(&load));
-    }
-
-    #[test]
-    fn what_waits_takes_the_place_of_what_ends_and_is_refused_or_let_in_with_all_others() {
-        let join = |load: &Load| match load.begin(None) {
-            Begin::Later(turn) => turn,
-            _ => panic!("it does not wait"),
-        };
-        let load = load(9, Stage::Waits);
-        let (mut first, mut second) = (join(&load), join(&load));
-        load.end();
-        assert!(first.try_recv().is_ok() && !begins(&load));
-        load.let_in(May::Nothing, 9);
-        load.end();
-        assert!(second.try_recv().is_err());
-        load.let_all_in(Stage::Waits as u8);
-        assert!(second.try_recv().is_ok() && begins(&load));
-    }
-
-    /// As after a wait that has been too long.
-    fn waited(load: &Load) {
-        load.long.since.store(1, Ordering::Relaxed);
-        let ended = Instant::now() + LASTING;
-        while Instant::now() < ended {
-            std::hint::spin_loop();
-        }
-    }
-
-    #[test]
-    fn few_pieces_of_work_are_never_too_many() {
-        let (few, many) = (load(FEW - 1, Stage::Begins), load(FEW, Stage::Begins));
-        [&few, &many].into_iter().for_each(waited);
-        assert!(begins(&few));
-        assert!(matches!(many.begin(None), Begin::Later(_)) && !many.is_full());
-    }
-
-    #[test]
-    fn what_waits_for_others_does_not_take_away_what_is_never_too_many() {
-        let load = load(2 * FEW - 1, Stage::Begins);
-        (0..FEW).for_each(|_| load.pause());
-        waited(&load);
-        assert!(begins(&load), "so many have something to do, and no more");
-        load.go_on();
-        assert!(!begins(&load));
-    }
-
-    #[test]
-    fn the_system_tells_the_time_of_the_processors() {
-        let before = cpu_time();
-        let mut sum = 0u64;
-        while cpu_time() == before {
-            sum = std::hint::black_box(sum.wrapping_add(1));
-        }
-    }
-}
+mod tests;

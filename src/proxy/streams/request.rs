@@ -19,6 +19,7 @@ use crate::proxy::websocket::{self, Agreed, Ends};
 use crate::proxy::work::Work;
 use crate::proxy::{Limits, Shared, connection, gate};
 use crate::reason::{Denial, Reason};
+use crate::session::Slot;
 use crate::websocket::Handshake;
 use crate::wire::{Stream, Wire};
 use bytes::Bytes;
@@ -43,6 +44,8 @@ struct Asked<'a> {
     /// What is known of it when it is refused.
     identity: Option<Identity>,
     authority: Option<Authority>,
+    /// One of the session's streams, until the last of the answer has left.
+    slot: Option<Slot>,
 }
 
 /// What a request came to.
@@ -78,7 +81,7 @@ async fn serve(shared: &Arc<Shared>, carrier: &Carrier, interrupt: &mut Interrup
         unrecorded(&mut client);
         return flush(shared, &mut client, interrupt).await;
     };
-    let mut asked = Asked { parts, is_bodyless, interrupt, recorder, identity: None, authority: None };
+    let mut asked = Asked { parts, is_bodyless, interrupt, recorder, identity: None, authority: None, slot: None };
     match handle(shared, carrier, &mut asked, &mut client).await {
         Ok(Done::Answered) => {
             if shared.finish(asked.recorder, asked.interrupt).await.is_err() {
@@ -132,6 +135,7 @@ async fn handle(
     asked.recorder.session(identity.info.clone());
     asked.interrupt.watch_session(&identity.live);
     asked.identity = Some(identity.clone());
+    asked.slot = Some(identity.live.budget.stream(&identity.ruleset.limits).map_err(Denial::from)?);
     let rest = carrier.work.lock().unwrap_or_else(PoisonError::into_inner).take();
     let work = match rest {
         Some(rest) => rest.over(identity.whose(), asked.interrupt).await?,
@@ -196,7 +200,7 @@ async fn serve_websocket(
     switched: Switched,
     admitted: &Admitted,
 ) {
-    let Asked { interrupt, mut recorder, .. } = asked;
+    let Asked { interrupt, mut recorder, slot: _slot, .. } = asked;
     let Switched { mut origin, deflate, _streams } = switched;
     let stream = match client.into_tunnel() {
         Ok(stream) => Stream::Multiplexed(Box::new(stream)),
@@ -254,7 +258,7 @@ async fn enter(
     client: Http2Client,
     mut opened: Box<Opened>,
 ) {
-    let Asked { interrupt, mut recorder, .. } = asked;
+    let Asked { interrupt, mut recorder, slot: _slot, .. } = asked;
     let stream = match client.into_tunnel() {
         Ok(stream) => Stream::Multiplexed(Box::new(stream)),
         Err(error) => {
