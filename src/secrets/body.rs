@@ -164,7 +164,7 @@ impl Kind {
             return spot;
         }
         let found = match self {
-            Kind::Form => form_field(before).map(Spot::Form),
+            Kind::Form => form_field(before).or_else(|| policy_member(before)).map(Spot::Form),
             Kind::Json => json_member(before).map(Spot::Json),
             Kind::Other => form_field(before).map(Spot::Form).or_else(|| json_member(before).map(Spot::Json)),
         };
@@ -347,12 +347,19 @@ impl BodyScan {
 /// `…&name=` before the value, or a multipart field's head.
 fn form_field(before: &[u8]) -> Option<&str> {
     if let Some(name) = before.strip_suffix(b"=") {
-        let start = name.iter().rposition(|byte| matches!(byte, b'&' | b'\n')).map_or(0, |at| at + 1);
-        return std::str::from_utf8(name.get(start..)?).ok();
+        let name = name.get(memchr::memrchr(b'&', name).map_or(0, |at| at + 1)..)?;
+        // A line of a file that is uploaded is no field.
+        let is_name = |byte: &u8| is_word(*byte) || matches!(byte, b'-' | b'.' | b'[' | b']' | b'%' | b':' | b'$');
+        return name.iter().all(is_name).then(|| std::str::from_utf8(name).ok()).flatten();
     }
     let head = before.strip_suffix(b"\r\n\r\n")?;
     let name = head.get(memchr::memmem::rfind(head, b"name=\"")? + 6..)?;
     std::str::from_utf8(name.get(..memchr::memchr(b'"', name)?)?).ok()
+}
+
+/// A field of an upload straight to a bucket, as the signed policy beside it repeats it.
+fn policy_member(before: &[u8]) -> Option<&str> {
+    json_member(before).filter(|name| name.starts_with("x-amz-"))
 }
 
 /// `"name": "` before the value.

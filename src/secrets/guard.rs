@@ -273,7 +273,7 @@ impl Inner {
     }
 
     /// Whether a value that nobody knows the owner of stands where services read logins: in Authorization and in a
-    /// session's cookies on every host, under names of keys on the hosts of known services.
+    /// session's cookies on every host, under names of keys that may be theirs on the hosts of known services.
     fn is_login(&self, at: &At<'_>) -> bool {
         let has = |name: &str, words: &[&str]| words.iter().any(|word| name.to_ascii_lowercase().contains(word));
         match at.spot {
@@ -282,7 +282,12 @@ impl Inner {
             spot => {
                 let suffix = at.host.as_name().and_then(|name| psl::suffix(name.as_bytes()));
                 let rented = suffix.is_some_and(|suffix| suffix.typ() == Some(psl::Type::Private));
-                spot.is_named_key() && !rented && self.scanner.rules.iter().any(|rule| rule.is_at_home(at.host))
+                spot.is_key_of(at.host)
+                    && self
+                        .scanner
+                        .rules
+                        .iter()
+                        .any(|rule| rule.is_at_home(at.host) && (!rented || rule.names_exactly(at.host)))
             }
         }
     }
@@ -297,15 +302,17 @@ fn jwt_is_home(value: &[u8], at: &At<'_>) -> bool {
         Spot::Form(name) | Spot::Json(name) | Spot::Query(name) => {
             const ASSERTIONS: [&str; 9] = [
                 "assertion",
-                "client_assertion",
-                "subject_token",
-                "actor_token",
-                "id_token",
-                "id_token_hint",
-                "access_token",
+                "clientassertion",
+                "subjecttoken",
+                "actortoken",
+                "idtoken",
+                "idtokenhint",
+                "accesstoken",
                 "token",
                 "jwt",
             ];
+            // Some write `subject_token`, some `subjectToken`.
+            let name = name.replace('_', "");
             let assertion = ASSERTIONS.iter().any(|known| name.eq_ignore_ascii_case(known));
             assertion && jwt_is_for(value, at.host) == Some(true)
         }

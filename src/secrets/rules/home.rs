@@ -1,5 +1,6 @@
 //! Homes: the hosts where a credential belongs, and the place in a request where that provider reads it.
 
+use super::names::{is_constant, is_of_another};
 use crate::net::{Host, HostPattern};
 
 /// A host pattern of the catalogue: a policy's, or one whose stars stand in the middle
@@ -37,6 +38,11 @@ impl Home {
             Home::Pattern(_, name) => Some(name),
             Home::Labels(_) => None,
         }
+    }
+
+    /// Whether it is this name, without stars.
+    pub(in crate::secrets) fn is_exactly(&self, host: &Host) -> bool {
+        self.matches(host) && self.name() == host.as_name()
     }
 
     pub(in crate::secrets) fn matches(&self, host: &Host) -> bool {
@@ -164,12 +170,15 @@ impl Spot<'_> {
         matches!(self, Spot::Header(name) if says_key(name))
     }
 
-    /// Whether a provider whose credential has no shape of its own may read one here.
-    pub(in crate::secrets) fn is_named_key(self) -> bool {
+    /// Whether a host may read a credential that has no shape of its own here: under a name that says key and
+    /// does not say that it is another's. Environment variables are content: no service names its fields so.
+    pub(in crate::secrets) fn is_key_of(self, host: &Host) -> bool {
+        let is_variable = |name: &str| name.contains('_') && is_constant(name.as_bytes());
+        let is_key = |name: &str| says_key(name) && host.as_name().is_some_and(|host| !is_of_another(name, host));
         match self {
-            Spot::Header(name) | Spot::Query(name) | Spot::Form(name) | Spot::Json(name) => says_key(name),
-            Spot::Cookie(_) => true,
-            Spot::Path | Spot::Content => false,
+            Spot::Header(name) => is_key(name),
+            Spot::Query(name) | Spot::Form(name) | Spot::Json(name) => is_key(name) && !is_variable(name),
+            Spot::Cookie(_) | Spot::Path | Spot::Content => false,
         }
     }
 

@@ -48,6 +48,37 @@ pub(in crate::secrets) fn is_constant(name: &[u8]) -> bool {
     name.iter().any(u8::is_ascii_uppercase) && !name.iter().any(u8::is_ascii_lowercase)
 }
 
+/// The words that names of keys are made of, whosever key it is.
+const COMMON: &str = "\
+    access account admin amz api apim app application assertion auth authorization bearer bot build channel client \
+    code collection confirm confirmation consumer credential csrf customer deploy dev developer device email goog \
+    id installation integration invite key license login my new oauth oauth2 ocp old org organization otp page \
+    partner pass passwd password personal primary private project push pwd read refresh registration repo \
+    repository request reset s secret security server service session signature site subscription team tenant \
+    token upload user username verification webhook workspace write x";
+/// Longer words are nobody's.
+const LONGEST_WORD: usize = 40;
+
+/// Whether a name says whose key it names, and that it is not this host's: a word in it is neither one that names of
+/// keys are made of nor a part of the host's name (`DATABASE_PASSWORD`, `acme_api_key`).
+pub(super) fn is_of_another(name: &str, host: &str) -> bool {
+    let folded = fold_context(name.as_bytes());
+    let host: Vec<u8> = host.bytes().filter(u8::is_ascii_alphanumeric).collect();
+    let is_its = |word: &[u8]| {
+        (word.len() <= 2 && word != b"db")
+            || word.iter().all(u8::is_ascii_digit)
+            || is_common(word)
+            || memchr::memmem::find(&host, word).is_some()
+    };
+    !parts(name.as_bytes(), &folded).into_iter().all(is_its)
+}
+
+/// Whether a word is one of them, or some of them in a row (`apikey`).
+fn is_common(word: &[u8]) -> bool {
+    let rest = |known: &str| word.strip_prefix(known.as_bytes());
+    word.is_empty() || (word.len() <= LONGEST_WORD && COMMON.split_ascii_whitespace().filter_map(rest).any(is_common))
+}
+
 /// The words of a name, which are parted by signs or by capitals.
 fn parts<'a>(name: &[u8], folded: &'a [u8]) -> Vec<&'a [u8]> {
     let mut parts = Vec::new();
@@ -100,15 +131,15 @@ static OPEN: Words = LazyLock::new(|| {
 
 /// Before `key` and `token` these words say nothing of somebody: things by which data is found.
 static OWNERLESS: Words = LazyLock::new(|| {
-    "answer asset attr attribute blob bloom bucket buffer build category child chunk client composite config \
-    content context cookie correlation data dataset dedup dedupe default device dict distinct doc document edge \
-    entity event feature field filter flag fold folder foreign group header host hot icon idempotency image \
+    "agent answer asset attr attribute blob bloom bucket buffer build category child chunk client composite config \
+    content context cookie correlation crew data dataset dedup dedupe default device dict distinct doc document edge \
+    entity event feature field filter flag flow fold folder foreign group header host hot icon idempotency image \
     index install issue item job label lang layer line list locale lock lookup map message meta metric model msg \
     namespace node nonce object option order param parent part partition product project prompt prop property \
     query range react record ref region request resource root route routing row salt schema search setting shard \
     short shortcut sign signature site socket source span start state step storage store style subscription tag \
-    task template text theme thread trace track tracking translation unique usage value variant version visitor \
-    wasm websocket"
+    task template text theme thread tool trace track tracking translation unique usage value variant version visitor \
+    wasm websocket widget"
         .split_ascii_whitespace()
         .collect()
 });

@@ -128,6 +128,12 @@ impl Rule {
         self.homes.iter().any(|home| if self.rented { home.matches(host) } else { home.owns(host) })
     }
 
+    /// Whether one of its homes is this name and no other: even below a suffix where anyone may rent a name, it is
+    /// known whose this one is.
+    pub(in crate::secrets) fn names_exactly(&self, host: &Host) -> bool {
+        self.homes.iter().any(|home| home.is_exactly(host))
+    }
+
     /// Whether the provider reads it here: at its places, and in any field for keys if it reads it in the head.
     pub(in crate::secrets) fn is_read_at(&self, spot: Spot<'_>) -> bool {
         let in_fields = |place: &Place| matches!(place, Place::Authorization | Place::Header(_));

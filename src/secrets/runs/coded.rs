@@ -114,7 +114,9 @@ impl Runs {
     /// A word that ends like a token begins is read backwards.
     #[inline(never)]
     pub(super) fn reverse(&mut self, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, run: Range<usize>) {
-        if level.depth >= DEEPEST || scan.path.last() == Some(&"reversed") {
+        // What is read backwards already would stand there as it was, without its place.
+        let is_back = matches!(scan.path.as_slice(), [.., "reversed"] | [.., "reversed", "percent" | "escape"]);
+        if level.depth >= DEEPEST || is_back {
             return;
         }
         let text = level.buffer.get(run.clone()).unwrap_or_default();

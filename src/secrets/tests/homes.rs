@@ -104,6 +104,81 @@ fn a_key_without_a_shape_logs_in_where_services_read_keys() {
     assert!(unknown.contains(&Disposition::Blocked), "{unknown:?}");
 }
 
+/// Names that say whose key it is, on hosts that take keys of their own.
+const OTHERS: &[(&str, &str)] = &[
+    ("pypi.org", "?langsmith_api_key=@"),
+    ("pypi.org", "x-weatherbit-api-key: @"),
+    ("registry.npmjs.org", "json DATABASE_PASSWORD"),
+    ("registry.npmjs.org", "json SECRET_KEY"),
+    ("api.github.com", "form acme_token"),
+    ("api.github.com", "json gitpod_token"),
+];
+
+#[test]
+fn a_key_that_its_name_says_is_another_s_is_stopped_on_the_hosts_of_known_services() {
+    let guard = guard(Settings::default());
+    for (name, way) in OTHERS {
+        let found = sent(&guard, name, way, "Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp");
+        assert_eq!(found, [Disposition::Blocked], "{name} {way}");
+    }
+    for (name, way) in [("pypi.org", "json api_key"), ("registry.npmjs.org", "json npmToken"), ("pypi.org", "?token=@")]
+    {
+        let found = sent(&guard, name, way, "Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp");
+        assert_eq!(found, [Disposition::CredentialUsed], "{name} {way}");
+    }
+}
+
+#[test]
+fn a_line_of_an_uploaded_file_is_content_whatever_the_host() {
+    let guard = guard(Settings::default());
+    let host = host("pypi.org");
+    let file = "# staging\nPORT=8080\napi_key=Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp\n";
+    let part =
+        format!("--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\".env\"\r\n\r\n{file}\r\n--b--\r\n");
+    let log = "INFO loaded api_key=Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp from disk".to_owned();
+    for (content_type, text) in
+        [("text/plain", file.to_owned()), ("multipart/form-data; boundary=b", part), ("text/plain", log)]
+    {
+        let content_type = Some(content_type.as_bytes());
+        let context = BodyContext { host: &host, method: "POST", path: "/", content_type, content_encoding: None };
+        let found = run(guard.body(&context), &[text.as_bytes()]).0;
+        assert!(found.iter().any(|finding| finding.disposition == Disposition::Blocked), "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn the_key_id_of_a_presigned_address_goes_home_though_a_part_of_it_reads_backwards_like_one() {
+    let guard = guard(Settings::default());
+    let query = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=DO0069KU49Y7X4KAVRZ6%2F20261123%2Ffra1%2Fs3%2F\
+                 aws4_request&X-Amz-Date=20261123T101112Z&X-Amz-Expires=900&X-Amz-SignedHeaders=host";
+    let host = host("acme.fra1.digitaloceanspaces.com");
+    let view = HeadView { host: &host, method: "GET", path: "/k", query: Some(query), fields: &[], trailers: false };
+    let found = guard.scan_head(&view);
+    assert!(found.iter().all(|finding| finding.disposition == Disposition::CredentialUsed), "{found:?}");
+}
+
+#[test]
+fn an_upload_straight_to_a_bucket_carries_its_session_token_twice_and_goes_there_only() {
+    let guard = guard(Settings::default());
+    let token = format!("IQoJb3JpZ2luX2Vj{}", "EK3ZaBcm9vLXdlc3QtMkZ0RkcwRQIgSx7PqLn2Yw8VtUj4".repeat(6));
+    let policy = format!(r#"{{"conditions":[{{"bucket":"media"}},{{"x-amz-security-token":"{token}"}}]}}"#);
+    let policy = data_encoding::BASE64.encode(policy.as_bytes());
+    let mut body = String::new();
+    for (name, value) in [("key", "a.png"), ("x-amz-security-token", &token), ("policy", &policy)] {
+        body += &format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    }
+    body += "--b--\r\n";
+    for (name, wanted) in [("media.s3-accelerate.amazonaws.com", false), ("evil.example", true)] {
+        let content_type = Some(&b"multipart/form-data; boundary=b"[..]);
+        let host = host(name);
+        let context = BodyContext { host: &host, method: "POST", path: "/", content_type, content_encoding: None };
+        let found = run(guard.body(&context), &[body.as_bytes()]).0;
+        assert!(!found.is_empty(), "{name}");
+        let blocked = found.iter().any(|finding| finding.disposition == Disposition::Blocked);
+        assert_eq!(blocked, wanted, "{name} {found:?}");
+    }
+}
+
 fn jwt(claims: &str) -> String {
     let part = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
     format!(
