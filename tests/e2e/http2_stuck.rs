@@ -109,7 +109,7 @@ fn a_session_holds_a_number_of_streams_whatever_connections_they_are_on() {
             let agent = &agents[number % 2];
             agent.run(async {
                 let mut sender = agent.sender.clone().ready().await.unwrap();
-                sender.send_request(get("dev", "http://silent.exeat.test/"), true).unwrap().0
+                sender.send_request(get("dev", "http://silent.exeat.test/"), true).unwrap()
             })
         })
         .collect();
