@@ -360,6 +360,11 @@ const BROKERS: [&str; 12] = [
     "workos.com",
 ];
 
+/// The name that tells whose a host is: nobody else has one below `googleapis.com`, which is listed as if they could.
+fn owner(name: &str) -> Option<&str> {
+    if name.ends_with(".googleapis.com") { Some("googleapis.com") } else { psl::domain_str(name) }
+}
+
 /// Whether a JWT names this host, or one of the same owner, as issuer or audience; nothing if it names no host.
 fn jwt_is_for(value: &[u8], host: &Host) -> Option<bool> {
     let claims = checksum::jwt_claims(value)?;
@@ -373,8 +378,8 @@ fn jwt_is_for(value: &[u8], host: &Host) -> Option<bool> {
         for text in texts {
             let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
             let authority = authority.split(['/', ':', '?']).next().unwrap_or(authority);
-            let Some(theirs) = psl::domain_str(authority) else { continue };
-            if psl::domain_str(name) == Some(theirs) {
+            let Some(theirs) = owner(authority) else { continue };
+            if owner(name) == Some(theirs) {
                 return Some(true);
             }
             let known = psl::suffix(authority.as_bytes()).is_some_and(|suffix| suffix.is_known());

@@ -204,4 +204,10 @@ fn a_jwt_goes_to_the_host_that_it_is_for() {
     assert!(!blocked(bearer("kubernetes.default.svc", &kubernetes)));
     assert!(!blocked(sent(&guard, "oauth2.googleapis.com", "form assertion", &assertion)));
     assert!(blocked(sent(&guard, "evil.example", "form assertion", &assertion)));
+    let action =
+        jwt(r#"{"iss":"https://token.actions.githubusercontent.com","aud":"https://iam.googleapis.com/projects/1"}"#);
+    for name in ["json subjectToken", "form subject_token"] {
+        assert!(!blocked(sent(&guard, "sts.googleapis.com", name, &action)), "{name}");
+        assert!(blocked(sent(&guard, "evil.example", name, &action)), "{name}");
+    }
 }
