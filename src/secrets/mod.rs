@@ -3,6 +3,7 @@
 //! Pure: bytes in, findings out; no I/O but the catalogue compiled into the binary, no clock.
 //! No finding ever holds the secret. One engine for every surface: [`Guard::scan_head`] and [`Guard::body`].
 
+mod across;
 mod anchor;
 mod anchors;
 mod binary;
@@ -21,6 +22,7 @@ mod escapes;
 mod examples;
 mod filter;
 mod finding;
+mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 mod generic;
@@ -37,10 +39,12 @@ mod lists;
 mod loose;
 mod memory;
 mod names;
+mod odd;
 mod own;
 mod pieces;
 mod reversed;
 mod row;
+mod rows;
 mod rule;
 mod runs;
 mod scanner;
@@ -54,6 +58,7 @@ mod teddy;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod trail;
 mod unpack;
 mod walked;
 mod wide;

@@ -3,7 +3,7 @@
 use super::byte_set::ByteSet;
 use super::loose::{Makeup, NEAR, Value, is_assigned};
 use super::pieces::Hint;
-use super::rule::is_protobuf_field;
+use super::rule::is_field;
 use super::runs::{PIECE, is_wrapped};
 use super::stream::{BEFORE, Origin, Pending, Scan, Stream, Work};
 use std::ops::Range;
@@ -125,7 +125,7 @@ impl Stream {
                 None
             }
             [_, size, rest @ ..] if usize::from(*size) >= rest.len() => {
-                is_protobuf_field(before, usize::from(*size)).then_some(1)
+                is_field(before, usize::from(*size)).then_some(1)
             }
             _ => None,
         }
