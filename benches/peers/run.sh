@@ -18,8 +18,9 @@
 # --profile    samples of each proxy at each work, for profile.py (what perf costs
 #              is in the figures of such a run)
 #
-# Loopback only. It adds a marked block to /etc/hosts and widens the ephemeral
-# port range, and takes both back at its end. It ends only what it started.
+# Loopback only. It adds a marked block to /etc/hosts, widens the ephemeral port
+# range and makes a folder in /var/tmp for squid, and takes all three back at its
+# end. It ends only what it started.
 set -u -o pipefail
 
 BENCH=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -111,6 +112,7 @@ cleanup() {
         [ -n "${ADDED[$name]-}" ] || stop_peer "$name"
     done
     [ -z "$ORIGIN_PID" ] || kill "$ORIGIN_PID" 2>/dev/null
+    rm -rf "$SQUID"
     # /etc/hosts may be a mount, which sed -i can't replace.
     sed '/# loadgen begin/,/# loadgen end/d' /etc/hosts >"$RUN/hosts.clean" &&
         cat "$RUN/hosts.clean" >/etc/hosts
@@ -294,7 +296,8 @@ for rep in $(seq "$REPS"); do
             mode_args "$mode"
             if [ $FRESH = 1 ] && [ "$name" != direct ] && [ -z "${ADDED[$name]-}" ]; then
                 stop_peer "$name"
-                [ "$mode" != mitm-mint ] || rm -rf "$RUN/$name/certs" "$RUN/$name/ssl_db"
+                minted=minted_$name
+                [ "$mode" != mitm-mint ] || [ -z "${!minted-}" ] || rm -rf "${!minted}"
                 start_peer "$name" || { say "$name did not start again"; continue; }
                 sleep 1
             fi

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use tokio::sync::broadcast;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long a closing journal may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
@@ -91,12 +91,13 @@ impl Journal {
         self.shared().queue.len()
     }
 
-    /// Waits up to two seconds while too many records wait for the disk: what a request does before it opens
-    /// its [`Recorder`](super::Recorder). Does not wait at all in the ordinary case.
-    pub async fn ready(&self) -> Result<(), Unavailable> {
+    /// Waits while too many records wait for the disk, for half of [`PATIENCE`] at the most: as much is left then for the
+    /// flow's own record. Does not wait at all in the ordinary case. How long it has waited.
+    pub(super) async fn ready(&self) -> Result<Duration, Unavailable> {
         if self.check() != Err(Unavailable::Full) {
-            return self.check();
+            return self.check().map(|()| Duration::ZERO);
         }
+        let began = Instant::now();
         let health = &self.shared().health;
         let room = async {
             loop {
@@ -107,7 +108,7 @@ impl Journal {
                 health.written.wait(next, || health.problem()).await?;
             }
         };
-        timeout(PATIENCE, room).await.unwrap_or(Err(Unavailable::Full))
+        timeout(PATIENCE / 2, room).await.unwrap_or(Err(Unavailable::Full)).map(|()| began.elapsed())
     }
 
     /// Resolves once the journal has not been writable for two seconds (three where a write hangs), or is closed:

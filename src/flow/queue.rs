@@ -179,11 +179,16 @@ impl Queue {
         self.len() >= bounds.records || self.bytes.load(Ordering::Relaxed) >= bounds.bytes
     }
 
-    /// Waits for something to do and swaps what waits into `batch`, whose old content is done with.
-    pub(super) fn take(&self, batch: &mut Batch) -> Orders {
+    /// What is in `batch` is done with: there is room for as much again. Before anybody is told that it is written, or
+    /// whoever waits for room would look for it too early, and wait for a record that may never come.
+    pub(super) fn done(&self, batch: &mut Batch) {
         self.records.fetch_sub(batch.len(), Ordering::Relaxed);
         self.bytes.fetch_sub(batch.bytes.len(), Ordering::Relaxed);
         batch.clear();
+    }
+
+    /// Waits for something to do and swaps what waits into `batch`, which is empty.
+    pub(super) fn take(&self, batch: &mut Batch) -> Orders {
         let mut pending = self.lock();
         if pending.is_quick {
             pending = self.linger(pending);
@@ -250,9 +255,10 @@ mod tests {
         assert_eq!(orders.ticket, 2);
         assert_eq!(batch.bodies().collect::<Vec<_>>(), [b"one", b"two"]);
         assert!(queue.is_full(&bounds), "the batch is not written yet");
+        queue.done(&mut batch);
+        assert!(!queue.is_full(&bounds));
         queue.order_reopen();
         assert!(queue.take(&mut batch).reopen);
-        assert!(!queue.is_full(&bounds));
     }
 
     #[test]
@@ -262,11 +268,13 @@ mod tests {
         for body in [b"first", b"other"] {
             queue.append(body, Wake::Writer);
             queue.take(&mut batch);
+            queue.done(&mut batch);
         }
         queue.lock().is_quick = true;
         queue.append(b"gathers", Wake::Writer);
         let began = Instant::now();
         assert_eq!((queue.take(&mut batch).ticket, began.elapsed() >= LINGER), (3, true));
+        queue.done(&mut batch);
         queue.lock().is_quick = true;
         let ticket = queue.append(b"urgent", Wake::Nobody).unwrap();
         assert!(!queue.lock().is_due());

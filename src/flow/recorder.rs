@@ -26,6 +26,8 @@ use tokio::time::timeout;
 pub struct Recorder {
     journal: Journal,
     record: Box<Record>,
+    /// What is left of the time that the flow waits for the journal.
+    patience: Duration,
     is_handed_over: bool,
 }
 
@@ -34,7 +36,22 @@ impl Recorder {
     pub fn open(journal: &Journal, downstream: Downstream) -> Result<Self, Unavailable> {
         journal.check()?;
         let record = Box::new(Record::new(downstream, journal.shared().health.opened()));
-        Ok(Self { journal: journal.clone(), record, is_handed_over: false })
+        Ok(Self { journal: journal.clone(), record, patience: PATIENCE, is_handed_over: false })
+    }
+
+    /// The same for a flow that can wait while too many records wait for the disk. It waits for the journal once more,
+    /// before its answer's last byte: for [`PATIENCE`] in all.
+    pub async fn begin(journal: &Journal, downstream: Downstream) -> Result<Self, Unavailable> {
+        let waited = journal.ready().await?;
+        let mut recorder = Self::open(journal, downstream)?;
+        recorder.patience = PATIENCE.saturating_sub(waited);
+        Ok(recorder)
+    }
+
+    /// How long the flow may still wait for the journal.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// The flow's id.
@@ -213,11 +230,11 @@ impl Recorder {
     /// Fails after two seconds at the latest; the record stays in the queue and is written if it can be.
     /// Cancel safe: the record is handed over before the first wait.
     pub async fn finish_durable(self) -> Result<(), Unavailable> {
-        timeout(PATIENCE, self.finish_written()).await.unwrap_or(Err(Unavailable::Stalled))
+        timeout(self.patience, self.finish_written()).await.unwrap_or(Err(Unavailable::Stalled))
     }
 
-    /// The same without an end to the wait, which is up to whoever has a timer already: [`PATIENCE`], and then
-    /// [`Unavailable::Stalled`].
+    /// The same without an end to the wait, which is up to whoever has a timer already: [`patience`](Self::patience),
+    /// and then [`Unavailable::Stalled`].
     pub async fn finish_written(mut self) -> Result<(), Unavailable> {
         let parks = urge::parks();
         let wake = if parks { Wake::Writer } else { Wake::Nobody };

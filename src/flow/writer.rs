@@ -79,6 +79,7 @@ impl Writer {
                 if !self.write() {
                     return;
                 }
+                self.shared.queue.done(&mut self.batch);
                 self.shared.health.written.tell(orders.ticket);
                 self.tell();
                 self.rotate();

@@ -4,19 +4,18 @@
 use super::error::Error;
 use super::interrupt::{Cause, Interrupt};
 use super::load::{Begin, Load};
+use super::streams::Rooms;
+use super::work::Work;
 use crate::reason::{Denial, Reason};
+use crate::session::SessionId;
 use crate::wire::Descriptors;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long after a tunnel was opened its first request is still part of that. Later it is new: whoever opens tunnels in
-/// advance can't send through all of them while others are refused.
-const SOON: Duration = Duration::from_secs(1);
 /// How long work of a burst waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -24,10 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Admission {
     pub(super) descriptors: Descriptors,
-    load: Load,
+    pub(super) load: Load,
     strangers: Mutex<HashMap<Source, VecDeque<Waiting>>>,
     next: AtomicU64,
     handshakes: AtomicUsize,
+    pub(super) rooms: Rooms,
 }
 
 /// Where connections come from: an address, a network of IPv6 (one machine has all of a /64), or this machine's files.
@@ -56,54 +56,6 @@ pub(super) struct Stranger {
 #[must_use = "the handshake counts as over when this is dropped"]
 pub(super) struct Handshake(Arc<Admission>);
 
-/// A piece of work that may begin: under way until it is [done](Self::done), or dropped.
-#[derive(Debug)]
-#[must_use = "the work counts as done when this is dropped"]
-pub(super) struct Work {
-    admission: Arc<Admission>,
-    is_done: AtomicBool,
-}
-
-/// Work that waits for its client: a tunnel is open, and worth nothing without its handshake and its first request.
-#[derive(Debug)]
-pub(super) struct Rest {
-    admission: Arc<Admission>,
-    until: Instant,
-}
-
-impl Work {
-    /// Nothing is left to be done, or nothing until others have done theirs.
-    pub(super) fn done(&self) {
-        if !self.is_done.load(Ordering::Relaxed) && !self.is_done.swap(true, Ordering::Relaxed) {
-            self.admission.load.end();
-        }
-    }
-}
-
-impl Work {
-    /// The client is waited for, which is no work. What it sends soon was admitted with this.
-    pub(super) fn rest(self) -> Rest {
-        Rest { admission: Arc::clone(&self.admission), until: Instant::now() + SOON }
-    }
-}
-
-impl Rest {
-    /// The work goes on. After a long rest it is new work.
-    pub(super) async fn over(self, interrupt: &mut Interrupt) -> Result<Work, Error> {
-        if Instant::now() > self.until {
-            return self.admission.work(interrupt).await;
-        }
-        self.admission.load.resume();
-        Ok(self.admission.begun())
-    }
-}
-
-impl Drop for Work {
-    fn drop(&mut self) {
-        self.done();
-    }
-}
-
 impl Admission {
     /// Nobody has come in yet.
     #[must_use]
@@ -114,6 +66,7 @@ impl Admission {
             strangers: Mutex::default(),
             next: AtomicU64::new(0),
             handshakes: AtomicUsize::new(0),
+            rooms: Rooms::default(),
         })
     }
 
@@ -133,9 +86,13 @@ impl Admission {
         self.load.is_full()
     }
 
-    /// New work, unless there is too much already. It may have to wait for its turn.
-    pub(super) async fn work(self: &Arc<Self>, interrupt: &mut Interrupt) -> Result<Work, Error> {
-        match self.load.begin() {
+    /// New work of theirs, unless there is too much already. It may have to wait for its turn.
+    pub(super) async fn work(
+        self: &Arc<Self>,
+        whose: Option<&SessionId>,
+        interrupt: &mut Interrupt,
+    ) -> Result<Work, Error> {
+        match self.load.begin(whose) {
             Begin::Now => {}
             Begin::Never => return Err(Reason::Overloaded.into()),
             Begin::Later(turn) => {
@@ -147,12 +104,7 @@ impl Admission {
                 }
             }
         }
-        Ok(self.begun())
-    }
-
-    /// Work that counts as under way already.
-    fn begun(self: &Arc<Self>) -> Work {
-        Work { admission: Arc::clone(self), is_done: AtomicBool::new(false) }
+        Ok(Work::begun(self))
     }
 
     /// Takes in a connection. Beyond `most` of one source the one that has waited longest goes: whoever holds
@@ -250,23 +202,6 @@ mod tests {
         assert_eq!(Source::of(from("2001:db8::1")), Source::of(from("2001:db8::ffff:1")));
         assert_ne!(Source::of(from("2001:db8::1")), Source::of(from("2001:db8:0:1::1")));
         assert_eq!(Source::of(from("::ffff:192.0.2.1")), Source::of(from("192.0.2.1")));
-    }
-
-    #[tokio::test]
-    async fn what_follows_soon_after_a_rest_is_the_same_work_and_the_rest_itself_is_none() {
-        let never = CancellationToken::new;
-        let (admission, mut interrupt) =
-            (Admission::new(Descriptors::of_process()), Interrupt::new(never(), never(), never()));
-        let _others = (admission.work(&mut interrupt).await, admission.work(&mut interrupt).await);
-        let mut rest = admission.work(&mut interrupt).await.unwrap().rest();
-        assert_eq!(admission.under_way(), 2);
-        admission.load.refuse_all();
-        assert_eq!(admission.work(&mut interrupt).await.unwrap_err().denial().reason, Reason::Overloaded);
-        let work = rest.over(&mut interrupt).await.unwrap();
-        assert_eq!(admission.under_way(), 3);
-        rest = work.rest();
-        rest.until -= SOON * 2;
-        assert_eq!(rest.over(&mut interrupt).await.unwrap_err().denial().reason, Reason::Overloaded);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! One downstream connection: its requests one after another, and the tunnel that it may become.
 
-use super::admission::Work;
 use super::client::{Client, Http1Client};
 use super::error::Error;
 use super::forward::{Admitted, forward};
@@ -9,6 +8,7 @@ use super::identify::Identity;
 use super::interrupt::Cause;
 use super::leg::{Goodbye, Leg};
 use super::tunnel::{self, Opened};
+use super::work::Work;
 use super::{Limits, Shared, gate, refusal, streams, websocket};
 use crate::flow::{Mode, Recorder, Unavailable};
 use crate::http1::{Framing, HeadError, HeadScan, RequestHead, request_framing};
@@ -62,7 +62,7 @@ async fn serve_requests(shared: &Shared, leg: &mut Leg) -> Next {
         {
             return end;
         }
-        let opened = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));
+        let opened = Recorder::begin(&shared.journal, leg.peer).await;
         let Ok(mut recorder) = opened else {
             refusal::write_unrecorded(leg.wire.head_buffer(), Reason::LogUnavailable);
             // The connection closes, whether this was read or not.
@@ -155,8 +155,8 @@ async fn handle(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder, request
     request.identity = Some(identity.clone());
     leg.interrupt.watch_session(&identity.live);
     let work = match leg.work.take() {
-        Some(rest) => rest.over(&mut leg.interrupt).await?,
-        None => shared.admission.work(&mut leg.interrupt).await?,
+        Some(rest) => rest.over(identity.whose(), &mut leg.interrupt).await?,
+        None => shared.admission.work(identity.whose(), &mut leg.interrupt).await?,
     };
     if head.method == Method::CONNECT {
         if framing != Framing::None {

@@ -16,6 +16,7 @@ use nix::sys::socket::{getsockopt, sockopt};
 use rustls::ServerConfig;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio_rustls::TlsAcceptor;
@@ -185,7 +186,7 @@ async fn hear_balancer(shared: &Shared, leg: &mut Leg) -> Option<()> {
             },
             Err(error) => Error::Balancer(error),
         };
-        let recorder = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));
+        let recorder = Recorder::begin(&shared.journal, leg.peer).await;
         if let Ok(mut recorder) = recorder {
             recorder.denied(&error.denial());
             recorder.error(error.cause().unwrap_or_default());
@@ -202,7 +203,7 @@ async fn shake_hands(shared: &Shared, mut leg: Leg, config: Arc<ServerConfig>) -
         return None;
     }
     let admission = &shared.admission;
-    let work = admission.work(&mut leg.interrupt).await.ok();
+    let work = admission.work(None, &mut leg.interrupt).await.ok();
     leg.interrupt.arm(shared.limits().handshake_timeout);
     let under_way = admission.handshake(shared.limits().handshakes).ok();
     let (Some(work), Some(under_way)) = (work, under_way) else {
@@ -212,7 +213,7 @@ async fn shake_hands(shared: &Shared, mut leg: Leg, config: Arc<ServerConfig>) -
     let Leg { wire, peer, mut interrupt, remembered, .. } = leg;
     let (stream, ahead) = wire.into_parts();
     let handshake = TlsAcceptor::from(config).accept(Transport::new(stream, ahead));
-    let shaken = interrupt.during(handshake).await;
+    let shaken = work.part(pin!(interrupt.during(handshake))).await;
     drop(under_way);
     let failure = match shaken {
         Ok(Ok(tls)) => {
@@ -237,7 +238,7 @@ async fn shake_hands(shared: &Shared, mut leg: Leg, config: Arc<ServerConfig>) -
 
 /// Records a connection that ends before there is TLS.
 async fn record_unshaken(shared: &Shared, peer: Downstream, failure: String) -> Option<Leg> {
-    let recorder = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, peer));
+    let recorder = Recorder::begin(&shared.journal, peer).await;
     if let Ok(mut recorder) = recorder {
         recorder.failed(Reason::DownstreamTls, Some(failure));
         recorder.finish();

@@ -1,7 +1,6 @@
 //! The two directions of one request under way, and who is waited for.
 
 use super::Limits;
-use super::admission::Work;
 use super::client::Client;
 use super::download::Download;
 use super::error::Error;
@@ -9,6 +8,7 @@ use super::forward::Admitted;
 use super::interrupt::{Cause, Interrupt};
 use super::origin::Origin;
 use super::upload::Upload;
+use super::work::Work;
 use crate::flow::{Phase, Recorder};
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -60,12 +60,14 @@ impl<'a> Exchange<'a> {
         origin: &mut Origin,
         recorder: &mut Recorder,
     ) -> Result<(), Error> {
+        let (work, has_body) = (self.work, !self.upload.is_empty());
         // Without a body all is sent at the first poll, which sets it.
-        if !self.upload.is_empty() || self.is_sent {
+        if has_body || self.is_sent {
             interrupt.arm(self.patience(limits));
         }
         loop {
-            match poll_fn(|cx| self.poll(cx, limits, client, interrupt, origin, recorder)).await {
+            let both = poll_fn(|cx| self.poll(cx, limits, client, interrupt, origin, recorder));
+            match if has_body { work.part(both).await } else { both.await } {
                 // A deadline passed: the end, unless it was only a look at a body that comes well enough.
                 Err(Error::Interrupted(Cause::Deadline)) => match self.overdue() {
                     Some(error) => return Err(error),

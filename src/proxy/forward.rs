@@ -1,6 +1,5 @@
 //! One admitted request on its way up, and its answer on its way down, in one task.
 
-use super::admission::Work;
 use super::client::Client;
 use super::error::Error;
 use super::exchange::Exchange;
@@ -10,6 +9,7 @@ use super::interrupt::{Cause, Interrupt};
 use super::origin::Origin;
 use super::reach::{Again, Reached, reach};
 use super::upload::Upload;
+use super::work::Work;
 use super::{Limits, Shared, gate, websocket};
 use crate::flow::Recorder;
 use crate::http1::{Framing, RequestHead, Version};
@@ -20,6 +20,7 @@ use crate::upstream::{Link, Streams, Upstream};
 use crate::websocket::{Deflate, Handshake};
 use crate::wire::Wire;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -79,9 +80,9 @@ async fn send(
     exchange: &mut Exchange<'_>,
 ) -> Result<Option<Switched>, Error> {
     if admitted.permit.provided().is_some() {
-        judge_body(client, interrupt, recorder, admitted, exchange).await?;
-    } else if !exchange.awaits_continue {
-        look_ahead(client, interrupt, &mut exchange.upload).await?;
+        admitted.work.part(pin!(judge_body(client, interrupt, recorder, admitted, exchange))).await?;
+    } else if !exchange.awaits_continue && !exchange.upload.is_empty() {
+        admitted.work.part(pin!(look_ahead(client, interrupt, &mut exchange.upload))).await?;
     }
     let mut again = None;
     loop {
@@ -96,7 +97,9 @@ async fn send(
             }
             _ => None,
         };
-        let this = if matches!(link, Link::Http1(_)) { Again::Dialled } else { Again::Pooled };
+        // Another stream once, and then a connection of its own: an origin that resets every stream it is sent would be
+        // asked for ever.
+        let next = if matches!(link, Link::Http2(_)) && again.is_none() { Again::Pooled } else { Again::Dialled };
         let mut origin = Origin::new(link, by_name.clone(), admitted.target.method.clone());
         let up = origin.request(admitted)?;
         gate::spend_upload(&admitted.identity, up as u64)?;
@@ -106,11 +109,8 @@ async fn send(
             yield_now().await;
         }
         match exchange.run(&shared.limits(), client, interrupt, &mut origin, recorder).await {
-            // Once: an origin that resets every stream it is sent would be asked for ever.
-            Err(Error::UpstreamGone(_))
-                if is_reused && again.is_none() && exchange.may_be_sent_again(&origin, admitted) =>
-            {
-                again = Some(this);
+            Err(Error::UpstreamGone(_)) if is_reused && exchange.may_be_sent_again(&origin, admitted) => {
+                again = Some(next);
                 tracing::debug!("a pooled connection was stale; the request goes out on another one");
             }
             Err(error) => return Err(error),

@@ -53,6 +53,11 @@ impl Identity {
         Ok(Self(Arc::new(Known { live, ruleset, info, in_force: shared.in_force.clone(), generation, replaced })))
     }
 
+    /// Whose work its work is.
+    pub(super) fn whose(&self) -> Option<&SessionId> {
+        Some(&self.live.session.id)
+    }
+
     /// What asks again about a flow of the session when the policies change.
     pub(super) fn watch(&self, asked: Asked) -> Watch {
         Watch::new(self.clone(), asked)

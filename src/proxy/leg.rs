@@ -1,9 +1,9 @@
 //! One end of a flow towards the agent.
 
-use super::admission::Rest;
 use super::identify::{Identity, Remembered};
 use super::in_force::{Asked, Watch};
 use super::interrupt::Interrupt;
+use super::work::Rest;
 use crate::flow::{Downstream, FlowId, Recorder};
 use crate::net::{Authority, Scheme};
 use crate::policy::TlsMode;

@@ -36,6 +36,7 @@ mod transparent;
 mod tunnel;
 mod upload;
 mod websocket;
+mod work;
 
 pub use admission::Admission;
 pub use entrance::{Door, Entrance, Original, Speaks, UnixDoor};
@@ -47,7 +48,7 @@ pub use recognition::Recognition;
 
 use crate::ca::Leaves;
 use crate::dns::Resolver;
-use crate::flow::{Journal, PATIENCE, Recorder, Unavailable};
+use crate::flow::{Journal, Recorder, Unavailable};
 use crate::net::{Authority, Host};
 use crate::store::Sessions;
 use crate::telemetry::Metrics;
@@ -108,7 +109,7 @@ impl Shared {
     /// Ends a flow's recorder, before the last bytes of its answer are written: what a client has seen whole is in the
     /// journal's file when the gateway is killed (on the disk where durability is `each`).
     async fn finish(&self, recorder: Recorder, interrupt: &mut Interrupt) -> Result<(), Unavailable> {
-        interrupt.arm(PATIENCE);
+        interrupt.arm(recorder.patience());
         interrupt.within(recorder.finish_written()).await.unwrap_or(Err(Unavailable::Stalled))
     }
 

@@ -14,10 +14,10 @@ use crate::upstream::{self, ByName, Upstream};
 /// Which connection a request goes out on that is sent again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Again {
-    /// A new one: the others of the pool may be as stale as the first.
-    Dialled,
     /// Any whose streams are alive.
     Pooled,
+    /// A new one: the others of the pool may be as stale as the first.
+    Dialled,
 }
 
 /// A connection to the permitted destination.
@@ -49,10 +49,10 @@ pub(super) async fn reach(
     }
     interrupt.arm(shared.limits().connect_timeout * 3);
     // On the heap, and only while it runs: a connection's task would carry its size all its life.
-    let wanted = Wanted { session, permit, version, upgrades };
-    let upstream = interrupt.during(Box::pin(wanted.dial(shared, recorder))).await.map_err(Error::Interrupted)??;
-    note_upstream(&upstream, recorder);
-    Ok(Reached { upstream, is_reused: false })
+    let dial = Box::pin(Wanted { session, permit, version, upgrades }.reach(shared, again, recorder));
+    let reached = interrupt.during(admitted.work.part(dial)).await.map_err(Error::Interrupted)??;
+    note_upstream(&reached.upstream, recorder);
+    Ok(reached)
 }
 
 /// What a connection is for.
@@ -69,16 +69,22 @@ pub(super) struct Wanted<'a> {
 impl Wanted<'_> {
     /// A connection to the permitted destination: a new one, or one that another request has opened meanwhile for many.
     pub(super) async fn dial(self, shared: &Shared, recorder: &mut Recorder) -> Result<Upstream, Error> {
+        Ok(self.reach(shared, None, recorder).await?.upstream)
+    }
+
+    async fn reach(self, shared: &Shared, again: Option<Again>, recorder: &mut Recorder) -> Result<Reached, Error> {
         let Self { session, permit, version, upgrades } = self;
-        let opening = if upgrades { None } else { shared.pool.opening(session, permit, version) };
-        let Some(opening) = opening else { return self.dial_new(shared, recorder).await };
+        let is_shared = !upgrades && again != Some(Again::Dialled);
+        let Some(opening) = is_shared.then(|| shared.pool.opening(session, permit, version)).flatten() else {
+            return Ok(Reached { upstream: self.dial_new(shared, recorder).await?, is_reused: false });
+        };
         let turn = opening.turn().await;
         if let Some(upstream) = shared.pool.take(session, permit, version) {
-            return Ok(upstream);
+            return Ok(Reached { upstream, is_reused: true });
         }
         let dialled = self.dial_new(shared, recorder).await;
         turn.ended(&dialled);
-        dialled
+        Ok(Reached { upstream: dialled?, is_reused: false })
     }
 
     /// Steps 7 and 8: resolves, vets and connects. An origin that speaks HTTP/2 only is called again for a client that

@@ -44,7 +44,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg) {
     if !leg.begins(shared.limits().keep_alive_timeout).await {
         return;
     }
-    let recorder = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));
+    let recorder = Recorder::begin(&shared.journal, leg.peer).await;
     let Ok(mut recorder) = recorder else { return };
     leg.interrupt.arm(shared.limits().head_timeout);
     match negotiate(shared, &mut leg, &mut recorder).await {
@@ -73,7 +73,7 @@ async fn negotiate(shared: &Shared, leg: &mut Leg, recorder: &mut Recorder) -> R
     say(leg, &socks::judged(true)).await.map_err(at(Answer::Silence))?;
     let authority = read(leg, socks::connect).await.map_err(at(Answer::Request))?;
     // What was waited for until here is the client.
-    let work = shared.admission.work(&mut leg.interrupt).await.map_err(at(Answer::Request))?;
+    let work = shared.admission.work(identity.whose(), &mut leg.interrupt).await.map_err(at(Answer::Request))?;
     let permit =
         gate::admit_tunnel(&identity, &authority, &mut leg.interrupt, recorder).map_err(at(Answer::Request))?;
     leg.interrupt.arm(shared.limits().connect_timeout * 3);

@@ -37,7 +37,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, mut leg: Leg, default: Option<&S
     if !leg.begins(shared.limits().handshake_timeout).await {
         return;
     }
-    let recorder = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, leg.peer));
+    let recorder = Recorder::begin(&shared.journal, leg.peer).await;
     let Ok(mut recorder) = recorder else { return };
     leg.interrupt.arm(shared.limits().handshake_timeout);
     let mut understands = Understands::Nothing;
@@ -84,7 +84,7 @@ async fn admit(
         First::Ssh => return Err(Reason::TunnelNotTls.into()),
     };
     // What was waited for until here is the client.
-    let work = shared.admission.work(&mut leg.interrupt).await?;
+    let work = shared.admission.work(identity.whose(), &mut leg.interrupt).await?;
     let permit = gate::admit_tunnel(&identity, &authority, &mut leg.interrupt, recorder)?;
     leg.interrupt.arm(shared.limits().connect_timeout * 3);
     let dial = Box::pin(tunnel::prepare(shared, work, &permit, recorder));

@@ -1,12 +1,13 @@
 //! What comes through a tunnel, be it of CONNECT, of SOCKS or of the network: told apart by its first bytes, then
 //! relayed or opened.
 
-use super::admission::{Handshake, Rest, Work};
+use super::admission::Handshake;
 use super::error::Error;
 use super::identify::Identity;
 use super::interrupt::Cause;
 use super::leg::{Inside, Leg};
 use super::reach::Wanted;
+use super::work::{Rest, Work};
 use super::{Shared, gate, relay};
 use crate::flow::{ClientTls, Mode, Phase, Recorder, UpstreamTls};
 use crate::http1::Version;
@@ -15,6 +16,7 @@ use crate::policy::{Hidden, Mode as PolicyMode, Permit, Protocol, TlsMode};
 use crate::reason::{Denial, Reason};
 use crate::upstream::{Dialled, Link};
 use crate::wire::{Stream, Transport, Wire};
+use std::pin::pin;
 use tokio_rustls::TlsAcceptor;
 
 /// A fatal `unrecognized_name` and `handshake_failure` alert (RFC 8446 §6, RFC 6066 §3): what a TLS
@@ -61,12 +63,12 @@ pub(super) async fn prepare(
     permit: &Permit,
     recorder: &mut Recorder,
 ) -> Result<Way, Error> {
-    let route = gate::resolve(shared, permit, recorder).await?;
+    let route = work.part(pin!(gate::resolve(shared, permit, recorder))).await?;
     if permit.tls() == TlsMode::Intercept {
         return Ok(Way::Open(shared.admission.handshake(shared.limits().handshakes)?, work.rest()));
     }
-    let dialled = shared.dialler.connect(&route, false, shared.limits().connect_timeout).await;
-    let Dialled { stream, address, .. } = dialled.map_err(Error::Connect)?;
+    let dial = pin!(shared.dialler.connect(&route, false, shared.limits().connect_timeout));
+    let Dialled { stream, address, .. } = work.part(dial).await.map_err(Error::Connect)?;
     recorder.upstream(address);
     recorder.mark(Phase::Connect);
     Ok(Way::Relay(stream))
@@ -90,16 +92,19 @@ pub(super) async fn enter(shared: &Shared, mut leg: Leg, opened: Box<Opened>) ->
             enter_relay(shared, &mut leg, &authority, &permit, &identity, origin, &mut recorder).await
         }
         Way::Open(_under_way, rest) => match enter_intercept(&mut leg, &authority, &mut recorder).await {
-            Ok(Opening::Tls(hello)) if permit.scheme() == Scheme::Https => match rest.over(&mut leg.interrupt).await {
-                Ok(work) => {
-                    let offers_http2 = hello.alpn.iter().any(|protocol| **protocol == *b"h2");
-                    let http2 =
-                        offers_http2 && origin_speaks_http2(shared, &mut leg, &permit, &identity, &mut recorder).await;
-                    let inner = Box::pin(accept(shared, leg, authority, identity, recorder, http2)).await;
-                    return inner.map(|inner| Leg { work: Some(work.rest()), ..inner });
+            Ok(Opening::Tls(hello)) if permit.scheme() == Scheme::Https => {
+                match rest.over(identity.whose(), &mut leg.interrupt).await {
+                    Ok(work) => {
+                        let offers_http2 = hello.alpn.iter().any(|protocol| **protocol == *b"h2");
+                        let http2 = offers_http2
+                            && origin_speaks_http2(shared, &mut leg, &permit, &identity, &work, &mut recorder).await;
+                        let accept = Box::pin(accept(shared, leg, authority, identity, recorder, http2));
+                        let inner = work.part(accept).await;
+                        return inner.map(|inner| Leg { work: Some(work.rest()), ..inner });
+                    }
+                    Err(error) => Err(error),
                 }
-                Err(error) => Err(error),
-            },
+            }
             Ok(Opening::Tls(_)) => {
                 let denial = Denial::new(Reason::DestinationNotListed);
                 Err(denial.because("the policy lists this port for plain HTTP, and TLS came").into())
@@ -172,6 +177,7 @@ async fn origin_speaks_http2(
     leg: &mut Leg,
     permit: &Permit,
     identity: &Identity,
+    work: &Work,
     recorder: &mut Recorder,
 ) -> bool {
     let session = &identity.live.session.id;
@@ -182,7 +188,7 @@ async fn origin_speaks_http2(
     let wanted = Wanted { session, permit, version: Version::Http2, upgrades: false };
     let call = Box::pin(wanted.dial(shared, recorder));
     // An origin that can't be reached is told to the first request, which calls it again.
-    let Ok(Ok(upstream)) = leg.interrupt.during(call).await else { return false };
+    let Ok(Ok(upstream)) = leg.interrupt.during(work.part(call)).await else { return false };
     let speaks = matches!(upstream.link, Link::Http2(_));
     shared.pool.put(session, permit, upstream);
     speaks

@@ -3,12 +3,12 @@
 //! Every literal is known by its key, four bytes of it or three. A key that ends in one of `_ - .` is looked for at
 //! those three, of the others a Teddy tells where they may be; what stands there is then looked up by its bytes.
 
-use super::anchor::{Anchor, LONGEST_LITERAL, delimiter_of, is_delimiter};
-use super::keys::{Key, Keys};
-use super::rule::may_begin;
+use super::rules::anchor::{Anchor, LONGEST_LITERAL, delimiter_of, is_delimiter};
+use super::rules::rule::may_begin;
 use super::scanner::SEARCHED_RUN;
+use super::search::keys::{Key, Keys};
+use super::search::teddy::{Teddy, weight};
 use super::survey::Survey;
-use super::teddy::{Teddy, weight};
 use std::collections::BTreeMap;
 use std::ops::Range;
 

@@ -3,9 +3,9 @@
 use super::content::Content;
 use super::finding::{Disposition, Finding, Fingerprint, Surface};
 use super::guard::{At, Guard, Inner};
-use super::home::Spot;
-use super::memory::{SMALL_BODY, SessionMemory};
-use super::rule::{Candidate, is_word};
+use super::recall::memory::{SMALL_BODY, SessionMemory};
+use super::rules::home::Spot;
+use super::rules::rule::{Candidate, is_word};
 use super::settings::special;
 use super::stream::{Hit, Scan, Work};
 use crate::net::Host;

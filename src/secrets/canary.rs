@@ -1,7 +1,7 @@
 //! Canaries: credentials that look real and open nothing. Each carries a digest of itself, so that any gateway knows
 //! one wherever it is seen, and nothing about it needs to be stored.
 
-use super::checksum::base62_crc;
+use super::rules::checksum::base62_crc;
 use aws_lc_rs::digest::{SHA256, digest};
 use std::str::FromStr;
 

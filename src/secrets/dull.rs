@@ -2,13 +2,13 @@
 //! Whatever the pass over runs would do with one of another kind it must do.
 
 use super::binary::Coding;
-use super::classes::{Classes, has_run};
 use super::decode::{base32, base64};
-use super::generic::is_wordy;
 use super::loose::{Makeup, is_assigned};
 use super::reversed::{is_reversed, word_is_known};
+use super::rules::generic::is_wordy;
 use super::runs::{LEAST, is_value};
 use super::scanner::Scanner;
+use super::search::classes::{Classes, has_run};
 use super::stream::{BEFORE, Stream};
 
 /// Longer runs are none.

@@ -168,7 +168,7 @@ pub fn catalogue(data: &[u8]) {
 pub fn jwt(data: &[u8]) {
     let text = String::from_utf8_lossy(data).replace(['\r', '\n'], ".");
     head(format!("/\n\nBearer {text}").as_bytes());
-    if let Some(claims) = super::checksum::jwt_claims(data) {
+    if let Some(claims) = super::rules::checksum::jwt_claims(data) {
         assert!(claims.to_string().len() <= data.len() * 8 + 64);
     }
 }

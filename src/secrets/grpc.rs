@@ -7,7 +7,7 @@
 use super::body::{BodyContext, BodyScan, Stopped};
 use super::finding::Finding;
 use super::guard::Guard;
-use super::memory::SessionMemory;
+use super::recall::memory::SessionMemory;
 use crate::net::Host;
 use crate::reason::Reason;
 use bytes::Bytes;

@@ -1,13 +1,13 @@
 //! The scanner with one policy's settings: what a match means for a request.
 
 use super::canary;
-use super::catalogue::Group;
-use super::checksum;
-use super::filter;
 use super::finding::{Disposition, Finding, Fingerprint, Severity, Surface};
-use super::home::Spot;
 use super::known::{Known, KnownSecret};
-use super::rule::Rule;
+use super::rules::catalogue::Group;
+use super::rules::checksum;
+use super::rules::filter;
+use super::rules::home::Spot;
+use super::rules::rule::Rule;
 use super::scanner::Scanner;
 use super::settings::{Action, Settings, is_named, special};
 use super::stream::{DEEPEST, Hit, Scan, Stream, Work};

@@ -2,10 +2,10 @@
 
 use super::finding::{Disposition, Finding, Surface};
 use super::guard::{At, Guard};
-use super::home::Spot;
-use super::memory::{SessionMemory, is_own};
-use super::seams::Seams;
-use super::seen::{self, Clean, Halves};
+use super::recall::memory::{SessionMemory, is_own};
+use super::recall::seams::Seams;
+use super::recall::seen::{self, Clean, Halves};
+use super::rules::home::Spot;
 use super::settings::special;
 use super::stream::{Hit, SEPARATOR, Scan, Stream, Work};
 use crate::net::Host;

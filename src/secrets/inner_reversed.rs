@@ -1,10 +1,10 @@
 //! Tokens read backwards whose literal does not stand at their front: an end of one, in front of what it begins with.
 
-use super::anchor::Anchor;
-use super::byte_set::ByteSet;
-use super::heads::{ByHead, Heads};
+use super::rules::anchor::Anchor;
+use super::rules::shape::Step;
 use super::runs::value_set;
-use super::shape::Step;
+use super::search::byte_set::ByteSet;
+use super::search::heads::{ByHead, Heads};
 
 /// Literals inside shapes, backwards, that hold the end of a run: `.1vsalta.` stands behind one.
 pub(super) struct InnerReversed {

@@ -2,7 +2,7 @@
 //! own, of which only what goes over an edge between two pieces is told.
 
 use super::decode::escape::{self, Unit};
-use super::generic::is_wordy;
+use super::rules::generic::is_wordy;
 use super::stream::{DEEPEST, Hit, Origin, Scan, Stream};
 use std::cell::Cell;
 
@@ -36,9 +36,9 @@ pub(super) enum Kind {
     Multipart,
 }
 
-/// What a form's first name is made of.
+/// What a form's first name is made of: what the URL Standard, section 5.2, leaves as it is, and what few escape.
 const fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'%' | b'[' | b']')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'*' | b'+' | b'%' | b'[' | b']')
 }
 
 impl Kind {
@@ -47,8 +47,13 @@ impl Kind {
     pub(super) fn seen(text: &[u8], ended: bool) -> Option<Option<Self>> {
         /// More white space than this begins no structure, and a longer name no form.
         const BLANK: usize = 1024;
-        const LONGEST_NAME: usize = 32;
-        let front = text.trim_ascii_start();
+        const LONGEST_NAME: usize = 256;
+        /// The byte order mark of UTF-8, which JSON's readers pass over (RFC 8259, section 8.1).
+        const MARK: &[u8] = b"\xef\xbb\xbf";
+        if !ended && text.len() < MARK.len() && MARK.starts_with(text) {
+            return None;
+        }
+        let front = text.strip_prefix(MARK).unwrap_or(text).trim_ascii_start();
         let name = front.iter().take(LONGEST_NAME).take_while(|byte| is_name(**byte)).count();
         match front {
             [b'{' | b'[', ..] => Some(Some(Kind::Json)),

@@ -1,13 +1,13 @@
 //! Shapes without a literal of their own (32 hex digits): words before the value tell whose it is.
 
-use super::byte_set::ByteSet;
-use super::classes::Classes;
-use super::heads::Heads;
-use super::keys::Keys;
-use super::rule::Context;
+use super::rules::rule::Context;
+use super::rules::shape::Step;
 use super::runs::SHORTEST;
 use super::scanner::run_length;
-use super::shape::Step;
+use super::search::byte_set::ByteSet;
+use super::search::classes::Classes;
+use super::search::heads::Heads;
+use super::search::keys::Keys;
 use std::collections::{HashMap, HashSet};
 
 /// Words are looked for in this many bytes before a value; rules that look further are asked last.
@@ -347,7 +347,7 @@ const fn is_letter(byte: u8) -> bool {
     byte.is_ascii_alphabetic()
 }
 
-/// As [`fold_context`](super::rule::fold_context), byte by byte.
+/// As [`fold_context`](super::rules::rule::fold_context), byte by byte.
 const FOLD: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;

@@ -3,8 +3,8 @@
 
 use super::finding::{Finding, Surface};
 use super::guard::{At, Guard};
-use super::home::Spot;
-use super::seams::Seams;
+use super::recall::seams::Seams;
+use super::rules::home::Spot;
 use super::stream::{Hit, Scan, Stream, Work};
 use crate::net::Host;
 use zeroize::Zeroizing;

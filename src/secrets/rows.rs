@@ -6,11 +6,11 @@
 
 use super::decode::numbers;
 use super::finding::{Finding, Surface};
-use super::frame;
 use super::guard::{At, Guard, Inner};
-use super::home::Spot;
 use super::known;
-use super::seams::Seams;
+use super::recall::frame;
+use super::recall::seams::Seams;
+use super::rules::home::Spot;
 use super::stream::{Hit, SEPARATOR, Scan, Stream, Work};
 use crate::net::Host;
 use std::ops::Range;

@@ -1,16 +1,16 @@
 //! The catalogue compiled: one for the process, shared by all policies.
 
-use super::anchor::{Anchor, anchors_of, has_delimiter};
 use super::anchors::{Anchors, Traits};
-use super::byte_set::ByteSet;
-use super::catalogue::{Catalogue, PublicSpec, RuleSpec};
-use super::examples::Examples;
-use super::heads::ByHead;
 use super::inner_reversed::InnerReversed;
 use super::loose::Loose;
-use super::rule::{Rule, RuleError};
+use super::rules::anchor::{Anchor, anchors_of, has_delimiter};
+use super::rules::catalogue::{Catalogue, PublicSpec, RuleSpec};
+use super::rules::examples::Examples;
+use super::rules::rule::{Rule, RuleError};
+use super::rules::shape::{Parts, Shape, Step};
 use super::runs::SHORTEST;
-use super::shape::{Parts, Shape, Step};
+use super::search::byte_set::ByteSet;
+use super::search::heads::ByHead;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -234,7 +234,7 @@ impl Scanner {
 pub enum BuiltinError {
     /// A file of it does not parse.
     #[error(transparent)]
-    Catalogue(#[from] super::catalogue::CatalogueError),
+    Catalogue(#[from] super::rules::catalogue::CatalogueError),
     /// A rule of it is wrong.
     #[error(transparent)]
     Rule(#[from] Error),

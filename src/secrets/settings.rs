@@ -1,7 +1,7 @@
 //! What a policy says about secrets: which are looked for, what is done about them, where they belong.
 
-use super::catalogue::Group;
 use super::known::KnownSecret;
+use super::rules::catalogue::Group;
 use crate::net::{Host, HostPattern};
 use std::collections::BTreeMap;
 use std::sync::Arc;

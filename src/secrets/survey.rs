@@ -1,10 +1,10 @@
 //! One look at every byte of a level, 64 at once: masks that say where something of interest to a pass may be. The
 //! passes go by the set bits, of which ordinary text has few.
 
-use super::classes::{Class, Classes, runs_of};
 use super::decode::{fold, gates, numbers};
-use super::teddy::{self, Teddy};
-use super::wide::{self, Lanes, Task, window_at};
+use super::search::classes::{Class, Classes, runs_of};
+use super::search::teddy::{self, Teddy};
+use super::search::wide::{self, Lanes, Task, window_at};
 use super::{anchors, embedded, runs};
 use std::ops::Range;
 

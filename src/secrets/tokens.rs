@@ -1,10 +1,10 @@
 //! Tokens in runs: shapes that begin with one or with a token in it, and those that words before it tell.
 
-use super::byte_set::ByteSet;
 use super::loose::{Makeup, NEAR, Value, is_assigned};
 use super::pieces::Hint;
-use super::rule::is_field;
+use super::rules::rule::is_field;
 use super::runs::{PIECE, is_wrapped};
+use super::search::byte_set::ByteSet;
 use super::stream::{BEFORE, Origin, Pending, Scan, Stream, Work};
 use std::ops::Range;
 

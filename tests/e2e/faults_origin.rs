@@ -10,6 +10,7 @@ use crate::support::*;
 use bytes::Bytes;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -175,6 +176,33 @@ fn streams_that_break_off_are_told_or_reset() {
     let records = world.into_records();
     let failed = records.requests().iter().filter(|record| record.verdict() == "failed").count();
     assert_eq!((failed, records.requests().len()), (4, 8), "{records:#?}");
+}
+
+/// An origin on HTTP/2 that resets the streams of these numbers, on whatever connection, and answers others.
+fn resetting(numbers: std::ops::Range<usize>) -> Http2Origin {
+    let streams = AtomicUsize::new(0);
+    Http2Origin::raw(move |(_, mut respond)| {
+        let is_reset = numbers.contains(&streams.fetch_add(1, Ordering::Relaxed));
+        Box::pin(async move {
+            if is_reset {
+                respond.send_reset(h2::Reason::REFUSED_STREAM);
+            } else if let Ok(mut body) = respond.send_response(http::Response::new(()), false) {
+                let _ = body.send_data(Bytes::from_static(b"ok"), true);
+            }
+        })
+    })
+}
+
+#[test]
+fn a_request_whose_streams_die_on_a_shared_connection_gets_one_of_its_own() {
+    let origin = resetting(1..3);
+    let world = World::start(Setup::new().connect("h2.exeat.test", &origin.address.to_string()));
+    let agent = Http2Agent::to(&world, "h2.exeat.test");
+    for _ in 0..3 {
+        assert_eq!(agent.get("/").text(), "ok");
+    }
+    let records = world.into_records();
+    assert!(records.requests().iter().all(|record| record.verdict() == "allowed"), "{records:#?}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! More than the gateway takes: it is told quickly, costs the others nothing, and is over when it is over.
 
 use crate::support::agent::{self, push};
+use crate::support::hello::client_hello;
 use crate::support::*;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -266,6 +267,56 @@ fn a_tunnel_that_says_nothing_is_no_work() {
     until("no work", || world.control("GET", "/metrics", "").text().contains("exeat_work 0\n"));
     let mut first = hello.shake(agent.tunnel("tls.exeat.test:443")).unwrap();
     assert_eq!(first.get("tls.exeat.test", "/").status, 200);
+}
+
+/// The same of what was let in and waits for its client, for an origin or for a name server.
+#[test]
+fn what_waits_for_others_is_no_work() {
+    let (plain, tls, http2) =
+        (Origin::plain().silent(), Origin::tls().silent(), Http2Origin::answering(|_| Said::ok("")));
+    let deaf = Origin::plain().raw(|peer| {
+        peer.request_head()?;
+        std::thread::park_timeout(DEADLINE);
+        Ok(())
+    });
+    let dns = Nameserver::start(|_| Answer::Silence);
+    let setup = Setup::new().origin(HOST, &plain).origin("tls.exeat.test", &tls).origin("deaf.exeat.test", &deaf);
+    let setup = setup.connect("h2.exeat.test", &http2.address.to_string());
+    let world = World::start(setup.nameserver(&dns));
+    let agent = world.agent();
+    let length = "Content-Length: 100000000\r\n";
+    let _half: Vec<_> = (0..4).map(|_| agent.send(agent.head("POST", URL, length) + "half")).collect();
+    let _unasked: Vec<_> =
+        (0..4).map(|_| agent.send(agent.head("POST", URL, &format!("{length}Expect: 100-continue\r\n")))).collect();
+    let _unread: Vec<_> = (0..4)
+        .map(|_| {
+            let wire = agent.send(agent.head("POST", "http://deaf.exeat.test/", length));
+            wire.stream.set_nonblocking(true).unwrap();
+            while (&wire.stream).write(&[b'y'; 64 * 1024]).is_ok() {}
+            wire
+        })
+        .collect();
+    let _unshaken: Vec<_> = (0..4)
+        .map(|_| {
+            let mut wire = agent.tunnel("tls.exeat.test:443");
+            push(&mut wire, &client_hello(&Hello::to(&world, "tls.exeat.test")));
+            wire
+        })
+        .collect();
+    let streams = Http2Agent::to(&world, "h2.exeat.test");
+    let _open: Vec<_> = (0..4)
+        .map(|_| {
+            let request = streams.request("POST", "/").body(()).unwrap();
+            streams.run(async { streams.sender.clone().send_request(request, false).unwrap() })
+        })
+        .collect();
+    let _unknown = agent.send(
+        "CONNECT unknown.exeat.test:443 HTTP/1.1\r\nHost: unknown.exeat.test:443\r\n".to_owned()
+            + &agent.field()
+            + "\r\n",
+    );
+    until("all of them", || world.control("GET", "/metrics", "").text().contains("exeat_connections 18\n"));
+    until("no work", || world.control("GET", "/metrics", "").text().contains("exeat_work 0\n"));
 }
 
 /// The gateway has nothing to do for them, however many they are.

@@ -5,9 +5,11 @@
 mod inflow;
 mod line;
 mod long;
+mod trend;
 
+use crate::session::SessionId;
 use inflow::{Inflow, Look, May};
-use line::{Line, Trend};
+use line::Line;
 use long::Long;
 use nix::time::{ClockId, clock_gettime};
 use std::future::poll_fn;
@@ -19,6 +21,7 @@ use tokio::sync::Notify;
 use tokio::sync::oneshot::Receiver;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use trend::Trend;
 
 /// How often is looked.
 const EVERY: Duration = Duration::from_millis(5);
@@ -68,6 +71,8 @@ pub(super) struct Load {
     is_behind: AtomicBool,
     begun: AtomicUsize,
     ended: AtomicUsize,
+    /// Of those under way: what waits for others.
+    paused: AtomicUsize,
     /// Where not all may begin: what came since the last look, and what of it had to wait or was refused.
     came: AtomicUsize,
     held_up: AtomicUsize,
@@ -81,15 +86,15 @@ impl Load {
     /// Whether whoever comes now is refused.
     pub(super) fn is_full(&self) -> bool {
         let is_full =
-            self.stage() == Stage::Refused && self.room.load(Ordering::Relaxed) == 0 && self.under_way() >= FEWEST;
+            self.stage() == Stage::Refused && self.room.load(Ordering::Relaxed) == 0 && self.admitted() >= FEWEST;
         if is_full {
             self.held_up.fetch_add(1, Ordering::Relaxed);
         }
         is_full
     }
 
-    /// Whether a piece of work may begin, which is counted then until it [ends](Self::end).
-    pub(super) fn begin(&self) -> Begin {
+    /// Whether a piece of work of theirs may begin, which is counted then until it [ends](Self::end).
+    pub(super) fn begin(&self, whose: Option<&SessionId>) -> Begin {
         if self.is_quiet.load(Ordering::Relaxed) && self.is_quiet.swap(false, Ordering::Relaxed) {
             self.disturbed.notify_one();
         }
@@ -99,12 +104,12 @@ impl Load {
             return Begin::Now;
         }
         self.came.fetch_add(1, Ordering::Relaxed);
-        if self.under_way() < FEWEST || self.takes_room() {
+        if self.admitted() < FEWEST || self.takes_room() {
             self.resume();
             return Begin::Now;
         }
         self.held_up.fetch_add(1, Ordering::Relaxed);
-        let turn = if stage == Stage::Waits { self.line.join(|| self.stage() == Stage::Waits) } else { None };
+        let turn = if stage == Stage::Waits { self.line.join(whose, || self.stage() == Stage::Waits) } else { None };
         turn.map_or(Begin::Never, Begin::Later)
     }
 
@@ -137,11 +142,28 @@ impl Load {
         Stage::Waits
     }
 
-    /// Pieces of work that have begun and not ended.
+    /// Pieces of work for which there is something to do now.
     pub(super) fn under_way(&self) -> usize {
+        // A pause may be counted a moment after its end.
+        let paused = self.paused.load(Ordering::Relaxed);
+        usize::try_from(self.admitted().wrapping_sub(paused).cast_signed()).unwrap_or_default()
+    }
+
+    /// Pieces of work that have begun and not ended: all of them may go on at once.
+    fn admitted(&self) -> usize {
         // In this order: what has ended had begun.
         let ended = self.ended.load(Ordering::Acquire);
         self.begun.load(Ordering::Relaxed).wrapping_sub(ended)
+    }
+
+    /// A piece of work waits for others, and [goes on](Self::go_on) before it ends.
+    pub(super) fn pause(&self) {
+        self.paused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What a piece of work has waited for has come.
+    pub(super) fn go_on(&self) {
+        self.paused.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// A piece of work is done, or waits for nothing but others from now on. The next may take its place.
@@ -152,7 +174,7 @@ impl Load {
         }
         if !self.is_behind.load(Ordering::Relaxed) {
             self.room.fetch_add(self.line.let_in(1), Ordering::Relaxed);
-        } else if self.under_way() < FEWEST {
+        } else if self.admitted() < FEWEST {
             self.line.let_in(1);
         }
     }
@@ -291,7 +313,7 @@ mod tests {
     }
 
     fn begins(load: &Load) -> bool {
-        matches!(load.begin(), Begin::Now)
+        matches!(load.begin(None), Begin::Now)
     }
 
     #[test]
@@ -328,19 +350,19 @@ mod tests {
 
     #[test]
     fn what_waits_takes_the_place_of_what_ends_and_is_refused_or_let_in_with_all_others() {
-        let join = |load: &Load| match load.begin() {
+        let join = |load: &Load| match load.begin(None) {
             Begin::Later(turn) => turn,
             _ => panic!("it does not wait"),
         };
         let load = load(9, Stage::Waits);
         let (mut first, mut second) = (join(&load), join(&load));
         load.end();
-        assert!(second.try_recv().is_ok() && !begins(&load));
+        assert!(first.try_recv().is_ok() && !begins(&load));
         load.let_in(May::Nothing, 9);
         load.end();
-        assert!(first.try_recv().is_err());
+        assert!(second.try_recv().is_err());
         load.let_all_in(Stage::Waits as u8);
-        assert!(first.try_recv().is_ok() && begins(&load));
+        assert!(second.try_recv().is_ok() && begins(&load));
     }
 
     /// As after a wait that has been too long.
@@ -357,7 +379,17 @@ mod tests {
         let (few, many) = (load(FEW - 1, Stage::Begins), load(FEW, Stage::Begins));
         [&few, &many].into_iter().for_each(waited);
         assert!(begins(&few));
-        assert!(matches!(many.begin(), Begin::Later(_)) && !many.is_full());
+        assert!(matches!(many.begin(None), Begin::Later(_)) && !many.is_full());
+    }
+
+    #[test]
+    fn what_waits_for_others_does_not_take_away_what_is_never_too_many() {
+        let load = load(2 * FEW - 1, Stage::Begins);
+        (0..FEW).for_each(|_| load.pause());
+        waited(&load);
+        assert!(begins(&load), "so many have something to do, and no more");
+        load.go_on();
+        assert!(!begins(&load));
     }
 
     #[test]

@@ -3,12 +3,13 @@
 
 mod lanes;
 mod request;
+mod window;
 
-use super::admission::Rest;
 use super::error::Error;
 use super::identify::{Identity, Remembered};
 use super::interrupt::{Cause, Interrupt};
 use super::leg::{Inside, Leg};
+use super::work::Rest;
 use super::{Limits, Shared};
 use crate::flow::{Downstream, FlowId};
 use crate::net::Authority;
@@ -22,14 +23,16 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use window::Room;
+
+pub(super) use window::Rooms;
 
 /// Streams that a client may have open at once. Requests that it has given up may still be ending: beyond twice this
 /// number no more are taken in (rapid reset, CVE-2023-44487).
 const MOST_STREAMS: u32 = 128;
 const MOST_REQUESTS: usize = MOST_STREAMS as usize * 2;
-/// What a client may send on one stream, and on all of them, before an origin has taken it.
+/// What a client may send on one stream before an origin has taken it.
 const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1 << 20;
 /// Bytes of one answer that wait for the connection to take them.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Bytes of a request's header section that the library takes; ours refuses, and records, before that.
@@ -71,7 +74,8 @@ pub(super) async fn serve(shared: &Arc<Shared>, leg: Leg) {
     let ended = match interrupt.during(cork.during(builder(shared).handshake(stream))).await {
         Ok(Ok(connection)) => {
             let carrier = Carrier { place, peer, work: Mutex::new(work), lanes: Lanes::default() };
-            let serving = Serving::new(connection, cork, Arc::new(carrier));
+            let room = Room::new(&shared.admission.rooms);
+            let serving = Serving::new(connection, cork, Arc::new(carrier), room);
             accept(shared, &mut interrupt, serving).await
         }
         Ok(Err(error)) => Err(Error::ClientGone(Some(io::Error::other(error)))),
@@ -92,7 +96,7 @@ fn builder(shared: &Shared) -> Builder {
     let head = u32::try_from(shared.limits().head.bytes + HEAD_SLACK).unwrap_or(u32::MAX);
     builder
         .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(Room::WINDOW)
         .max_concurrent_streams(MOST_STREAMS)
         .max_header_list_size(head)
         .max_send_buffer_size(SEND_BUFFER)
@@ -105,13 +109,7 @@ async fn accept(shared: &Arc<Shared>, interrupt: &mut Interrupt, mut serving: Se
     interrupt.arm(shared.limits().keep_alive_timeout);
     let ended = loop {
         match poll_fn(|cx| serving.poll(cx, interrupt)).await {
-            Event::Request(arrived) => {
-                let carrier = &serving.carrier;
-                if !carrier.lanes.give(arrived) {
-                    // In a box: a task moves its future about, and this one is large.
-                    serving.tasks.spawn(Box::pin(request::serve_all(shared.clone(), carrier.clone())));
-                }
-            }
+            Event::Request(arrived) => serving.begin(shared, arrived),
             Event::RequestEnded => interrupt.arm(shared.limits().keep_alive_timeout),
             Event::Closed(ended) => break ended,
             Event::Interrupted(Cause::Deadline) if serving.carrier.lanes.under_way() > 0 => {
@@ -134,6 +132,7 @@ struct Serving {
     connection: Requests,
     cork: Cork,
     carrier: Arc<Carrier>,
+    room: Room,
     /// The lanes' tasks.
     tasks: JoinSet<()>,
     /// Requests that have ended, as far as was seen.
@@ -149,8 +148,18 @@ enum Event {
 }
 
 impl Serving {
-    fn new(connection: Requests, cork: Cork, carrier: Arc<Carrier>) -> Self {
-        Self { connection, cork, carrier, tasks: JoinSet::new(), ended: 0, is_closing: false }
+    fn new(connection: Requests, cork: Cork, carrier: Arc<Carrier>, room: Room) -> Self {
+        Self { connection, cork, carrier, room, tasks: JoinSet::new(), ended: 0, is_closing: false }
+    }
+
+    fn begin(&mut self, shared: &Arc<Shared>, arrived: Arrived) {
+        if !self.carrier.lanes.give(arrived) {
+            // In a box: a task moves its future about, and this one is large.
+            self.tasks.spawn(Box::pin(request::serve_all(shared.clone(), self.carrier.clone())));
+        }
+        if let Some(window) = self.room.fit(self.carrier.lanes.under_way()) {
+            self.connection.set_target_window_size(window);
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, interrupt: &mut Interrupt) -> Poll<Event> {

@@ -5,7 +5,6 @@ use super::{Carrier, Place};
 use crate::flow::{Mode, Recorder};
 use crate::http1::{Fields, RequestHead, stream_framing};
 use crate::net::{Authority, HostFields, Target, TargetError};
-use crate::proxy::admission::Work;
 use crate::proxy::client::{Client, Http2Client};
 use crate::proxy::error::Error;
 use crate::proxy::forward::{Admitted, Switched, forward};
@@ -17,6 +16,7 @@ use crate::proxy::refusal::{self, Answer};
 use crate::proxy::translate::fields_of;
 use crate::proxy::tunnel::{self, Opened};
 use crate::proxy::websocket::{self, Agreed, Ends};
+use crate::proxy::work::Work;
 use crate::proxy::{Limits, Shared, connection, gate};
 use crate::reason::{Denial, Reason};
 use crate::websocket::Handshake;
@@ -73,7 +73,7 @@ async fn serve(shared: &Arc<Shared>, carrier: &Carrier, interrupt: &mut Interrup
     let (parts, body) = request.into_parts();
     let is_bodyless = body.is_end_stream();
     let mut client = Http2Client::new(respond, body);
-    let opened = shared.journal.ready().await.and_then(|()| Recorder::open(&shared.journal, carrier.peer));
+    let opened = Recorder::begin(&shared.journal, carrier.peer).await;
     let Ok(recorder) = opened else {
         unrecorded(&mut client);
         return flush(shared, &mut client, interrupt).await;
@@ -134,8 +134,8 @@ async fn handle(
     asked.identity = Some(identity.clone());
     let rest = carrier.work.lock().unwrap_or_else(PoisonError::into_inner).take();
     let work = match rest {
-        Some(rest) => rest.over(asked.interrupt).await?,
-        None => shared.admission.work(asked.interrupt).await?,
+        Some(rest) => rest.over(identity.whose(), asked.interrupt).await?,
+        None => shared.admission.work(identity.whose(), asked.interrupt).await?,
     };
     let protocol = asked.parts.extensions.get::<Protocol>();
     if asked.parts.method == Method::CONNECT && protocol.is_none() {

@@ -1,6 +1,6 @@
 //! Base32 (RFC 4648), of either case, at every alignment.
 
-use crate::secrets::classes::Class;
+use crate::secrets::search::classes::Class;
 
 /// Bytes of text in a row that make a streak.
 const STREAK: usize = 14;

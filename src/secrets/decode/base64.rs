@@ -4,7 +4,7 @@
 //! random text has four such groups in a row once in 4,096 places; a token of 17 bytes has as many at any alignment.
 //! Only such streaks are decoded.
 
-use crate::secrets::classes::Classes;
+use crate::secrets::search::classes::Classes;
 use std::ops::Range;
 
 const INVALID: u8 = 0x80;

@@ -1,6 +1,6 @@
 //! Hexadecimal, of either case and at both alignments.
 
-use crate::secrets::classes::Class;
+use crate::secrets::search::classes::Class;
 
 /// Bytes of text in a row that make a streak.
 const STREAK: usize = 16;

@@ -1,8 +1,8 @@
 //! Bytes written as numbers: `67 68 70`, `67:68:70`, `0x67, 0x68`, `[103, 104, 112]`, `["67", "68"]`.
 
 use super::hex;
-use crate::secrets::classes::Class;
 use crate::secrets::known;
+use crate::secrets::search::classes::Class;
 
 /// Bytes of text in a row that make a streak; fewer, if short values are known.
 pub(in crate::secrets) const STREAK: usize = 16;

@@ -4,7 +4,7 @@
 use super::parse::{self, Source};
 use super::{KnownSecret, SHORTEST};
 use crate::net::HostPattern;
-use crate::secrets::filter;
+use crate::secrets::rules::filter;
 
 /// What a variable's name has in it when its value is secret.
 const SECRET: [&str; 15] = [

@@ -41,7 +41,7 @@ impl KnownSecret {
     pub fn new(name: &str, value: &[u8]) -> Option<Self> {
         let value = value.trim_ascii();
         let distinct = value.iter().collect::<std::collections::HashSet<_>>().len();
-        let known = value.len() >= SHORTEST && distinct >= 4 && !super::filter::is_placeholder(value);
+        let known = value.len() >= SHORTEST && distinct >= 4 && !super::rules::filter::is_placeholder(value);
         known.then(|| Self {
             name: format!("known:{name}").into(),
             value: Arc::new(Zeroizing::new(value.to_vec())),

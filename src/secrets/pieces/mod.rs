@@ -8,12 +8,12 @@ mod suspects;
 pub(super) use dump::begins as begins_dump;
 pub(super) use suspects::{Hint, Suspects};
 
-use super::byte_set::ByteSet;
-use super::generic::is_wordy;
 use super::joins::{Joined, Told};
-use super::rule::is_word;
+use super::rules::generic::is_wordy;
+use super::rules::rule::is_word;
+use super::search::byte_set::ByteSet;
+use super::search::walked::Walked;
 use super::stream::{DEEPEST, Origin, Scan, Stream, is_separator};
-use super::walked::Walked;
 use dump::Dump;
 
 /// Longer pieces are none.

@@ -188,7 +188,7 @@ pub(super) fn letters(buffer: &[u8], place: usize) -> Option<(usize, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secrets::teddy::Teddy;
+    use crate::secrets::search::teddy::Teddy;
 
     fn seen(text: &[u8], size: usize) -> Vec<(u64, Hint)> {
         let (mut suspects, mut survey, teddy) = (Suspects::default(), Survey::default(), Teddy::new(&[]));

@@ -2,9 +2,9 @@
 
 use super::{LEAST, Piece, Runs};
 use crate::secrets::binary::{Binary, Coding, Layout};
-use crate::secrets::classes::Classes;
 use crate::secrets::decode::{base32, base64, hex};
 use crate::secrets::reversed::{reversed_word, stands_alone};
+use crate::secrets::search::classes::Classes;
 use crate::secrets::stream::{DEEPEST, Hit, Origin, Scan, Stream, word_start};
 use std::ops::Range;
 

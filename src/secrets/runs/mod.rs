@@ -5,11 +5,11 @@ mod coded;
 pub(super) use coded::is_coded_over;
 
 use super::binary::Binary;
-use super::byte_set::ByteSet;
-use super::classes::Class;
 use super::dull;
 use super::loose::NEAR;
 use super::reversed::word_end;
+use super::search::byte_set::ByteSet;
+use super::search::classes::Class;
 use super::stream::{BEFORE, Origin, Pending, Scan, Stream, word_start};
 use super::survey::Survey;
 use super::tokens;

@@ -2,9 +2,9 @@
 
 use super::{AFTER, BEFORE, Origin, Scan, Stream, Work, is_separator, word_start};
 use crate::secrets::anchors::Sighting;
-use crate::secrets::byte_set::ByteSet;
 use crate::secrets::pieces::Hint;
-use crate::secrets::shape::{Outcome, Progress, Walk};
+use crate::secrets::rules::shape::{Outcome, Progress, Walk};
+use crate::secrets::search::byte_set::ByteSet;
 
 /// A literal may stand this far behind its match's start.
 const FARTHEST: usize = 256;

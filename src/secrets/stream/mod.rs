@@ -18,8 +18,8 @@ use super::joins::{Joins, Kind};
 use super::lists::Lists;
 use super::pieces::{Hint, Pieces, Suspects};
 use super::runs::Runs;
+use super::search::walked::Walked;
 use super::survey::Survey;
-use super::walked::Walked;
 use std::collections::VecDeque;
 
 /// Bytes kept before the first undecided one: contexts and literals inside a shape reach no further back.

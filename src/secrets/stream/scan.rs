@@ -1,7 +1,7 @@
 //! What all levels of one scan share, and what a scan may cost.
 
 use crate::secrets::known::Known;
-use crate::secrets::rule::Candidate;
+use crate::secrets::rules::rule::Candidate;
 use crate::secrets::scanner::Scanner;
 
 /// What all levels of one scan share.

@@ -1,9 +1,9 @@
 //! Which of the matches at a place is told, and as what.
 
 use super::{AFTER, BEFORE, Hit, Origin, Scan, Stream, Work};
-use crate::secrets::rule::Candidate;
-use crate::secrets::shape::{Outcome, Progress, Walk};
-use crate::secrets::walked::Walked;
+use crate::secrets::rules::rule::Candidate;
+use crate::secrets::rules::shape::{Outcome, Progress, Walk};
+use crate::secrets::search::walked::Walked;
 
 impl Stream {
     /// Of all matches around one place, tells the longest that its rule accepts; gives where it lies.

@@ -44,8 +44,10 @@ fn a_structure_is_known_by_its_first_bytes_whatever_it_is_said_to_be() {
     let part =
         |name: &str, text: &str| format!("--q\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n");
     let multipart = [part("a", a), part("b", b), "--q--\r\n".to_owned()].concat();
+    let marked = format!("\u{feff}{{\"a\": \"{a}\", \"b\": \"{b}\"}}");
     let form = format!("first=1&a={a}&b={b}");
-    for body in [json, multipart, form] {
+    let long = format!("{}*+=1&a={a}&b={b}", "a".repeat(200));
+    for body in [json, marked, multipart, form, long] {
         for kind in ["text/plain", "application/json", "application/x-www-form-urlencoded", "image/png"] {
             for size in [1, body.len()] {
                 let content_type = Some(kind.as_bytes());

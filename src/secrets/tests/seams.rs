@@ -1,7 +1,7 @@
 //! Pieces that are looked at before they are scanned together: nothing that the scan finds is passed over.
 
-use super::super::row::Row;
-use super::super::seams::Seams;
+use super::super::recall::row::Row;
+use super::super::recall::seams::Seams;
 use super::*;
 use data_encoding::BASE64;
 use proptest::prelude::*;

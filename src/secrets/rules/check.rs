@@ -1,10 +1,10 @@
 //! Rules held to their own examples: the catalogue's by a test, a user's when they are loaded.
 
+use super::super::guard::{FingerprintKey, Guard};
+use super::super::scanner::Scanner;
+use super::super::settings::{Action, Settings};
+use super::super::{BodyContext, BodyScan};
 use super::catalogue::{Catalogue, RuleSpec};
-use super::guard::{FingerprintKey, Guard};
-use super::scanner::Scanner;
-use super::settings::{Action, Settings};
-use super::{BodyContext, BodyScan};
 use crate::net::Host;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl RuleSpec {
     }
 }
 
-fn findings(mut scan: BodyScan, text: &str) -> Vec<super::Finding> {
+fn findings(mut scan: BodyScan, text: &str) -> Vec<super::super::Finding> {
     // What stops a body that is only observed has no findings either.
     let _ = scan.push(Bytes::copy_from_slice(text.as_bytes()));
     let _ = scan.finish();

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 /// How a name says that its value is a secret.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Telling {
+pub(in crate::secrets) enum Telling {
     /// A word in it says nothing else: `db_password`, `acme_api_key`.
     Plainly,
     /// It ends like names of secrets do, behind whose it is: `ACME_KEY`, `acmeToken`.
@@ -17,12 +17,12 @@ pub(super) enum Telling {
 const ENDS: [&[u8]; 3] = [b"key", b"token", b"secret"];
 
 /// Whether a keyword is such an end, and no more.
-pub(super) fn is_end(keyword: &[u8]) -> bool {
+pub(in crate::secrets) fn is_end(keyword: &[u8]) -> bool {
     ENDS.contains(&keyword)
 }
 
 /// What a name says with one of these words in it, or by its end.
-pub(super) fn tells_secret(name: &[u8], words: &[Box<[u8]>]) -> Option<Telling> {
+pub(in crate::secrets) fn tells_secret(name: &[u8], words: &[Box<[u8]>]) -> Option<Telling> {
     let folded = fold_context(name);
     // Most words have a letter that the name has not.
     let letters = folded.iter().fold(0u32, |letters, byte| letters | 1 << (byte & 31));
@@ -44,7 +44,7 @@ pub(super) fn tells_secret(name: &[u8], words: &[Box<[u8]>]) -> Option<Telling> 
 }
 
 /// Whether a name is written as those of environment variables.
-pub(super) fn is_constant(name: &[u8]) -> bool {
+pub(in crate::secrets) fn is_constant(name: &[u8]) -> bool {
     name.iter().any(u8::is_ascii_uppercase) && !name.iter().any(u8::is_ascii_lowercase)
 }
 

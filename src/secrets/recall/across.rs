@@ -1,18 +1,24 @@
 //! What goes over an edge between pieces that are put side by side.
 
-use super::finding::{Finding, Surface};
-use super::guard::{At, Guard};
-use super::home::Spot;
-use super::joins::{Joined, is_token};
+use super::super::finding::{Finding, Surface};
+use super::super::guard::{At, Guard};
+use super::super::joins::{Joined, is_token};
+use super::super::rows::ROW;
+use super::super::rules::home::Spot;
+use super::super::stream::{Hit, Scan, Stream, Work};
 use super::memory::{Pieces, TRAIL};
-use super::rows::ROW;
-use super::stream::{Hit, Scan, Stream, Work};
 use crate::net::Host;
 use zeroize::Zeroizing;
 
 impl Guard {
     /// What goes over the edge beside the last piece, in the order sent and in the opposite one.
-    pub(super) fn complete(&self, host: &Host, surface: Surface, pieces: &Pieces, step: &'static str) -> Vec<Finding> {
+    pub(in crate::secrets) fn complete(
+        &self,
+        host: &Host,
+        surface: Surface,
+        pieces: &Pieces,
+        step: &'static str,
+    ) -> Vec<Finding> {
         let mut pieces: Vec<&[u8]> = pieces.iter().map(|piece| piece.as_slice()).collect();
         let last = pieces.iter().rev().skip(1).map(|piece| piece.len() as u64).sum();
         let mut findings = self.across(host, surface, &pieces, Some(last), step, &mut true);
@@ -24,7 +30,7 @@ impl Guard {
     }
 
     /// What goes over an edge between pieces: over this one, or over any. Not `is_clean`: something was seen, told or not.
-    pub(super) fn across(
+    pub(in crate::secrets) fn across(
         &self,
         host: &Host,
         surface: Surface,

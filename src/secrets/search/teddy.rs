@@ -10,7 +10,7 @@ use std::ops::Range;
 const BUCKETS: usize = 8;
 
 /// For each set of buckets and each of the four places, the buckets by the low half of a byte and by the high one.
-pub(super) struct Teddy<const SETS: usize> {
+pub(in crate::secrets) struct Teddy<const SETS: usize> {
     sets: [[Halves; 4]; SETS],
 }
 
@@ -21,7 +21,7 @@ struct Halves {
 }
 
 /// How often a byte is seen in code, JSON and base64, roughly.
-pub(super) const fn weight(byte: u8) -> u32 {
+pub(in crate::secrets) const fn weight(byte: u8) -> u32 {
     match byte {
         b' ' => 90,
         b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 45,
@@ -59,7 +59,7 @@ impl Bucket {
 impl<const SETS: usize> Teddy<SETS> {
     /// Each key goes to the bucket that it makes fire least. Those of three bytes keep to a quarter of the buckets: one
     /// of them makes a bucket blind to the first of four.
-    pub(super) fn new(keys: &[Key]) -> Self {
+    pub(in crate::secrets) fn new(keys: &[Key]) -> Self {
         let mut buckets = vec![Bucket::default(); SETS * BUCKETS];
         let is_short = |key: &Key| key.contains(&None);
         let some = keys.iter().any(is_short);
@@ -88,7 +88,7 @@ impl<const SETS: usize> Teddy<SETS> {
     }
 
     #[inline(always)]
-    pub(super) fn tables<L: Lanes>(&self, lanes: L) -> Tables<L, SETS> {
+    pub(in crate::secrets) fn tables<L: Lanes>(&self, lanes: L) -> Tables<L, SETS> {
         let mut tables = [[[lanes.table([0; 16]); 2]; 4]; SETS];
         for (tables, set) in tables.iter_mut().zip(&self.sets) {
             for (table, halves) in tables.iter_mut().zip(set) {
@@ -99,7 +99,7 @@ impl<const SETS: usize> Teddy<SETS> {
     }
 
     /// One bit for each byte that may be the last of a key, for the blocks of 64 bytes that a range touches.
-    pub(super) fn masks(&self, hay: &[u8], range: Range<usize>, out: &mut Vec<u64>) {
+    pub(in crate::secrets) fn masks(&self, hay: &[u8], range: Range<usize>, out: &mut Vec<u64>) {
         out.clear();
         let blocks = range.start / 64..range.end.div_ceil(64);
         out.resize(blocks.len(), 0);
@@ -115,10 +115,10 @@ impl<const SETS: usize> Teddy<SETS> {
 }
 
 /// 64 bytes and the three before them.
-pub(super) type Window = [u8; 67];
+pub(in crate::secrets) type Window = [u8; 67];
 
 /// The window whose 64 bytes begin at `at`; what isn't there is zero.
-pub(super) fn window(hay: &[u8], at: usize) -> Window {
+pub(in crate::secrets) fn window(hay: &[u8], at: usize) -> Window {
     let mut window = [0; 67];
     let (skipped, from) = (3usize.saturating_sub(at), at.saturating_sub(3));
     let there = window.iter_mut().skip(skipped).zip(hay.get(from..).unwrap_or_default());
@@ -128,7 +128,7 @@ pub(super) fn window(hay: &[u8], at: usize) -> Window {
 
 /// The halves of each byte of a window and of the three before it: the last are the 64 bytes' own.
 #[inline(always)]
-pub(super) fn halves<L: Lanes>(lanes: L, window: &Window) -> [[L::Bytes; 2]; 4] {
+pub(in crate::secrets) fn halves<L: Lanes>(lanes: L, window: &Window) -> [[L::Bytes; 2]; 4] {
     let mut halves = [lanes.halves(lanes.load(chunk(window, 0))); 4];
     for (at, halves) in halves.iter_mut().enumerate() {
         *halves = lanes.halves(lanes.load(chunk(window, at)));
@@ -142,12 +142,12 @@ fn chunk(window: &Window, at: usize) -> &[u8; 64] {
 }
 
 /// A Teddy's tables in registers.
-pub(super) struct Tables<L: Lanes, const SETS: usize>([[[L::Table; 2]; 4]; SETS]);
+pub(in crate::secrets) struct Tables<L: Lanes, const SETS: usize>([[[L::Table; 2]; 4]; SETS]);
 
 impl<L: Lanes, const SETS: usize> Tables<L, SETS> {
     /// One bit for each byte of 64 that may be the last of a key.
     #[inline(always)]
-    pub(super) fn mask(&self, lanes: L, halves: &[[L::Bytes; 2]; 4]) -> u64 {
+    pub(in crate::secrets) fn mask(&self, lanes: L, halves: &[[L::Bytes; 2]; 4]) -> u64 {
         let mut found = lanes.load(&[0; 64]);
         for set in &self.0 {
             let mut left = lanes.common(set[0], halves[0]);

@@ -7,10 +7,10 @@ use super::wide::{self, Lanes, Task};
 const SPAN: usize = 16;
 
 /// A class of bytes.
-pub(super) struct Class(Classes<1>);
+pub(in crate::secrets) struct Class(Classes<1>);
 
 /// Some classes that are told apart by one look-up.
-pub(super) struct Classes<const N: usize> {
+pub(in crate::secrets) struct Classes<const N: usize> {
     has: [[bool; 256]; N],
     /// The bits of each class.
     bits: [u8; N],
@@ -21,7 +21,7 @@ pub(super) struct Classes<const N: usize> {
 
 impl<const N: usize> Classes<N> {
     /// Up to eight different rows of sixteen bytes can be told apart; more don't compile.
-    pub(super) const fn new(has: [[bool; 256]; N]) -> Self {
+    pub(in crate::secrets) const fn new(has: [[bool; 256]; N]) -> Self {
         let mut this = Self { has, bits: [0; N], low: [0; 16], high: [0; 16] };
         let (mut known, mut class) = (0, 0);
         while class < N {
@@ -67,12 +67,12 @@ impl<const N: usize> Classes<N> {
     }
 
     /// One bit for each byte and class.
-    pub(super) fn masks_of(&self, blocks: &[[u8; 64]], out: &mut [[u64; N]]) {
+    pub(in crate::secrets) fn masks_of(&self, blocks: &[[u8; 64]], out: &mut [[u64; N]]) {
         wide::run(Masks { classes: self, blocks, out });
     }
 
     /// The same for less than 64 bytes.
-    pub(super) fn short_masks(&self, bytes: &[u8]) -> [u64; N] {
+    pub(in crate::secrets) fn short_masks(&self, bytes: &[u8]) -> [u64; N] {
         let (mut block, mut masks) = ([[0; 64]], [[0; N]]);
         if let Some(front) = block.as_flattened_mut().get_mut(..bytes.len()) {
             front.copy_from_slice(bytes);
@@ -83,7 +83,7 @@ impl<const N: usize> Classes<N> {
     }
 
     /// For each class whether a text has a run of it, at least so long (64 at most).
-    pub(super) fn has_runs(&self, text: &[u8], shortest: [usize; N]) -> [bool; N] {
+    pub(in crate::secrets) fn has_runs(&self, text: &[u8], shortest: [usize; N]) -> [bool; N] {
         let (mut found, mut open, mut masks) = ([false; N], [0; N], [[0; N]; SPAN]);
         for span in text.chunks(SPAN * 64) {
             let (blocks, rest) = span.as_chunks::<64>();
@@ -105,7 +105,7 @@ impl<const N: usize> Classes<N> {
     }
 
     #[inline(always)]
-    pub(super) fn tables<L: Lanes>(&self, lanes: L) -> Tables<L, N> {
+    pub(in crate::secrets) fn tables<L: Lanes>(&self, lanes: L) -> Tables<L, N> {
         let mut bits = [lanes.table([0; 16]); N];
         for (wide, own) in bits.iter_mut().zip(self.bits) {
             *wide = lanes.table([own; 16]);
@@ -115,27 +115,27 @@ impl<const N: usize> Classes<N> {
 }
 
 impl Class {
-    pub(super) const fn new(has: [bool; 256]) -> Self {
+    pub(in crate::secrets) const fn new(has: [bool; 256]) -> Self {
         Self(Classes::new([has]))
     }
 
     /// Which bytes belong to it.
-    pub(super) const fn members(&self) -> [bool; 256] {
+    pub(in crate::secrets) const fn members(&self) -> [bool; 256] {
         self.0.has[0]
     }
 
     #[inline]
-    pub(super) const fn has(&self, byte: u8) -> bool {
+    pub(in crate::secrets) const fn has(&self, byte: u8) -> bool {
         self.0.has[0][byte as usize]
     }
 
     #[inline(always)]
-    pub(super) fn tables<L: Lanes>(&self, lanes: L) -> Tables<L, 1> {
+    pub(in crate::secrets) fn tables<L: Lanes>(&self, lanes: L) -> Tables<L, 1> {
         self.0.tables(lanes)
     }
 
     /// One bit for each of 64 bytes or fewer.
-    pub(super) fn short_mask(&self, bytes: &[u8]) -> u64 {
+    pub(in crate::secrets) fn short_mask(&self, bytes: &[u8]) -> u64 {
         let [mask] = self.0.short_masks(bytes);
         mask
     }
@@ -152,7 +152,7 @@ impl Class {
     }
 
     /// Runs of the class in `buffer` from `from` on, at least `shortest` long (15 to 64), as (start, end).
-    pub(super) fn runs(
+    pub(in crate::secrets) fn runs(
         &self,
         buffer: &[u8],
         from: usize,
@@ -172,7 +172,12 @@ impl Class {
 
 /// Runs of set bits, at least `shortest` long (15 to 64), as (start, end); the first word's first bit is at `base`.
 #[inline]
-pub(super) fn runs_of(words: impl Iterator<Item = u64>, mut base: usize, shortest: usize, out: &mut Vec<(u32, u32)>) {
+pub(in crate::secrets) fn runs_of(
+    words: impl Iterator<Item = u64>,
+    mut base: usize,
+    shortest: usize,
+    out: &mut Vec<(u32, u32)>,
+) {
     out.clear();
     // How long the run is that the last word ends in.
     let mut open = 0;
@@ -191,7 +196,7 @@ pub(super) fn runs_of(words: impl Iterator<Item = u64>, mut base: usize, shortes
 
 /// Whether a word has so many set bits in a row, 8 to 64.
 #[inline]
-pub(super) const fn has_run(word: u64, shortest: usize) -> bool {
+pub(in crate::secrets) const fn has_run(word: u64, shortest: usize) -> bool {
     let (mut starts, mut length) = (word & word >> 1, 8);
     starts &= starts >> 2;
     starts &= starts >> 4;
@@ -236,7 +241,7 @@ fn runs_in(word: u64, base: usize, open: usize, shortest: usize, out: &mut Vec<(
 }
 
 /// Classes in registers.
-pub(super) struct Tables<L: Lanes, const N: usize> {
+pub(in crate::secrets) struct Tables<L: Lanes, const N: usize> {
     halves: [L::Table; 2],
     bits: [L::Table; N],
 }
@@ -244,7 +249,7 @@ pub(super) struct Tables<L: Lanes, const N: usize> {
 impl<L: Lanes, const N: usize> Tables<L, N> {
     /// One bit for each byte and class.
     #[inline(always)]
-    pub(super) fn masks(&self, lanes: L, halves: [L::Bytes; 2]) -> [u64; N] {
+    pub(in crate::secrets) fn masks(&self, lanes: L, halves: [L::Bytes; 2]) -> [u64; N] {
         let kinds = lanes.common(self.halves, halves);
         let mut masks = [0; N];
         for (mask, bits) in masks.iter_mut().zip(self.bits) {

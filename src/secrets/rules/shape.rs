@@ -1,7 +1,7 @@
 //! A credential's shape: its pattern as counted character classes, or a small DFA where that can't say it.
 
-use super::byte_set::ByteSet;
-use super::walked::Walked;
+use super::super::search::byte_set::ByteSet;
+use super::super::search::walked::Walked;
 use regex_automata::dfa::{Automaton, dense};
 use regex_automata::util::primitives::StateID;
 use regex_automata::util::start;
@@ -10,7 +10,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 use std::sync::OnceLock;
 
 /// The longest value that is followed; an open tail is cut here.
-pub(super) const LONGEST: usize = 16 * 1024;
+pub(in crate::secrets) const LONGEST: usize = 16 * 1024;
 /// Alternatives that a pattern may expand to before the DFA takes it whole.
 const MOST_ALTERNATIVES: usize = 64;
 const DFA_LIMIT: usize = 4 << 20;
@@ -34,10 +34,10 @@ pub enum ShapeError {
 
 /// One step of a shape: `min` to `max` bytes of a set.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Step {
-    pub(super) set: ByteSet,
-    pub(super) min: u32,
-    pub(super) max: u32,
+pub(in crate::secrets) struct Step {
+    pub(in crate::secrets) set: ByteSet,
+    pub(in crate::secrets) min: u32,
+    pub(in crate::secrets) max: u32,
 }
 
 impl Step {
@@ -48,7 +48,7 @@ impl Step {
 
 /// What comes of holding a shape to the bytes from a place on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(in crate::secrets) enum Outcome {
     No,
     /// The match's length.
     Match(usize),
@@ -57,15 +57,15 @@ pub(super) enum Outcome {
 }
 
 /// What running a shape counts, and where its bytes stand.
-pub(super) struct Walk<'a> {
-    pub(super) spent: &'a mut u64,
-    pub(super) walked: &'a mut Walked,
-    pub(super) at: u64,
+pub(in crate::secrets) struct Walk<'a> {
+    pub(in crate::secrets) spent: &'a mut u64,
+    pub(in crate::secrets) walked: &'a mut Walked,
+    pub(in crate::secrets) at: u64,
 }
 
 /// How far a shape came before its bytes ended.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Progress {
+pub(in crate::secrets) struct Progress {
     /// Bytes that are gone by: those of whole steps, then those of the step that it is in.
     at: usize,
     taken: usize,
@@ -76,7 +76,7 @@ pub(super) struct Progress {
 
 /// A pattern, ready to run from a given place.
 #[derive(Debug)]
-pub(super) enum Shape {
+pub(in crate::secrets) enum Shape {
     /// Greedy counting is exact: no step can take what the next one needs.
     Steps(Vec<Step>),
     Dfa(Box<LazyDfa>),
@@ -84,7 +84,7 @@ pub(super) enum Shape {
 
 /// A DFA that is built when a literal of it is first seen: most are never, and building takes longer than parsing.
 #[derive(Debug)]
-pub(super) struct LazyDfa {
+pub(in crate::secrets) struct LazyDfa {
     hir: Hir,
     built: OnceLock<Option<Built>>,
 }
@@ -98,15 +98,15 @@ struct Built {
 
 /// A pattern taken apart: alternatives that run on their own, or one DFA for all of them.
 #[derive(Debug)]
-pub(super) struct Parts {
+pub(in crate::secrets) struct Parts {
     /// Each alternative's steps, for finding literals; empty if there are too many.
-    pub(super) alternatives: Vec<Vec<Step>>,
+    pub(in crate::secrets) alternatives: Vec<Vec<Step>>,
     /// One shape for each alternative, or a single DFA.
-    pub(super) shapes: Vec<Shape>,
+    pub(in crate::secrets) shapes: Vec<Shape>,
 }
 
 impl Parts {
-    pub(super) fn parse(pattern: &str) -> Result<Self, ShapeError> {
+    pub(in crate::secrets) fn parse(pattern: &str) -> Result<Self, ShapeError> {
         let hir =
             regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).map_err(Box::new)?;
         if hir.properties().minimum_len().unwrap_or(0) == 0 {
@@ -159,7 +159,7 @@ impl LazyDfa {
 
 impl Shape {
     /// Builds what would else be built when it is first needed; says why that can't be done.
-    pub(super) fn build(&self) -> Result<(), ShapeError> {
+    pub(in crate::secrets) fn build(&self) -> Result<(), ShapeError> {
         let Shape::Dfa(lazy) = self else { return Ok(()) };
         let built = lazy.build()?;
         lazy.built.get_or_init(|| Some(built));
@@ -174,7 +174,13 @@ impl Shape {
 
     /// Runs from the first byte of `hay`; `ended` says that nothing follows. Bytes looked at are counted.
     /// After [`Outcome::More`] it goes on where it was: `hay` is then what it was, and more.
-    pub(super) fn resume(&self, hay: &[u8], ended: bool, walk: Walk<'_>, progress: &mut Progress) -> Outcome {
+    pub(in crate::secrets) fn resume(
+        &self,
+        hay: &[u8],
+        ended: bool,
+        walk: Walk<'_>,
+        progress: &mut Progress,
+    ) -> Outcome {
         let (hay, ended) = match hay.get(..LONGEST) {
             Some(cut) => (cut, true),
             None => (hay, ended),

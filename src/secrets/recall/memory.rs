@@ -1,12 +1,12 @@
 //! What a session sent lately, as far as it may be a piece of a secret: short values, by the name they were sent
 //! under. Pieces of one secret that go out in several requests meet here.
 
-use super::finding::{Disposition, Finding, Surface};
+use super::super::finding::{Disposition, Finding, Surface};
+use super::super::guard::Guard;
+use super::super::head::HeadView;
+use super::super::scanner::Scanner;
 use super::frame;
-use super::guard::Guard;
-use super::head::HeadView;
 use super::row::Row;
-use super::scanner::Scanner;
 use super::seams::Seams;
 use super::seen::Seen;
 use super::trail::Trail;
@@ -22,7 +22,7 @@ const MOST_SLOTS: usize = 96;
 /// Pieces are no shorter and no longer.
 pub(super) const SHORTEST: usize = 3;
 const LONGEST: usize = 160;
-/// Parameters and fields of one request that are remembered, and segments of its path that have a name of their own.
+/// Segments, parameters and fields of one request that are remembered; segments that have a name of their own.
 const MOST_VALUES: usize = 256;
 const MOST_SEGMENTS: usize = 8;
 const MOST_LABELS: usize = 4;
@@ -31,7 +31,7 @@ const LONG_QUERY: usize = 256;
 /// What is older is forgotten.
 const AGE: Duration = Duration::from_secs(15 * 60);
 /// Bodies up to this long are looked into for pieces.
-pub(super) const SMALL_BODY: usize = 4096;
+pub(in crate::secrets) const SMALL_BODY: usize = 4096;
 /// Names of rows of pieces that do not stand as they were sent, and of those that follow each other under any name.
 const FRAMED: &str = "framed";
 const DECODED: &str = "decoded";
@@ -51,7 +51,7 @@ const ORDINARY: [&[u8]; 10] = [
 ];
 
 /// Whether a field is none that every request has.
-pub(super) fn is_own(name: &[u8]) -> bool {
+pub(in crate::secrets) fn is_own(name: &[u8]) -> bool {
     !ORDINARY.iter().any(|ordinary| name.eq_ignore_ascii_case(ordinary))
 }
 
@@ -59,7 +59,7 @@ pub(super) fn is_own(name: &[u8]) -> bool {
 #[derive(Default)]
 pub struct SessionMemory {
     slots: Mutex<Slots>,
-    pub(super) seen: Seen,
+    pub(in crate::secrets) seen: Seen,
 }
 
 #[derive(Default)]
@@ -131,14 +131,18 @@ impl Slots {
 
     /// The pieces under a name that there is a slot for.
     fn known(&mut self, name: Name<'_>) -> Option<&mut Row> {
-        self.slots.iter_mut().find(|slot| slot.is(name)).map(|slot| &mut slot.row)
+        let place = self.find(name, name.tag())?;
+        self.slots.get_mut(place).map(|slot| &mut slot.row)
+    }
+
+    fn find(&self, name: Name<'_>, tag: u64) -> Option<usize> {
+        self.tags.iter().zip(&self.slots).position(|(known, slot)| *known == tag && slot.is(name))
     }
 
     /// Where the slot of a name is: its own, a new one, or that of the name that was used longest ago.
     fn place(&mut self, name: Name<'_>, now: Instant) -> usize {
         let tag = name.tag();
-        let mut known = self.tags.iter().zip(&self.slots);
-        if let Some(place) = known.position(|(known, slot)| *known == tag && slot.is(name)) {
+        if let Some(place) = self.find(name, tag) {
             return place;
         }
         let slot = Slot::new(name, now);
@@ -287,7 +291,7 @@ impl Guard {
     pub fn recall_head(&self, head: &HeadView<'_>, memory: &SessionMemory, now: Instant) -> Vec<Finding> {
         let mut recall = Recall::new(self, memory, now);
         // From the end on, where paths differ; those beyond the last number have it together.
-        for (number, segment) in head.path.as_bytes().rsplit(|&byte| byte == b'/').enumerate() {
+        for (number, segment) in head.path.as_bytes().rsplit(|&byte| byte == b'/').enumerate().take(MOST_VALUES) {
             recall.add(Surface::Path, "path", &[number.min(MOST_SEGMENTS) as u8], segment);
         }
         // Others between them go elsewhere, mostly.
@@ -325,7 +329,13 @@ impl Guard {
     }
 
     /// Remembers a small body's values; gives what they complete.
-    pub(super) fn recall_body(&self, host: &Host, body: &[u8], memory: &SessionMemory, now: Instant) -> Vec<Finding> {
+    pub(in crate::secrets) fn recall_body(
+        &self,
+        host: &Host,
+        body: &[u8],
+        memory: &SessionMemory,
+        now: Instant,
+    ) -> Vec<Finding> {
         let mut recall = Recall::new(self, memory, now);
         let mut piece = |kind, name: &str, value: &[u8]| recall.add(Surface::Body, kind, name.as_bytes(), value);
         piece("body", "", body.trim_ascii());

@@ -1,8 +1,8 @@
 //! Pieces in the order in which they were sent, and in the opposite one: what is known of them stays known when
 //! another comes.
 
-use super::anchors::Sighting;
-use super::runs::is_value;
+use super::super::anchors::Sighting;
+use super::super::runs::is_value;
 use std::ops::Range;
 use zeroize::Zeroizing;
 
@@ -11,42 +11,42 @@ const MOST: usize = 512;
 
 /// The pieces that went out under one name.
 #[derive(Default)]
-pub(super) struct Row {
-    pub(super) forwards: Line,
-    pub(super) backwards: Line,
+pub(in crate::secrets) struct Row {
+    pub(in crate::secrets) forwards: Line,
+    pub(in crate::secrets) backwards: Line,
     /// Where pieces begin in `forwards`.
     edges: Vec<usize>,
     /// Something in it may be read in another way than byte by byte, wherever the next piece stands: until so many
     /// bytes have come, and it is gone.
     odd: usize,
     /// Whether the newest piece completes something isn't decided yet.
-    pub(super) is_open: bool,
+    pub(in crate::secrets) is_open: bool,
 }
 
 /// The text of a row in one of the two orders.
 #[derive(Default)]
-pub(super) struct Line {
-    pub(super) text: Zeroizing<Vec<u8>>,
+pub(in crate::secrets) struct Line {
+    pub(in crate::secrets) text: Zeroizing<Vec<u8>>,
     /// The literals in it, as far as they were looked for.
-    pub(super) sightings: Vec<Sighting>,
-    pub(super) is_sighted: bool,
+    pub(in crate::secrets) sightings: Vec<Sighting>,
+    pub(in crate::secrets) is_sighted: bool,
     /// How many value characters stand on the side where pieces come.
     run: usize,
 }
 
 /// The edge between the newest piece and the others, in one of the two orders.
-pub(super) struct Edge {
-    pub(super) at: usize,
+pub(in crate::secrets) struct Edge {
+    pub(in crate::secrets) at: usize,
     /// The run of value characters around it.
-    pub(super) run: Range<usize>,
+    pub(in crate::secrets) run: Range<usize>,
     /// The newest piece.
-    pub(super) fresh: Range<usize>,
+    pub(in crate::secrets) fresh: Range<usize>,
 }
 
 impl Row {
     /// Adds a piece, unless it is the last one again; gives its edges to the others if there are any, forwards and
     /// backwards.
-    pub(super) fn add(&mut self, piece: &[u8]) -> Option<(Edge, Edge)> {
+    pub(in crate::secrets) fn add(&mut self, piece: &[u8]) -> Option<(Edge, Edge)> {
         if self.ends_in(piece) {
             return None;
         }
@@ -75,7 +75,7 @@ impl Row {
     }
 
     /// The newest piece did not go out.
-    pub(super) fn take_back(&mut self, piece: &[u8]) {
+    pub(in crate::secrets) fn take_back(&mut self, piece: &[u8]) {
         let mut pieces = self.pieces();
         if pieces.pop_if(|last| last.as_slice() == piece).is_some() {
             let odd = self.odd;
@@ -104,7 +104,7 @@ impl Row {
     }
 
     /// Whether this is the newest piece.
-    pub(super) fn ends_in(&self, piece: &[u8]) -> bool {
+    pub(in crate::secrets) fn ends_in(&self, piece: &[u8]) -> bool {
         self.edges.last().is_some_and(|last| self.forwards.text.get(*last..) == Some(piece))
     }
 
@@ -123,17 +123,17 @@ impl Row {
         self.backwards.sightings.retain(|sighting| (sighting.at as usize) < left);
     }
 
-    pub(super) const fn is_odd(&self) -> bool {
+    pub(in crate::secrets) const fn is_odd(&self) -> bool {
         self.odd > 0
     }
 
     /// The newest piece, or what it makes with those before it, is read otherwise than byte by byte.
-    pub(super) fn set_odd(&mut self) {
+    pub(in crate::secrets) fn set_odd(&mut self) {
         self.odd = self.forwards.text.len().max(MOST);
     }
 
     /// What is known of it belongs to another catalogue.
-    pub(super) fn forget_sightings(&mut self) {
+    pub(in crate::secrets) fn forget_sightings(&mut self) {
         for line in [&mut self.forwards, &mut self.backwards] {
             line.sightings.clear();
             line.is_sighted = false;
@@ -141,7 +141,7 @@ impl Row {
     }
 
     /// The pieces in their order.
-    pub(super) fn pieces(&self) -> Vec<Zeroizing<Vec<u8>>> {
+    pub(in crate::secrets) fn pieces(&self) -> Vec<Zeroizing<Vec<u8>>> {
         let ends = self.edges.iter().skip(1).copied().chain([self.forwards.text.len()]);
         let pieces = self.edges.iter().zip(ends).filter_map(|(start, end)| self.forwards.text.get(*start..end));
         pieces.map(|piece| Zeroizing::new(piece.to_vec())).collect()

@@ -5,7 +5,7 @@ use crate::net::{Host, HostPattern};
 /// A host pattern of the catalogue: a policy's, or one whose stars stand in the middle
 /// (`bedrock.*.amazonaws.com`), each for one label.
 #[derive(Clone, Debug)]
-pub(super) enum Home {
+pub(in crate::secrets) enum Home {
     /// With what the pattern ends in.
     Pattern(HostPattern, Box<str>),
     Labels(Box<[Box<str>]>),
@@ -17,7 +17,7 @@ pub(super) enum Home {
 pub struct BadHome(String);
 
 impl Home {
-    pub(super) fn parse(text: &str) -> Result<Self, BadHome> {
+    pub(in crate::secrets) fn parse(text: &str) -> Result<Self, BadHome> {
         if let Ok(pattern) = text.parse() {
             return Ok(Home::Pattern(pattern, text.trim_start_matches("*.").trim_start_matches("**.").into()));
         }
@@ -32,14 +32,14 @@ impl Home {
     }
 
     /// The name that it ends in, if it is one pattern.
-    pub(super) fn name(&self) -> Option<&str> {
+    pub(in crate::secrets) fn name(&self) -> Option<&str> {
         match self {
             Home::Pattern(_, name) => Some(name),
             Home::Labels(_) => None,
         }
     }
 
-    pub(super) fn matches(&self, host: &Host) -> bool {
+    pub(in crate::secrets) fn matches(&self, host: &Host) -> bool {
         match self {
             Home::Pattern(pattern, _) => pattern.matches(host),
             Home::Labels(labels) => host.as_name().is_some_and(|name| {
@@ -51,7 +51,7 @@ impl Home {
 
     /// The same, but for names below it that anyone may rent (`attacker.s3.amazonaws.com`): whoever rents one reads
     /// what is sent there.
-    pub(super) fn owns(&self, host: &Host) -> bool {
+    pub(in crate::secrets) fn owns(&self, host: &Host) -> bool {
         let rented = |base: &str| {
             let suffix = host.as_name().and_then(|name| psl::suffix(name.as_bytes()));
             suffix
@@ -63,7 +63,7 @@ impl Home {
 
 /// Where in a request a provider reads a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(in crate::secrets) enum Place {
     /// The Authorization field, under any scheme.
     Authorization,
     Header(Box<str>),
@@ -85,7 +85,7 @@ pub(super) enum Place {
 pub struct BadPlace(String);
 
 impl Place {
-    pub(super) fn parse(text: &str) -> Result<Self, BadPlace> {
+    pub(in crate::secrets) fn parse(text: &str) -> Result<Self, BadPlace> {
         let (kind, name) = text.split_once(':').unwrap_or((text, ""));
         let folded = || name.to_ascii_lowercase().into_boxed_str();
         Ok(match (kind, name.is_empty()) {
@@ -106,7 +106,7 @@ impl Place {
 
 /// Where in a request a match was found, as far as places tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Spot<'a> {
+pub(in crate::secrets) enum Spot<'a> {
     /// A header field, by its name.
     Header(&'a str),
     /// A cookie, by its name.
@@ -150,7 +150,7 @@ fn says_key(name: &str) -> bool {
 impl Spot<'_> {
     /// Whether a service whose ways aren't known may read a credential here: anywhere in the head, and in bodies
     /// under a name that says so.
-    pub(super) fn is_credentials(self) -> bool {
+    pub(in crate::secrets) fn is_credentials(self) -> bool {
         match self {
             Spot::Form(name) | Spot::Json(name) => {
                 CREDENTIAL_NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
@@ -160,12 +160,12 @@ impl Spot<'_> {
     }
 
     /// Whether a field of the head has a name by which services take keys.
-    pub(super) fn is_key_field(self) -> bool {
+    pub(in crate::secrets) fn is_key_field(self) -> bool {
         matches!(self, Spot::Header(name) if says_key(name))
     }
 
     /// Whether a provider whose credential has no shape of its own may read one here.
-    pub(super) fn is_named_key(self) -> bool {
+    pub(in crate::secrets) fn is_named_key(self) -> bool {
         match self {
             Spot::Header(name) | Spot::Query(name) | Spot::Form(name) | Spot::Json(name) => says_key(name),
             Spot::Cookie(_) => true,
@@ -175,7 +175,7 @@ impl Spot<'_> {
 
     /// Whether a provider that reads credentials at `places` reads one here. Without places: anywhere in the
     /// head, nowhere in a body.
-    pub(super) fn is_one_of(self, places: &[Place]) -> bool {
+    pub(in crate::secrets) fn is_one_of(self, places: &[Place]) -> bool {
         if places.is_empty() {
             return matches!(self, Spot::Header(_) | Spot::Cookie(_) | Spot::Query(_) | Spot::Path);
         }

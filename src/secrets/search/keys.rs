@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
 /// Four bytes of a text that it is found by, or three and whatever stands before them.
-pub(super) type Key = [Option<u8>; 4];
+pub(in crate::secrets) type Key = [Option<u8>; 4];
 
 /// Numbers by keys.
-pub(super) struct Keys {
+pub(in crate::secrets) struct Keys {
     /// One bit for each hash.
     seen: Box<[u64; Self::SLOTS / 64]>,
     numbers: HashMap<u32, Vec<u32>, BuildHasherDefault<Spread>>,
@@ -22,7 +22,7 @@ impl Keys {
         ((slot >> 6) as usize, 1 << (slot & 63))
     }
 
-    pub(super) fn add(&mut self, key: Key, value: u32) {
+    pub(in crate::secrets) fn add(&mut self, key: Key, value: u32) {
         // The last byte is the highest: a key of three bytes is a number of three.
         let number = key.iter().flatten().rev().fold(0, |number, byte| number << 8 | u32::from(*byte));
         let (word, bit) = Self::slot(number);
@@ -32,12 +32,12 @@ impl Keys {
 
     /// Whether there may be any. A key of four bytes is asked for as they stand in little endian, of three likewise.
     #[inline]
-    pub(super) fn may_have(&self, key: u32) -> bool {
+    pub(in crate::secrets) fn may_have(&self, key: u32) -> bool {
         let (word, bit) = Self::slot(key);
         self.seen[word] & bit != 0
     }
 
-    pub(super) fn get(&self, key: u32) -> &[u32] {
+    pub(in crate::secrets) fn get(&self, key: u32) -> &[u32] {
         self.numbers.get(&key).map_or(&[], Vec::as_slice)
     }
 }

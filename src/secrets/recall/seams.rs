@@ -1,19 +1,19 @@
 //! Whether pieces that are put side by side may make a secret that goes over an edge between two of them: a look that
 //! costs little, before they are scanned as one text. Whatever such a scan would find must pass here.
 
-use super::anchor::LONGEST_LITERAL;
-use super::anchors::Sighting;
-use super::decode::{gates, numbers};
-use super::guard::Inner;
-use super::lists;
-use super::pieces::Suspects;
-use super::reversed;
+use super::super::anchors::Sighting;
+use super::super::decode::{gates, numbers};
+use super::super::guard::Inner;
+use super::super::lists;
+use super::super::pieces::Suspects;
+use super::super::reversed;
+use super::super::rules::anchor::LONGEST_LITERAL;
+use super::super::rules::shape::{Outcome, Progress, Walk};
+use super::super::runs::{self, is_value};
+use super::super::scanner::RuleShape;
+use super::super::search::walked::Walked;
+use super::super::survey::Survey;
 use super::row::{Edge, Line, Row};
-use super::runs::{self, is_value};
-use super::scanner::RuleShape;
-use super::shape::{Outcome, Progress, Walk};
-use super::survey::Survey;
-use super::walked::Walked;
 use std::ops::Range;
 
 /// Between two letters of a row there is no more than this, and one.
@@ -22,7 +22,7 @@ const LETTERS: usize = 14;
 const DUMP: usize = 24;
 
 /// Looks at texts of pieces, one after the other.
-pub(super) struct Seams<'a> {
+pub(in crate::secrets) struct Seams<'a> {
     guard: &'a Inner,
     survey: Survey,
     walked: Walked,
@@ -47,13 +47,13 @@ fn goes_over(edges: &[usize], start: usize, end: usize) -> bool {
 }
 
 impl<'a> Seams<'a> {
-    pub(super) fn new(guard: &'a Inner) -> Self {
+    pub(in crate::secrets) fn new(guard: &'a Inner) -> Self {
         let (survey, walked) = (Survey::default(), Walked::default());
         Self { guard, survey, walked, sightings: Vec::new(), found: Vec::new() }
     }
 
     /// Whether a token or a known value may go over one of the edges.
-    pub(super) fn may_hold(&mut self, text: &[u8], edges: &[usize]) -> bool {
+    pub(in crate::secrets) fn may_hold(&mut self, text: &[u8], edges: &[usize]) -> bool {
         self.sight(text, 0..text.len());
         let sightings = std::mem::take(&mut self.sightings);
         let found = self.has_token(text, &sightings, edges);
@@ -100,13 +100,13 @@ impl<'a> Seams<'a> {
     }
 
     /// Where literals of tokens stand in a text.
-    pub(super) fn places(&mut self, text: &[u8]) -> Vec<usize> {
+    pub(in crate::secrets) fn places(&mut self, text: &[u8]) -> Vec<usize> {
         self.sight(text, 0..text.len());
         self.sightings.iter().map(|sighting| sighting.at as usize).collect()
     }
 
     /// Whether the newest piece of a row may complete anything, encoded or not, with those before it.
-    pub(super) fn may_complete(&mut self, row: &mut Row, (forwards, backwards): &(Edge, Edge)) -> bool {
+    pub(in crate::secrets) fn may_complete(&mut self, row: &mut Row, (forwards, backwards): &(Edge, Edge)) -> bool {
         let mut is_odd = false;
         let near = forwards.at.saturating_sub(LONGEST_LITERAL)..forwards.fresh.end;
         let forth = self.goes_over(&mut row.forwards, near, forwards, &mut is_odd);

@@ -1,8 +1,8 @@
 //! A rule of the catalogue, compiled.
 
+use super::super::finding::Severity;
 use super::catalogue::{ContextSpec, Edge, Group, RuleSpec};
 use super::checksum::{Checksum, UnknownChecksum};
-use super::finding::Severity;
 use super::generic::Assigned;
 use super::home::{BadHome, BadPlace, Home, Place, Spot};
 use super::names::is_end;
@@ -14,13 +14,13 @@ use std::sync::Arc;
 
 /// A rule ready to judge a match.
 #[derive(Debug)]
-pub(super) struct Rule {
-    pub(super) id: Arc<str>,
-    pub(super) group: Group,
-    pub(super) severity: Severity,
-    pub(super) homes: Box<[Home]>,
-    pub(super) places: Box<[Place]>,
-    pub(super) context: Option<Context>,
+pub(in crate::secrets) struct Rule {
+    pub(in crate::secrets) id: Arc<str>,
+    pub(in crate::secrets) group: Group,
+    pub(in crate::secrets) severity: Severity,
+    pub(in crate::secrets) homes: Box<[Home]>,
+    pub(in crate::secrets) places: Box<[Place]>,
+    pub(in crate::secrets) context: Option<Context>,
     checksum: Option<Checksum>,
     /// Whether the checksum is strong enough to do without a left boundary.
     certain: bool,
@@ -31,26 +31,26 @@ pub(super) struct Rule {
     /// signed requests go to buckets.
     rented: bool,
     /// A JWT may go to the host that it names itself.
-    pub(super) names_its_home: bool,
-    pub(super) head: bool,
-    pub(super) body: bool,
+    pub(in crate::secrets) names_its_home: bool,
+    pub(in crate::secrets) head: bool,
+    pub(in crate::secrets) body: bool,
     /// Whether a match over the edge between two pieces is believed.
-    pub(super) joins: bool,
+    pub(in crate::secrets) joins: bool,
     aws_key_id: bool,
     /// Its match holds the name of the host.
     address: bool,
     /// An identifier for everyone: it tells of nothing, nor does what lies in it.
-    pub(super) public: bool,
+    pub(in crate::secrets) public: bool,
     /// For a generic rule: one of these names stands right before the value, which must look random.
     assigned: Option<Assigned>,
 }
 
 /// The words that must stand before a value.
 #[derive(Debug)]
-pub(super) struct Context {
-    pub(super) keywords: Box<[Box<[u8]>]>,
+pub(in crate::secrets) struct Context {
+    pub(in crate::secrets) keywords: Box<[Box<[u8]>]>,
     finders: Box<[Finder<'static>]>,
-    pub(super) within: usize,
+    pub(in crate::secrets) within: usize,
 }
 
 /// Why a rule was refused.
@@ -78,14 +78,14 @@ pub enum RuleError {
 
 /// A match and what stands around it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Candidate<'a> {
-    pub(super) before: &'a [u8],
-    pub(super) value: &'a [u8],
-    pub(super) after: &'a [u8],
+pub(in crate::secrets) struct Candidate<'a> {
+    pub(in crate::secrets) before: &'a [u8],
+    pub(in crate::secrets) value: &'a [u8],
+    pub(in crate::secrets) after: &'a [u8],
 }
 
 impl Rule {
-    pub(super) fn new(spec: &RuleSpec, prefix: usize) -> Result<Self, RuleError> {
+    pub(in crate::secrets) fn new(spec: &RuleSpec, prefix: usize) -> Result<Self, RuleError> {
         let checksum = spec.checksum.as_ref().map(Checksum::new).transpose()?;
         let kind = spec.checksum.as_ref().map_or("", |checksum| checksum.kind());
         let edge = |edge: Option<Edge>, default: bool| edge.map_or(default, |edge| edge == Edge::Word);
@@ -119,40 +119,40 @@ impl Rule {
     }
 
     /// The same for what is public.
-    pub(super) fn public(spec: &RuleSpec, prefix: usize) -> Result<Self, RuleError> {
+    pub(in crate::secrets) fn public(spec: &RuleSpec, prefix: usize) -> Result<Self, RuleError> {
         Ok(Self { public: true, ..Self::new(spec, prefix)? })
     }
 
     /// Whether this host is a home.
-    pub(super) fn is_at_home(&self, host: &Host) -> bool {
+    pub(in crate::secrets) fn is_at_home(&self, host: &Host) -> bool {
         self.homes.iter().any(|home| if self.rented { home.matches(host) } else { home.owns(host) })
     }
 
     /// Whether the provider reads it here: at its places, and in any field for keys if it reads it in the head.
-    pub(super) fn is_read_at(&self, spot: Spot<'_>) -> bool {
+    pub(in crate::secrets) fn is_read_at(&self, spot: Spot<'_>) -> bool {
         let in_fields = |place: &Place| matches!(place, Place::Authorization | Place::Header(_));
         spot.is_one_of(&self.places) || (spot.is_key_field() && self.places.iter().any(in_fields))
     }
 
     /// The last two labels of its homes, for a rule whose match is an address there.
-    pub(super) fn address_homes(&self) -> Vec<Box<str>> {
-        let labels = |home: &Home| home.name().map(|name| super::scanner::last_labels(name).into());
+    pub(in crate::secrets) fn address_homes(&self) -> Vec<Box<str>> {
+        let labels = |home: &Home| home.name().map(|name| super::super::scanner::last_labels(name).into());
         let is_address = self.address && self.places.contains(&Place::Path);
         self.homes.iter().filter(|_| is_address).filter_map(labels).collect()
     }
 
     /// Whether no word character may stand before a match.
-    pub(super) const fn wants_left_edge(&self) -> bool {
+    pub(in crate::secrets) const fn wants_left_edge(&self) -> bool {
         self.left && !self.certain
     }
 
     /// Whether it tells its values by a checksum, or by so much that they may stand anywhere.
-    pub(super) const fn is_telling(&self) -> bool {
+    pub(in crate::secrets) const fn is_telling(&self) -> bool {
         self.checksum.is_some() || !self.left
     }
 
     /// Whether a match of the shape is a finding: neighbours, checksum, entropy, no placeholder, context.
-    pub(super) fn accepts(&self, candidate: &Candidate<'_>, prefix: usize) -> bool {
+    pub(in crate::secrets) fn accepts(&self, candidate: &Candidate<'_>, prefix: usize) -> bool {
         let Candidate { before, value, after } = *candidate;
         // Behind a field's value the next field's tag stands, which may be a letter.
         let is_field = || is_field(before, value.len());
@@ -227,7 +227,7 @@ impl Context {
 }
 
 /// Lower case, and one separator for all: `DD-API-KEY`, `dd.api key` → `dd_api_key`.
-pub(super) fn fold_context(text: &[u8]) -> Vec<u8> {
+pub(in crate::secrets) fn fold_context(text: &[u8]) -> Vec<u8> {
     let fold = |byte: &u8| match byte {
         b'-' | b'.' | b' ' => b'_',
         byte => byte.to_ascii_lowercase(),
@@ -235,12 +235,12 @@ pub(super) fn fold_context(text: &[u8]) -> Vec<u8> {
     text.iter().map(fold).collect()
 }
 
-pub(super) const fn is_word(byte: u8) -> bool {
+pub(in crate::secrets) const fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 /// Whether a string of this length starts here: its tag and its length stand before it, and many lengths are letters.
-pub(super) fn is_field(before: &[u8], length: usize) -> bool {
+pub(in crate::secrets) fn is_field(before: &[u8], length: usize) -> bool {
     matches!(before, [.., tag, size] if is_tag(*tag) && usize::from(*size) == length)
 }
 
@@ -250,7 +250,7 @@ const fn is_tag(byte: u8) -> bool {
 }
 
 /// Whether a value may start here, as far as that is known before its length is.
-pub(super) fn may_begin(before: &[u8]) -> bool {
+pub(in crate::secrets) fn may_begin(before: &[u8]) -> bool {
     is_left_edge(before) || matches!(before, [.., tag, _] if is_tag(*tag) && !(0x40..0x78).contains(tag))
 }
 

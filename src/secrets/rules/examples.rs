@@ -12,13 +12,13 @@ const AROUND: usize = 16;
 
 /// All examples, by their first bytes, and where they may go.
 #[derive(Default)]
-pub(super) struct Examples {
+pub(in crate::secrets) struct Examples {
     by_head: HashMap<Box<[u8]>, Vec<Box<[u8]>>>,
     hosts: Box<[Home]>,
 }
 
 impl Examples {
-    pub(super) fn new(spec: &ExamplesSpec) -> Result<Self, BadHome> {
+    pub(in crate::secrets) fn new(spec: &ExamplesSpec) -> Result<Self, BadHome> {
         let mut by_head: HashMap<Box<[u8]>, Vec<Box<[u8]>>> = HashMap::new();
         for value in spec.values.iter().map(String::as_bytes) {
             let head = value.get(..HEAD).unwrap_or(value);
@@ -29,7 +29,7 @@ impl Examples {
 
     /// Whether a match is an example on its way to a host that examples may go to. Elsewhere it is what it looks like:
     /// nobody tells there whether the value was put to use.
-    pub(super) fn may_go(&self, value: &[u8], host: &Host) -> bool {
+    pub(in crate::secrets) fn may_go(&self, value: &[u8], host: &Host) -> bool {
         self.has(value) && self.hosts.iter().any(|home| home.matches(host))
     }
 

@@ -7,12 +7,12 @@ mod structure;
 
 use super::catalogue::ChecksumSpec;
 
-pub(super) use crc::base62_crc;
-pub(super) use structure::jwt_claims;
+pub(in crate::secrets) use crc::base62_crc;
+pub(in crate::secrets) use structure::jwt_claims;
 
 /// A check, with its parameters.
 #[derive(Clone, Debug)]
-pub(super) struct Checksum {
+pub(in crate::secrets) struct Checksum {
     check: Check,
     prefix: Option<Box<str>>,
 }
@@ -25,7 +25,7 @@ type Check = fn(&[u8], Option<&str>) -> bool;
 pub struct UnknownChecksum(String);
 
 impl Checksum {
-    pub(super) fn new(spec: &ChecksumSpec) -> Result<Self, UnknownChecksum> {
+    pub(in crate::secrets) fn new(spec: &ChecksumSpec) -> Result<Self, UnknownChecksum> {
         let check: Check = match spec.kind() {
             "crc32-base62" => crc::base62_body,
             "crc32-base62-whole" | "crc32-base62-prefixed" => crc::base62_whole,
@@ -52,7 +52,7 @@ impl Checksum {
     }
 
     /// Whether the value's own check holds.
-    pub(super) fn holds(&self, value: &[u8]) -> bool {
+    pub(in crate::secrets) fn holds(&self, value: &[u8]) -> bool {
         (self.check)(value, self.prefix.as_deref())
     }
 }

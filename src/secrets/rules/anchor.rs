@@ -1,40 +1,40 @@
 //! The literals of a shape: by which of its bytes it is found.
 
-use super::byte_set::ByteSet;
+use super::super::search::byte_set::ByteSet;
+use super::super::stream::is_separator;
 use super::shape::Step;
-use super::stream::is_separator;
 
 /// A literal is compared up to this many bytes; the shape does the rest.
-pub(super) const LONGEST_LITERAL: usize = 24;
+pub(in crate::secrets) const LONGEST_LITERAL: usize = 24;
 /// One without a delimiter, up to this many.
 const LONGEST_UNDELIMITED: usize = 8;
 
 /// A literal inside a shape: where it stands from the match's start.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Anchor {
-    pub(super) literal: Vec<u8>,
-    pub(super) nearest: u16,
-    pub(super) farthest: u16,
+pub(in crate::secrets) struct Anchor {
+    pub(in crate::secrets) literal: Vec<u8>,
+    pub(in crate::secrets) nearest: u16,
+    pub(in crate::secrets) farthest: u16,
 }
 
 /// Most prefixes hold one (`ghp_`, `sk-ant-`, `SG.`).
-pub(super) const fn is_delimiter(byte: u8) -> bool {
+pub(in crate::secrets) const fn is_delimiter(byte: u8) -> bool {
     matches!(byte, b'_' | b'-' | b'.')
 }
 
 /// The delimiter in a literal that it may be found by.
-pub(super) fn delimiter_of(literal: &[u8]) -> Option<usize> {
+pub(in crate::secrets) fn delimiter_of(literal: &[u8]) -> Option<usize> {
     literal.windows(3).position(|w| is_delimiter(w[2]) && !is_delimiter(w[1]) && w[1] != b' ').map(|at| at + 2)
 }
 
 /// Whether all of these are found by a delimiter.
-pub(super) fn has_delimiter(anchors: &[Anchor]) -> bool {
+pub(in crate::secrets) fn has_delimiter(anchors: &[Anchor]) -> bool {
     !anchors.is_empty() && anchors.iter().all(|anchor| delimiter_of(&anchor.literal).is_some())
 }
 
 /// The literals by which an alternative is found; none if it has no literal of three bytes. They hold no
 /// separator, so that a cut never lies inside one.
-pub(super) fn anchors_of(steps: &[Step]) -> Vec<Anchor> {
+pub(in crate::secrets) fn anchors_of(steps: &[Step]) -> Vec<Anchor> {
     let mut best: Option<(u32, Vec<Anchor>)> = None;
     let mut sets: Vec<ByteSet> = Vec::new();
     let (mut nearest, mut farthest) = (0u32, 0u32);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A set of three-byte heads, by hash.
-pub(super) struct Heads(Box<[u64; Heads::SLOTS / 64]>);
+pub(in crate::secrets) struct Heads(Box<[u64; Heads::SLOTS / 64]>);
 
 impl Default for Heads {
     fn default() -> Self {
@@ -21,18 +21,18 @@ impl Heads {
         (a as usize ^ (b as usize) << 4 ^ (c as usize) << 8) & (Self::SLOTS - 1)
     }
 
-    pub(super) fn insert(&mut self, head: [u8; 3]) {
+    pub(in crate::secrets) fn insert(&mut self, head: [u8; 3]) {
         self.0[Self::slot(head) >> 6] |= 1 << (Self::slot(head) & 63);
     }
 
     #[inline]
-    pub(super) fn has(&self, head: [u8; 3]) -> bool {
+    pub(in crate::secrets) fn has(&self, head: [u8; 3]) -> bool {
         self.0[Self::slot(head) >> 6] & 1 << (Self::slot(head) & 63) != 0
     }
 }
 
 /// Values by three-byte heads, most of which have none.
-pub(super) struct ByHead<T> {
+pub(in crate::secrets) struct ByHead<T> {
     seen: Heads,
     values: HashMap<u32, Vec<T>, BuildHasherDefault<Spread>>,
 }
@@ -48,19 +48,19 @@ impl<T> ByHead<T> {
         u32::from_le_bytes([a, b, c, 0])
     }
 
-    pub(super) fn add(&mut self, head: [u8; 3], value: T) {
+    pub(in crate::secrets) fn add(&mut self, head: [u8; 3], value: T) {
         self.seen.insert(head);
         self.values.entry(Self::key(head)).or_default().push(value);
     }
 
     /// Whether there may be any.
     #[inline]
-    pub(super) fn may_have(&self, head: [u8; 3]) -> bool {
+    pub(in crate::secrets) fn may_have(&self, head: [u8; 3]) -> bool {
         self.seen.has(head)
     }
 
     #[inline]
-    pub(super) fn get(&self, head: [u8; 3]) -> &[T] {
+    pub(in crate::secrets) fn get(&self, head: [u8; 3]) -> &[T] {
         if !self.seen.has(head) {
             return &[];
         }
@@ -70,7 +70,7 @@ impl<T> ByHead<T> {
 
 /// A hasher for keys that come from the catalogue, so that nobody chooses them.
 #[derive(Default)]
-pub(super) struct Spread(u64);
+pub(in crate::secrets) struct Spread(u64);
 
 impl Hasher for Spread {
     fn finish(&self) -> u64 {

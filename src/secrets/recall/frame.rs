@@ -38,7 +38,7 @@ pub(super) fn inside<'a, 'b>(before: &'a [u8], value: &'b [u8]) -> Option<(&'a [
 }
 
 /// The text that a piece is by itself in base64 or base32.
-pub(super) fn decoded(piece: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(in crate::secrets) fn decoded(piece: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let text = piece.strip_suffix(b"==").or_else(|| piece.strip_suffix(b"=")).unwrap_or(piece);
     let text = text.get(..text.iter().position(|byte| *byte == b'=').unwrap_or(text.len()))?;
     if text.len() < SHORTEST_CODED || !text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte)) {

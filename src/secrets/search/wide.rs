@@ -4,7 +4,7 @@ use super::teddy::Window;
 
 /// What is done with a machine's registers. Whatever isn't inlined in [`Task::run`] is compiled for the least
 /// machine: plain loops and no closures there.
-pub(super) trait Lanes: Copy {
+pub(in crate::secrets) trait Lanes: Copy {
     /// One byte for each of 64.
     type Bytes: Copy;
     /// Sixteen bytes to look up in, or one for all.
@@ -23,12 +23,12 @@ pub(super) trait Lanes: Copy {
 }
 
 /// Work for whatever registers there are.
-pub(super) trait Task {
+pub(in crate::secrets) trait Task {
     fn run<L: Lanes>(self, lanes: L);
 }
 
 /// Does it as wide as the machine can.
-pub(super) fn run(task: impl Task) {
+pub(in crate::secrets) fn run(task: impl Task) {
     #[cfg(target_arch = "x86_64")]
     {
         if let Some(simd) = *x86::AVX512 {
@@ -43,7 +43,7 @@ pub(super) fn run(task: impl Task) {
 
 /// The window of 64 bytes at `at` and three before them; what is not there is taken from a copy with zeroes.
 #[inline(always)]
-pub(super) fn window_at<'a>(hay: &'a [u8], at: usize, padded: &'a mut Window) -> &'a Window {
+pub(in crate::secrets) fn window_at<'a>(hay: &'a [u8], at: usize, padded: &'a mut Window) -> &'a Window {
     match at.checked_sub(3).and_then(|from| hay.get(from..)?.first_chunk()) {
         Some(window) => window,
         None => {
@@ -99,11 +99,11 @@ mod x86 {
     use std::arch::x86_64::{__m256i, __m512i};
     use std::sync::LazyLock;
 
-    pub(super) static AVX512: LazyLock<Option<V4>> = LazyLock::new(V4::try_new);
-    pub(super) static AVX2: LazyLock<Option<V3>> = LazyLock::new(V3::try_new);
+    pub(in crate::secrets) static AVX512: LazyLock<Option<V4>> = LazyLock::new(V4::try_new);
+    pub(in crate::secrets) static AVX2: LazyLock<Option<V3>> = LazyLock::new(V3::try_new);
 
     /// A task on its registers.
-    pub(super) struct On<L, T>(pub(super) L, pub(super) T);
+    pub(in crate::secrets) struct On<L, T>(pub(in crate::secrets) L, pub(in crate::secrets) T);
 
     impl<L: Lanes, T: Task> NullaryFnOnce for On<L, T> {
         type Output = ();

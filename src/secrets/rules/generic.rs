@@ -5,17 +5,17 @@ use super::rule::fold_context;
 
 /// What a generic rule asks for.
 #[derive(Debug)]
-pub(super) struct Assigned {
+pub(in crate::secrets) struct Assigned {
     /// One of these is in the name that the value is assigned to.
-    pub(super) names: Box<[Box<[u8]>]>,
+    pub(in crate::secrets) names: Box<[Box<[u8]>]>,
     /// The value is hex or a UUID, as digests and ids are, which no other value may be: the names must be plain.
-    pub(super) digest: bool,
+    pub(in crate::secrets) digest: bool,
     /// The match begins with the name.
-    pub(super) named: bool,
+    pub(in crate::secrets) named: bool,
 }
 
 /// Whether a value is assigned to one of these names and isn't something ordinary.
-pub(super) fn is_secret(before: &[u8], value: &[u8], after: &[u8], rule: &Assigned) -> bool {
+pub(in crate::secrets) fn is_secret(before: &[u8], value: &[u8], after: &[u8], rule: &Assigned) -> bool {
     if rule.named {
         return is_password(before, value, after);
     }
@@ -72,7 +72,7 @@ fn is_password(before: &[u8], text: &[u8], after: &[u8]) -> bool {
 }
 
 /// Whether the value before which this stands is assigned to a name that says something else: an id, a digest.
-pub(super) fn is_named_otherwise(before: &[u8], words: &[Box<[u8]>]) -> bool {
+pub(in crate::secrets) fn is_named_otherwise(before: &[u8], words: &[Box<[u8]>]) -> bool {
     const OTHERWISE: [&[u8]; 22] = [
         // Lines of go.sum, integrity values.
         b"h1",
@@ -257,13 +257,13 @@ const LETTERS: [u8; 256] = {
 };
 
 /// Whether much of a value is made of words.
-pub(super) fn is_wordy(value: &[u8]) -> bool {
+pub(in crate::secrets) fn is_wordy(value: &[u8]) -> bool {
     let (words, letters) = words_in(value);
     words * 5 >= letters * 2
 }
 
 /// Whether it is a name that is made of hardly anything but words: of twenty random letters one in a thousand is.
-pub(super) fn is_name_of_words(value: &[u8]) -> bool {
+pub(in crate::secrets) fn is_name_of_words(value: &[u8]) -> bool {
     const LEAST: usize = 16;
     let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
     let is_name = value.len() >= LEAST

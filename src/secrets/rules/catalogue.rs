@@ -1,6 +1,6 @@
 //! The catalogue as its files are written: one YAML file a provider, compiled into the binary.
 
-use super::finding::Severity;
+use super::super::finding::Severity;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -8,12 +8,12 @@ include!(concat!(env!("OUT_DIR"), "/catalogue.rs"));
 /// The same files as one JSON list, without what only people and tests read.
 static BARE: &str = include_str!(concat!(env!("OUT_DIR"), "/catalogue.json"));
 
-/// Every rule there is, as written; [`Scanner`](super::Scanner) compiles it.
+/// Every rule there is, as written; [`Scanner`](super::super::Scanner) compiles it.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
-    pub(super) rules: Vec<RuleSpec>,
-    pub(super) public: Vec<PublicSpec>,
-    pub(super) examples: ExamplesSpec,
+    pub(in crate::secrets) rules: Vec<RuleSpec>,
+    pub(in crate::secrets) public: Vec<PublicSpec>,
+    pub(in crate::secrets) examples: ExamplesSpec,
 }
 
 /// Why a catalogue was refused.
@@ -87,19 +87,19 @@ impl File {
 /// An identifier that looks like a credential and is public by design: nothing that lies wholly in it is a finding.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PublicSpec {
-    pub(super) id: String,
-    pub(super) pattern: String,
+pub(in crate::secrets) struct PublicSpec {
+    pub(in crate::secrets) id: String,
+    pub(in crate::secrets) pattern: String,
     /// What may stand beside it.
     #[serde(default)]
-    pub(super) boundary: Option<BoundarySpec>,
+    pub(in crate::secrets) boundary: Option<BoundarySpec>,
     /// Texts in which nothing is a finding; a test holds the pattern to them.
-    pub(super) examples: Vec<String>,
+    pub(in crate::secrets) examples: Vec<String>,
 }
 
 impl PublicSpec {
     /// As a rule, which tells of nothing.
-    pub(super) fn to_rule(&self) -> RuleSpec {
+    pub(in crate::secrets) fn to_rule(&self) -> RuleSpec {
         RuleSpec {
             id: format!("public:{}", self.id),
             provider: String::new(),
@@ -127,10 +127,10 @@ impl PublicSpec {
 /// Credentials that documentation prints for everyone.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ExamplesSpec {
-    pub(super) values: Vec<String>,
+pub(in crate::secrets) struct ExamplesSpec {
+    pub(in crate::secrets) values: Vec<String>,
     /// Where they may go: to models, to git hosts and registries, to documentation.
-    pub(super) hosts: Vec<String>,
+    pub(in crate::secrets) hosts: Vec<String>,
 }
 
 /// A rule as it is written.
@@ -226,13 +226,13 @@ pub enum ChecksumSpec {
 }
 
 impl ChecksumSpec {
-    pub(super) fn kind(&self) -> &str {
+    pub(in crate::secrets) fn kind(&self) -> &str {
         match self {
             ChecksumSpec::Name(kind) | ChecksumSpec::Detailed { kind, .. } => kind,
         }
     }
 
-    pub(super) fn prefix(&self) -> Option<&str> {
+    pub(in crate::secrets) fn prefix(&self) -> Option<&str> {
         match self {
             ChecksumSpec::Name(_) => None,
             ChecksumSpec::Detailed { prefix, .. } => prefix.as_deref(),

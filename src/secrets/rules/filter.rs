@@ -5,7 +5,7 @@ use aho_corasick::AhoCorasick;
 use std::sync::LazyLock;
 
 /// Bits per character, by Shannon.
-pub(super) fn entropy(bytes: &[u8]) -> f32 {
+pub(in crate::secrets) fn entropy(bytes: &[u8]) -> f32 {
     if bytes.is_empty() {
         return 0.0;
     }
@@ -38,7 +38,7 @@ static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
 
 /// Whether a value was made up to stand for a secret: one character over and over, a mask of x and 0,
 /// a word that says so. `variable` is the value without its prefix.
-pub(super) fn is_placeholder(variable: &[u8]) -> bool {
+pub(in crate::secrets) fn is_placeholder(variable: &[u8]) -> bool {
     if let Some(password) = password_of(variable) {
         let plain: Vec<u8> = percent_encoding::percent_decode(password).collect();
         // Only the escapes had a digit in them.
@@ -148,7 +148,7 @@ fn is_sequence(lower: &[u8]) -> bool {
 }
 
 /// Whether a value is a name in code: words between low lines, dashes or capitals, and hardly a digit.
-pub(super) fn is_identifier(variable: &[u8]) -> bool {
+pub(in crate::secrets) fn is_identifier(variable: &[u8]) -> bool {
     const LOOKED_AT: usize = 256;
     let variable = variable.get(..LOOKED_AT).unwrap_or(variable);
     let words = variable.split(|byte| matches!(byte, b'_' | b'-')).filter(|word| {
@@ -160,13 +160,13 @@ pub(super) fn is_identifier(variable: &[u8]) -> bool {
 
 /// Whether an AWS key id is followed by a credential scope (`/20261122/eu-west-1/`): then it stands in a
 /// signature, open to everyone.
-pub(super) fn is_credential_scope(after: &[u8]) -> bool {
+pub(in crate::secrets) fn is_credential_scope(after: &[u8]) -> bool {
     let rest = [&b"/"[..], b"%2F", b"%2f", b"%252F", b"\\/"].iter().find_map(|slash| after.strip_prefix(*slash));
     rest.and_then(|rest| rest.get(..8)).is_some_and(|date| date.iter().all(u8::is_ascii_digit))
 }
 
 /// Whether a long match is a stretch of a base64 text: its letters happen to stand behind a `+` or `/` in it.
-pub(super) fn is_inside_base64(before: &[u8], value: &[u8], after: &[u8]) -> bool {
+pub(in crate::secrets) fn is_inside_base64(before: &[u8], value: &[u8], after: &[u8]) -> bool {
     const AROUND: usize = 16;
     let base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let Some(near) = before.len().checked_sub(AROUND * 2).and_then(|at| before.get(at..)) else { return false };

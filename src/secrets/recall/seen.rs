@@ -3,9 +3,9 @@
 //! A part is remembered by a keyed digest of its bytes, and only where nothing at all was found in it, whatever would
 //! have been allowed: hosts and rules' exceptions do not matter then. Another guard begins anew.
 
-use super::finding::Surface;
-use super::guard::Inner;
-use super::head::HeadView;
+use super::super::finding::Surface;
+use super::super::guard::Inner;
+use super::super::head::HeadView;
 use crate::net::Host;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,10 +22,10 @@ const LONGEST_HALF: usize = 4096;
 
 /// A session's, under one guard at a time.
 #[derive(Default)]
-pub(super) struct Seen(Mutex<Option<Arc<Clean>>>);
+pub(in crate::secrets) struct Seen(Mutex<Option<Arc<Clean>>>);
 
 /// The parts that held nothing under one guard.
-pub(super) struct Clean {
+pub(in crate::secrets) struct Clean {
     guard: Arc<Inner>,
     /// SipHash with keys that nobody knows: parts can't be made to collide.
     key: RandomState,
@@ -34,19 +34,19 @@ pub(super) struct Clean {
 
 /// A part of a head, by its digest.
 #[derive(Clone, Copy)]
-pub(super) struct Part(u64);
+pub(in crate::secrets) struct Part(u64);
 
 /// A whole head in two parts: its fields, which mostly are those of the request before, and where it goes, in which the
 /// host stands beside all that depends on it.
 #[derive(Clone, Copy)]
-pub(super) struct Halves {
+pub(in crate::secrets) struct Halves {
     target: Part,
     fields: Part,
 }
 
 impl Halves {
     /// Nothing for trailers, which have no target, and for what is too long.
-    pub(super) fn of(head: &HeadView<'_>, seen: &Clean) -> Option<Self> {
+    pub(in crate::secrets) fn of(head: &HeadView<'_>, seen: &Clean) -> Option<Self> {
         if head.trailers {
             return None;
         }
@@ -69,13 +69,13 @@ impl Halves {
     }
 
     /// Whether the fields were seen, and whether all of it was.
-    pub(super) fn are_in(self, seen: &Clean) -> (bool, bool) {
+    pub(in crate::secrets) fn are_in(self, seen: &Clean) -> (bool, bool) {
         let has_fields = seen.holds(self.fields);
         (has_fields, has_fields && seen.holds(self.target))
     }
 
     /// Nothing was found in it, nor anything that is let pass because of the host.
-    pub(super) fn remember(self, seen: &Clean) {
+    pub(in crate::secrets) fn remember(self, seen: &Clean) {
         [self.target, self.fields].into_iter().filter(|half| !seen.holds(*half)).for_each(|half| seen.remember(half));
     }
 }
@@ -88,7 +88,7 @@ fn push(bytes: &mut Vec<u8>, piece: &[u8]) {
 
 impl Seen {
     /// What was clean under this guard. Nothing is remembered under one whose verdicts depend on more than the bytes.
-    pub(super) fn under(&self, guard: &Arc<Inner>) -> Option<Arc<Clean>> {
+    pub(in crate::secrets) fn under(&self, guard: &Arc<Inner>) -> Option<Arc<Clean>> {
         if guard.own {
             return None;
         }
@@ -106,7 +106,7 @@ impl Clean {
     }
 
     /// A part's digest, unless it is too long. `joined`: its pieces are to be joined.
-    pub(super) fn part(&self, surface: Surface, joined: bool, bytes: &[u8]) -> Option<Part> {
+    pub(in crate::secrets) fn part(&self, surface: Surface, joined: bool, bytes: &[u8]) -> Option<Part> {
         (bytes.len() <= LONGEST).then(|| self.digest((surface as u64) << 8 | u64::from(joined), bytes))
     }
 
@@ -124,12 +124,12 @@ impl Clean {
         Part(hasher.finish().max(1))
     }
 
-    pub(super) fn holds(&self, part: Part) -> bool {
+    pub(in crate::secrets) fn holds(&self, part: Part) -> bool {
         self.set(part).iter().any(|known| known.load(Ordering::Relaxed) == part.0)
     }
 
     /// What others remember at the same moment may be lost.
-    pub(super) fn remember(&self, part: Part) {
+    pub(in crate::secrets) fn remember(&self, part: Part) {
         let mut newer = part.0;
         for known in self.set(part) {
             newer = known.swap(newer, Ordering::Relaxed);

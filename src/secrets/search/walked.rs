@@ -9,7 +9,7 @@ const ROWS: usize = 8;
 
 /// The rows that were walked last, by the offsets of their level.
 #[derive(Debug, Default)]
-pub(super) struct Walked {
+pub(in crate::secrets) struct Walked {
     rows: [Row; ROWS],
     oldest: usize,
     /// The one that was asked for last.
@@ -33,13 +33,13 @@ impl Default for Row {
 }
 
 impl Walked {
-    pub(super) fn clear(&mut self) {
+    pub(in crate::secrets) fn clear(&mut self) {
         *self = Self::default();
     }
 
     /// How many bytes at the front of `text`, which stands at the offset `at`, are of the set.
     #[inline]
-    pub(super) fn count(&mut self, set: &ByteSet, at: u64, text: &[u8]) -> usize {
+    pub(in crate::secrets) fn count(&mut self, set: &ByteSet, at: u64, text: &[u8]) -> usize {
         let last = self.rows.get(self.last).filter(|row| row.from <= at && at < row.until && row.set == *set);
         // What a row ends with may go on.
         if let Some(row) = last.filter(|row| row.ends || row.until - at >= text.len() as u64) {

@@ -1,0 +1,14 @@
+//! The kinds of credentials: the catalogue as it is written, the rules that it compiles to, and what a match must hold
+//! besides its shape.
+
+pub(super) mod anchor;
+pub(super) mod catalogue;
+pub(super) mod check;
+pub(super) mod checksum;
+pub(super) mod examples;
+pub(super) mod filter;
+pub(super) mod generic;
+pub(super) mod home;
+pub(super) mod names;
+pub(super) mod rule;
+pub(super) mod shape;
