@@ -208,7 +208,10 @@ impl BodyScan {
         self.feed(&[], true)?;
         if let (Some((memory, now)), Some(small)) = (self.session.take(), self.small.take()) {
             let guard = Guard { inner: self.guard.clone() };
-            let found = guard.recall_body(&self.host, &small, &memory, now);
+            let text = self.content.plain(&small, SMALL_BODY).unwrap_or_default();
+            let mut found = guard.scan_rows(&self.host, self.surface, &text);
+            found.extend(guard.scan_odd(&self.host, self.surface, &text));
+            found.extend(guard.recall_body(&self.host, &text, &memory, now));
             if found.iter().any(|finding| finding.disposition == Disposition::Blocked) {
                 self.stopped = Some(Reason::SecretInRequest);
             }

@@ -1,11 +1,12 @@
 //! The bytes of a body under its content codings.
 
 use super::body::BodyContext;
-use super::decode::inflate::Coding;
+use super::decode::inflate::{Coding, Inflate};
 use super::joins;
 use super::stream::{Scan, Stream};
 use super::unpack::Unpack;
 use crate::reason::Reason;
+use zeroize::Zeroizing;
 
 /// The bytes under the content codings.
 pub(super) enum Content {
@@ -39,6 +40,33 @@ impl Content {
             b"br" => Content::Coded(Coding::Brotli, joins, None),
             _ => Content::Unknown,
         }
+    }
+
+    /// What all of a short body is under its coding; nothing if that is longer than `most`, or can't be told.
+    pub(super) fn plain(&self, bytes: &[u8], most: usize) -> Option<Zeroizing<Vec<u8>>> {
+        let coding = match self {
+            Content::Plain(_) => return Some(Zeroizing::new(bytes.to_vec())),
+            Content::Coded(coding, ..) => *coding,
+            Content::Unknown | Content::Passed => return None,
+        };
+        let (mut rest, mut out) = (bytes, Zeroizing::new(Vec::new()));
+        while !rest.is_empty() {
+            let (mut inflate, left) = (Inflate::new(coding).ok()?, rest.len());
+            loop {
+                let step = inflate.step(rest, &mut out).ok()?;
+                rest = rest.get(step.read..)?;
+                if out.len() > most {
+                    return None;
+                }
+                if step.ended || step.read == 0 {
+                    break;
+                }
+            }
+            if rest.len() == left {
+                return None;
+            }
+        }
+        Some(out)
     }
 
     /// Feeds the body's own bytes; gives the offset before which everything is decided.

@@ -40,6 +40,8 @@ pub(super) struct Embedded {
     /// How far the open ones have been fed.
     seen: u64,
     open: Vec<Open>,
+    /// The level is made of parts, each of which may begin with a file.
+    is_multipart: bool,
 }
 
 /// An open file, and where it goes on.
@@ -104,7 +106,7 @@ impl Magic {
 
 impl Embedded {
     pub(super) fn reset(&mut self) {
-        (self.at, self.seen) = (0, 0);
+        (self.at, self.seen, self.is_multipart) = (0, 0, false);
         self.open.clear();
     }
 
@@ -134,12 +136,17 @@ impl Embedded {
 
     /// The pass over the bytes before `to`.
     fn pass_to(&mut self, to: u64, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) {
+        if level.base == 0 {
+            self.is_multipart = level.buffer.starts_with(b"--");
+        }
         self.open.retain_mut(|open| open.feed(to, level, scan, origin, ended) && !ended);
         loop {
             let (from, end) = ((self.at - level.base) as usize, (to - level.base) as usize);
             let rest = level.buffer.get(from..end).unwrap_or_default();
             let marks = || level.survey.places(|block| block.marks, from..end).map(|at| at - from);
-            let (start, magic) = match find(rest, marks, self.at == 0, ended) {
+            let found = find(rest, marks, self.at == 0, ended);
+            let found = if self.is_multipart { nearer(found, part(rest, ended)) } else { found };
+            let (start, magic) = match found {
                 Ok(found) => found,
                 Err(clear) => {
                     self.at += clear as u64;
@@ -226,6 +233,32 @@ fn find<M: Iterator<Item = usize>>(
     }
     // What the bytes end in may be the start of a magic.
     Err(open.min(rest.len() - open_magic(rest)))
+}
+
+/// The first part that begins as zlib does, whose two bytes tell too little elsewhere.
+fn part(rest: &[u8], ended: bool) -> Result<(usize, Magic), usize> {
+    const HEAD_END: &[u8] = b"\r\n\r\n";
+    let mut open = rest.len();
+    for found in memchr::memmem::find_iter(rest, HEAD_END) {
+        let start = found + HEAD_END.len();
+        match zlib(rest.get(start..).unwrap_or_default()) {
+            magic @ Magic::Stream(..) => return Ok((start, magic)),
+            Magic::More if !ended => open = open.min(found),
+            _ => {}
+        }
+    }
+    let ends = |length: &usize| rest.ends_with(HEAD_END.get(..*length).unwrap_or_default());
+    let tail = if ended { 0 } else { (1..HEAD_END.len()).rev().find(ends).unwrap_or(0) };
+    Err(open.min(rest.len() - tail))
+}
+
+/// Of two looks at the same bytes the one that tells of what comes first.
+fn nearer(a: Result<(usize, Magic), usize>, b: Result<(usize, Magic), usize>) -> Result<(usize, Magic), usize> {
+    let place = |found: &Result<(usize, Magic), usize>| match found {
+        Ok((start, _)) => *start,
+        Err(clear) => *clear,
+    };
+    if place(&b) < place(&a) { b } else { a }
 }
 
 /// Where the first pack begins whose head ends before `limit` but for its version.

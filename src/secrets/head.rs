@@ -156,6 +156,12 @@ impl Guard {
         });
         let fields = || own().map(Cow::from).collect();
         found.extend(join(self.join_pieces(head, Surface::Header, seen, &sent, fields)));
+        for value in own() {
+            let items = || value.split(|byte| matches!(byte, b',' | b';')).map(item).map(Cow::from).collect();
+            if memchr::memchr2(b',', b';', value).is_some() {
+                found.extend(join(self.join_pieces(head, Surface::Header, seen, value, items)));
+            }
+        }
         (found, is_clean)
     }
 
@@ -309,6 +315,12 @@ fn compose<'a>(head: &HeadView<'a>, address: Option<&str>, seen: Option<&Clean>)
         }
     }
     all
+}
+
+/// The value of an item of a list, or of a cookie.
+fn item(text: &[u8]) -> &[u8] {
+    let name = text.iter().position(|byte| *byte == b'=').map_or(0, |equals| equals + 1);
+    text.get(name..).unwrap_or_default().trim_ascii()
 }
 
 /// Where in the head a hit stands, and its name for the record.

@@ -90,7 +90,7 @@ impl Lists {
         scan.work.spent += text.len() as u64 * 2;
         self.dumps.extend(begins_dump(text).map(|at| level.base + (start + at) as u64));
         let shortest = if scan.known.is_empty() { numbers::STREAK } else { known::SHORTEST };
-        if !numbers::has_numbers(text, shortest.min(numbers::STREAK)) {
+        if !numbers::has_numbers(text, shortest.min(numbers::STREAK / 2)) {
             return;
         }
         let mut each = |places: &[u32], bytes: &[u8]| {

@@ -2,7 +2,7 @@
 
 use super::loose::{Makeup, NEAR, Value, is_assigned};
 use super::pieces::Hint;
-use super::rules::rule::is_protobuf_field;
+use super::rules::rule::is_field;
 use super::runs::{PIECE, is_wrapped};
 use super::search::byte_set::ByteSet;
 use super::stream::{BEFORE, Origin, Pending, Scan, Stream, Work};
@@ -125,7 +125,7 @@ impl Stream {
                 None
             }
             [_, size, rest @ ..] if usize::from(*size) >= rest.len() => {
-                is_protobuf_field(before, usize::from(*size)).then_some(1)
+                is_field(before, usize::from(*size)).then_some(1)
             }
             _ => None,
         }

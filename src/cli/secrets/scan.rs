@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Scan {
@@ -181,7 +182,8 @@ fn scan_field(guard: &Guard, host: &Host, line: &[u8]) -> Vec<Finding> {
 
 fn scan_body(guard: &Guard, host: &Host, path: &str, source: &mut dyn Read, found: &mut Vec<Found>) -> io::Result<()> {
     let context = BodyContext { host, method: "POST", path: "/", content_type: None, content_encoding: None };
-    let mut scan = guard.body(&context);
+    // As one request of a session: what is found in pieces of a small body there is found here too.
+    let mut scan = guard.body(&context).in_session(Arc::default(), Instant::now());
     let mut places = Places::default();
     let mut buffer = vec![0; 64 * 1024];
     loop {

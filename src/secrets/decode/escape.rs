@@ -1,6 +1,5 @@
 //! Escapes of single characters: percent, JSON and JavaScript, HTML, quoted-printable, Unicode look-alikes.
 
-use super::gates::quoted;
 use super::{fold, hex};
 
 /// The longest escape, in bytes.
@@ -75,6 +74,13 @@ fn backslash(rest: &[u8]) -> Option<Unit> {
         },
         [b'U', digits @ ..] => Some(number(digits.get(..8)?, 16).map_or(Unit::Plain, |code| character(10, code))),
         [b'x' | b'X', digits @ ..] => Some(number(digits.get(..2)?, 16).map_or(Unit::Plain, |code| character(4, code))),
+        // In CSS: six digits, or fewer and a space (CSS Syntax, section 4.3.7).
+        [b'0', b'0', digits @ ..] if digits.iter().take(4).all(u8::is_ascii_hexdigit) => {
+            Some(number(digits.get(..4)?, 16).map_or(Unit::Plain, |code| character(7, code)))
+        }
+        [b'2'..=b'7', low, b' ', ..] if low.is_ascii_hexdigit() => {
+            Some(number(rest.get(..2)?, 16).map_or(Unit::Plain, |code| character(4, code)))
+        }
         [b'0'..=b'7', ..] => Some(number(rest.get(..3)?, 8).map_or(Unit::Plain, |code| character(4, code))),
         [b'n' | b'r', ..] => escape(2, b'\n'),
         [b't' | b'b' | b'f', ..] => escape(2, b'\t'),
@@ -105,23 +111,46 @@ fn surrogates(high: u32, rest: &[u8], mark: &[u8; 2]) -> Option<Unit> {
 }
 
 fn entity(rest: &[u8]) -> Option<Unit> {
-    const NAMES: [(&[u8], u8); 16] = [
-        (b"lowbar;", b'_'),
-        (b"UnderBar;", b'_'),
-        (b"hyphen;", b'-'),
-        (b"dash;", b'-'),
-        (b"period;", b'.'),
-        (b"plus;", b'+'),
-        (b"sol;", b'/'),
-        (b"equals;", b'='),
-        (b"colon;", b':'),
-        (b"commat;", b'@'),
-        (b"num;", b'#'),
-        (b"amp;", b'&'),
-        (b"quot;", b'"'),
-        (b"lt;", b'<'),
-        (b"gt;", b'>'),
-        (b"NewLine;", b'\n'),
+    const NAMES: [(&[u8], Option<u8>); 38] = [
+        (b"lowbar;", Some(b'_')),
+        (b"UnderBar;", Some(b'_')),
+        (b"hyphen;", Some(b'-')),
+        (b"dash;", Some(b'-')),
+        (b"period;", Some(b'.')),
+        (b"plus;", Some(b'+')),
+        (b"sol;", Some(b'/')),
+        (b"equals;", Some(b'=')),
+        (b"colon;", Some(b':')),
+        (b"commat;", Some(b'@')),
+        (b"num;", Some(b'#')),
+        (b"amp;", Some(b'&')),
+        (b"quot;", Some(b'"')),
+        (b"lt;", Some(b'<')),
+        (b"gt;", Some(b'>')),
+        (b"NewLine;", Some(b'\n')),
+        (b"excl;", Some(b'!')),
+        (b"dollar;", Some(b'$')),
+        (b"percnt;", Some(b'%')),
+        (b"apos;", Some(b'\'')),
+        (b"lpar;", Some(b'(')),
+        (b"rpar;", Some(b')')),
+        (b"ast;", Some(b'*')),
+        (b"comma;", Some(b',')),
+        (b"semi;", Some(b';')),
+        (b"quest;", Some(b'?')),
+        (b"lsqb;", Some(b'[')),
+        (b"bsol;", Some(b'\\')),
+        (b"rsqb;", Some(b']')),
+        (b"Hat;", Some(b'^')),
+        (b"grave;", Some(b'`')),
+        (b"lcub;", Some(b'{')),
+        (b"vert;", Some(b'|')),
+        (b"verbar;", Some(b'|')),
+        (b"rcub;", Some(b'}')),
+        // Invisible.
+        (b"shy;", None),
+        (b"zwnj;", None),
+        (b"zwj;", None),
     ];
     const LONGEST_NAME: usize = 9;
     if let [b'#', digits @ ..] = rest {
@@ -145,7 +174,7 @@ fn entity(rest: &[u8]) -> Option<Unit> {
         return Some(Unit::Plain);
     }
     if let Some((name, byte)) = NAMES.iter().find(|(name, _)| rest.starts_with(name)) {
-        return escape(name.len() + 1, *byte);
+        return Some(Unit::Escape { length: name.len() + 1, byte: *byte });
     }
     let open = rest.len() < LONGEST_NAME && NAMES.iter().any(|(name, _)| name.starts_with(rest));
     (!open).then_some(Unit::Plain)
@@ -159,8 +188,10 @@ fn soft(rest: &[u8]) -> Option<Unit> {
         // The line break itself is escaped, as in a JSON string.
         [b'\\', b'r', b'\\', b'n', ..] => Some(Unit::Escape { length: 5, byte: None }),
         [b'\\'] | [b'\\', b'r'] | [b'\\', b'r', b'\\'] => None,
+        // Some write small letters (RFC 2045, section 6.7).
         [high, low, ..] => {
-            Some(quoted(*high, *low).map_or(Unit::Plain, |byte| Unit::Escape { length: 3, byte: Some(byte) }))
+            let byte = hex::pair(*high, *low).filter(|byte| (0x20..0x7f).contains(byte));
+            Some(byte.map_or(Unit::Plain, |byte| Unit::Escape { length: 3, byte: Some(byte) }))
         }
         [byte] if !byte.is_ascii_hexdigit() && *byte != b'\r' => Some(Unit::Plain),
         _ => None,

@@ -88,6 +88,9 @@ const ALIKE: &[(u32, u8)] = &[
     (0xfe52, b'.'),
     (0x2044, b'/'),
     (0x2215, b'/'),
+    (0x2236, b':'),
+    (0xfe55, b':'),
+    (0xfe6b, b'@'),
 ];
 
 pub(in crate::secrets) fn fold(code: u32) -> Folded {

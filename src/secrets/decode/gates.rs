@@ -103,9 +103,9 @@ fn gate(text: &[u8], ended: bool) -> Option<&'static str> {
         ([b'\\', b'u' | b'U', ..] | [b'&', ..], Unit::Escape { byte: Some(b'?'), .. }) => None,
         ([b'%', ..], _) => Some("percent"),
         ([b'&', b'#', ..], _) => Some("html"),
-        ([b'&', ..], Unit::Escape { byte, .. }) => {
-            byte.is_some_and(|byte| byte != b'&' && byte != b'"').then_some("html")
-        }
+        // An entity that is written as one itself, or something invisible.
+        ([b'&', b'a', b'm', b'p', b';', b'#', ..], _) => Some("html"),
+        ([b'&', ..], Unit::Escape { byte, .. }) => (!matches!(byte, Some(b'&' | b'"'))).then_some("html"),
         // Line breaks and quotes are no part of a token; the rules themselves know them.
         ([b'\\', b'u' | b'U' | b'x' | b'/' | b'0'..=b'7', ..], _) => Some("escape"),
         // Escaped again and again; what decides must be known wherever the bytes are cut.
@@ -157,7 +157,7 @@ fn quoted_again(byte: u8, rest: &[u8]) -> bool {
     }
 }
 
-pub(super) fn quoted(high: u8, low: u8) -> Option<u8> {
+fn quoted(high: u8, low: u8) -> Option<u8> {
     let upper = |byte: u8| !byte.is_ascii_lowercase();
     hex::pair(high, low).filter(|byte| upper(high) && upper(low) && (0x20..0x7f).contains(byte))
 }

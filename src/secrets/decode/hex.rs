@@ -21,8 +21,17 @@ pub(in crate::secrets) fn pair(high: u8, low: u8) -> Option<u8> {
 }
 
 /// Finds stretches of hex that are text; `each` gets where one starts and its bytes.
-#[inline(never)]
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
+    streaks_either_way(text, each, &mut |_, _| {});
+}
+
+/// The same, and stretches that are text when they are read backwards: `backwards` gets where one ends and its bytes.
+#[inline(never)]
+pub(in crate::secrets) fn streaks_either_way(
+    text: &[u8],
+    each: &mut dyn FnMut(usize, &[u8]),
+    backwards: &mut dyn FnMut(usize, &[u8]),
+) {
     let mut runs = Vec::new();
     DIGITS.runs(text, 0, SHORTEST, &mut Vec::new(), &mut runs);
     for (start, end) in runs {
@@ -30,6 +39,8 @@ pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8]
         let run = text.get(start..end).unwrap_or_default();
         if may_be_text(run) {
             pairs(run, start, each);
+            let reversed: Vec<u8> = run.iter().rev().copied().collect();
+            pairs(&reversed, 0, &mut |at, bytes| backwards(end - at, bytes));
         }
     }
 }

@@ -31,6 +31,7 @@ pub(in crate::secrets) type Each<'a> = &'a mut dyn FnMut(&[u32], &[u8]);
 
 /// Finds text written as numbers.
 pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: Each<'_>) {
+    let wide = shortest < STREAK;
     for radix in [16, 10] {
         let (mut bytes, mut places, mut at, mut end) = (Vec::new(), Vec::new(), 0, 0);
         for token in text.chunk_by(|a, b| is_digit(*a) == is_digit(*b)) {
@@ -40,7 +41,12 @@ pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: Each<'_>) 
                 if token.len() <= BETWEEN || (token.len() <= GAP && is_indent(token)) {
                     continue;
                 }
-            } else if let Some(byte) = number(token, radix).filter(|byte| super::is_text(*byte, bytes.last())) {
+            } else if let Some((group, length)) = group(token, radix, bytes.last()) {
+                places.extend((0..length).map(|byte| (from + 2 * byte) as u32));
+                bytes.extend(group.iter().take(length));
+                end = at;
+                continue;
+            } else if let Some(byte) = letter(token, radix, wide).filter(|byte| is_text(*byte, bytes.last(), wide)) {
                 places.push(from as u32);
                 bytes.push(byte);
                 end = at;
@@ -50,13 +56,135 @@ pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: Each<'_>) 
         }
         tell(&mut places, end, &mut bytes, shortest, each);
     }
+    indexed(text, shortest, each);
+}
+
+/// Finds text written as numbers that each stand behind the number of its place: `{"0":103,"1":104}`.
+fn indexed(text: &[u8], shortest: usize, each: Each<'_>) {
+    if memchr::memchr(b':', text).is_none() {
+        return;
+    }
+    // Where a number stands and ends; none where a list ends.
+    let (mut tokens, mut at) = (Vec::new(), 0);
+    for token in text.chunk_by(|a, b| is_digit(*a) == is_digit(*b)) {
+        let is_number = is_digit(token.first().copied().unwrap_or(0));
+        if is_number || (token.len() > BETWEEN && !(token.len() <= GAP && is_indent(token))) {
+            tokens.push(is_number.then_some((at, token)));
+        }
+        at += token.len();
+    }
+    for first in 0..2 {
+        let (mut bytes, mut places, mut end, mut before) = (Vec::new(), Vec::new(), 0, None);
+        for pair in tokens.get(first..).unwrap_or_default().chunks_exact(2) {
+            let found = match pair {
+                [Some((_, place)), Some((from, value))] => {
+                    index(place).zip(number(value, 10)).map(|found| (found, from))
+                }
+                _ => None,
+            };
+            let found = found.filter(|((_, byte), _)| is_text(*byte, bytes.last(), shortest < STREAK));
+            if found.is_none_or(|((place, _), _)| before.is_none_or(|before: usize| before + 1 != place)) {
+                tell(&mut places, end, &mut bytes, shortest, each);
+            }
+            before = found.map(|((place, _), _)| place);
+            if let (Some(((_, byte), from)), [_, Some((_, value))]) = (found, pair) {
+                places.push(*from as u32);
+                bytes.push(byte);
+                end = from + value.len();
+            }
+        }
+        tell(&mut places, end, &mut bytes, shortest, each);
+    }
+}
+
+/// The number of a place.
+fn index(token: &[u8]) -> Option<usize> {
+    let digits = |number: usize, byte: &u8| Some(number * 10 + (*byte as char).to_digit(10)? as usize);
+    (token.len() <= 5).then(|| token.iter().try_fold(0, digits))?
+}
+
+/// Whether a byte may go on a text; where short values are looked for, they may have letters beyond ASCII.
+fn is_text(byte: u8, before: Option<&u8>, wide: bool) -> bool {
+    super::is_text(byte, before) || (wide && byte >= 0x80)
+}
+
+/// A letter's number: a byte, or a code point beyond, which is a question mark.
+fn letter(token: &[u8], radix: u32, wide: bool) -> Option<u8> {
+    let is_beyond = || radix == 10 && (3..=6).contains(&token.len()) && token.iter().all(u8::is_ascii_digit);
+    number(token, radix).or_else(|| (wide && is_beyond()).then_some(b'?'))
+}
+
+/// Two or four bytes of text in as many digits, as `xxd` groups them.
+fn group(token: &[u8], radix: u32, before: Option<&u8>) -> Option<([u8; 4], usize)> {
+    if radix != 16 || !matches!(token.len(), 4 | 8) {
+        return None;
+    }
+    let mut bytes = [0; 4];
+    let mut before = before.copied();
+    for (byte, two) in bytes.iter_mut().zip(token.chunks_exact(2)) {
+        *byte = hex::pair(two[0], two[1]).filter(|byte| super::is_text(*byte, before.as_ref()))?;
+        before = Some(*byte);
+    }
+    Some((bytes, token.len() / 2))
+}
+
+/// Finds text among words that are numbers: decimal, octal as `od` prints it, binary, or with a prefix that tells it.
+pub(in crate::secrets) fn of_words(words: &[&[u8]], shortest: usize, each: &mut dyn FnMut(&[u8])) {
+    let has_digit = |word: &&&[u8]| word.iter().any(u8::is_ascii_digit);
+    if words.len() < shortest || words.iter().take(shortest).filter(has_digit).count() < shortest / 2 {
+        return;
+    }
+    for radix in [10, 8, 2] {
+        let mut bytes = Vec::new();
+        for word in words {
+            match of_word(word, radix).filter(|byte| super::is_text(*byte, bytes.last())) {
+                Some(byte) => bytes.push(byte),
+                None => {
+                    if bytes.len() >= shortest {
+                        each(&bytes);
+                    }
+                    bytes.clear();
+                }
+            }
+        }
+        if bytes.len() >= shortest {
+            each(&bytes);
+        }
+    }
+}
+
+/// A byte's number, with a sign that adds it to others on either side.
+fn of_word(word: &[u8], radix: u32) -> Option<u8> {
+    let is_sign = |byte: &u8| matches!(byte, b'+' | b'.' | b'-' | b'/');
+    let front = word.iter().take_while(|byte| is_sign(byte)).count();
+    let word = word.get(front..word.len() - word.iter().rev().take_while(|byte| is_sign(byte)).count())?;
+    let (digits, radix) = match (word, radix) {
+        ([b'0', b'x' | b'X', digits @ ..], 10) => (digits, 16),
+        ([b'0', b'o' | b'O', digits @ ..], 10) => (digits, 8),
+        ([b'0', b'b' | b'B', digits @ ..], 10) => (digits, 2),
+        (digits, radix) => (digits, radix),
+    };
+    // What is octal or binary without a sign has all its digits.
+    let least = if radix == 2 {
+        8
+    } else if radix == 8 && digits.len() == word.len() {
+        3
+    } else {
+        1
+    };
+    if digits.len() < least || digits.len() > 8 {
+        return None;
+    }
+    let add = |number: u32, byte: &u8| Some(number * radix + (*byte as char).to_digit(radix)?);
+    u8::try_from(digits.iter().try_fold(0, add)?).ok()
 }
 
 /// Whether a list of so many numbers that a known value may be in it goes over a place.
 pub(in crate::secrets) fn goes_over(text: &[u8], at: usize) -> bool {
-    let is_byte = |token: &[u8]| number(token, 16).is_some() || number(token, 10).is_some();
+    let is_byte =
+        |token: &[u8]| number(token, 16).is_some() || number(token, 10).is_some() || group(token, 16, None).is_some();
     let lies_in_list = |gap: &[u8]| gap.iter().all(|byte| PARTS.has(*byte) || matches!(byte, b'n' | b'r' | b't'));
-    const LONGEST: usize = 4;
+    const LONGEST: usize = 8;
     let (before, behind) = text.split_at_checked(at).unwrap_or((text, &[]));
     let start = at - before.iter().rev().take(LONGEST + 1).take_while(|byte| is_digit(**byte)).count();
     let end = at + behind.iter().take(LONGEST + 1).take_while(|byte| is_digit(**byte)).count();
@@ -105,7 +233,12 @@ const DIGITS: Class = Class::new({
     has
 });
 
-/// The bytes of a list that begins like gzip, zip or zstd, and where they stand.
+/// The head of zlib: two bytes that are a multiple of 31 together (RFC 1950, section 2.2).
+fn is_zlib(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x78, second, ..] if u16::from_be_bytes([0x78, *second]).is_multiple_of(31) && second & 0x20 == 0)
+}
+
+/// The bytes of a list that begins like gzip, zip, zstd or zlib, and where they stand.
 pub(in crate::secrets) fn file(text: &[u8]) -> Option<(Vec<u32>, Vec<u8>)> {
     const HEADS: [&[u8]; 3] = [b"\x1f\x8b\x08", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"];
     [10, 16].into_iter().find_map(|radix| {
@@ -115,7 +248,7 @@ pub(in crate::secrets) fn file(text: &[u8]) -> Option<(Vec<u32>, Vec<u8>)> {
                 let Some(byte) = number(token, radix) else { break };
                 places.push(at as u32);
                 bytes.push(byte);
-                if bytes.len() == 4 && !HEADS.iter().any(|head| bytes.starts_with(head)) {
+                if bytes.len() == 4 && !HEADS.iter().any(|head| bytes.starts_with(head)) && !is_zlib(&bytes) {
                     return None;
                 }
             }

@@ -1,5 +1,5 @@
-//! Known secrets: values that the operator named, matched exactly at every level, and short ones in base64 and hex
-//! too, which are too short to be decoded without knowing them.
+//! Known secrets: values that the operator named, matched exactly at every level, and in base64 and hex too where they
+//! are not decoded without knowing them: short ones, and those with letters beyond ASCII.
 
 mod files;
 mod gather;
@@ -8,6 +8,7 @@ mod parse;
 pub use gather::{home_beside, of_file, of_variable};
 pub use parse::{Source, UnknownSource, parse};
 
+use super::decode::fold;
 use super::stream::{Origin, Scan, Stream};
 use crate::net::HostPattern;
 use aho_corasick::packed;
@@ -162,6 +163,12 @@ impl Known {
         found
     }
 
+    /// Whether a value begins with a text and goes on behind it.
+    pub(super) fn goes_on_behind(&self, text: &[u8]) -> bool {
+        let mut plain = self.needles.iter().filter(|needle| needle.encoding.is_none());
+        text.len() >= HEAD && plain.any(|needle| needle.text.len() > text.len() && needle.text.starts_with(text))
+    }
+
     /// Searches from `from` on; gives where the last bytes may be the start of a value.
     pub(super) fn pass(
         &self,
@@ -211,15 +218,52 @@ impl Known {
     }
 }
 
-/// A value as it may stand in text: itself, backwards, and if it is short its base64
-/// and base32 at each alignment and its hex.
+/// What a value comes to that has letters beyond ASCII where those are escaped, or written as numbers, or where letters
+/// around them are: code points and bytes that look like nothing in ASCII are question marks there.
+fn folded(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
+    let Some(text) = std::str::from_utf8(value).ok().filter(|text| !text.is_ascii()) else { return Vec::new() };
+    let show = |other: &dyn Fn(char, &mut Vec<u8>)| {
+        let mut shown = Zeroizing::new(Vec::with_capacity(4 * value.len()));
+        for letter in text.chars() {
+            match fold::fold(u32::from(letter)) {
+                _ if letter.is_ascii() => shown.push(letter as u8),
+                fold::Folded::Nothing => {}
+                fold::Folded::Byte(byte) => shown.push(byte),
+                fold::Folded::Itself => other(letter, &mut shown),
+            }
+        }
+        shown
+    };
+    let utf8 = |letter: char, out: &mut Vec<u8>| out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+    let latin = |letter: char| u8::try_from(u32::from(letter)).unwrap_or(b'?');
+    let wide = |show: fn(u16) -> [u8; 2]| Zeroizing::new(text.encode_utf16().flat_map(show).collect::<Vec<u8>>());
+    // Its bytes escaped one by one, of which the soft hyphen's goes for nothing.
+    let bytes = value.iter().filter(|byte| **byte != 0xad).map(|byte| if byte.is_ascii() { *byte } else { b'?' });
+    vec![
+        show(&|_, out| out.push(b'?')),
+        show(&utf8),
+        Zeroizing::new(bytes.collect()),
+        Zeroizing::new(text.chars().map(latin).collect()),
+        Zeroizing::new(text.chars().rev().collect::<String>().into_bytes()),
+        wide(u16::to_le_bytes),
+        wide(u16::to_be_bytes),
+    ]
+}
+
+/// A value as it may stand in text: itself, backwards, and if it is short or no ASCII its base64 and base32 at each
+/// alignment and its hex.
 fn images(value: &[u8]) -> Vec<(Zeroizing<Vec<u8>>, Option<&'static str>)> {
     let reversed: Vec<u8> = value.iter().rev().copied().collect();
     let mut all = vec![(Zeroizing::new(value.to_vec()), None)];
     if reversed != value {
         all.push((Zeroizing::new(reversed), Some("reversed")));
     }
-    if value.len() >= LONGEST_IMAGE {
+    for image in folded(value) {
+        if image.len() >= SHORTEST && !all.iter().any(|(known, _)| *known == image) {
+            all.push((image, Some("unicode")));
+        }
+    }
+    if value.len() >= LONGEST_IMAGE && value.is_ascii() {
         return all;
     }
     for shift in 0..3 {

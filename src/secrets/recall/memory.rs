@@ -2,17 +2,17 @@
 //! under. Pieces of one secret that go out in several requests meet here.
 
 use super::super::finding::{Disposition, Finding, Surface};
-use super::super::guard::{At, Guard};
+use super::super::guard::Guard;
 use super::super::head::HeadView;
-use super::super::joins::Joined;
-use super::super::rules::home::Spot;
 use super::super::scanner::Scanner;
-use super::super::stream::{Hit, Scan, Stream, Work};
+use super::frame;
 use super::row::Row;
 use super::seams::Seams;
 use super::seen::Seen;
+use super::trail::Trail;
 use crate::net::Host;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
@@ -20,15 +20,22 @@ use zeroize::Zeroizing;
 /// Names that are remembered, with 512 bytes under each in both orders: 128 KiB a session at most.
 const MOST_SLOTS: usize = 96;
 /// Pieces are no shorter and no longer.
-const SHORTEST: usize = 3;
+pub(super) const SHORTEST: usize = 3;
 const LONGEST: usize = 160;
 /// Segments, parameters and fields of one request that are remembered; segments that have a name of their own.
 const MOST_VALUES: usize = 256;
 const MOST_SEGMENTS: usize = 8;
+const MOST_LABELS: usize = 4;
+/// Longer queries are read as bodies are.
+const LONG_QUERY: usize = 256;
 /// What is older is forgotten.
 const AGE: Duration = Duration::from_secs(15 * 60);
 /// Bodies up to this long are looked into for pieces.
 pub(in crate::secrets) const SMALL_BODY: usize = 4096;
+/// Names of rows of pieces that do not stand as they were sent, and of those that follow each other under any name.
+const FRAMED: &str = "framed";
+const DECODED: &str = "decoded";
+pub(super) const TRAIL: &str = "trail";
 /// Fields that every request has, and that hold no free text.
 const ORDINARY: [&[u8]; 10] = [
     b"host",
@@ -60,6 +67,8 @@ struct Slots {
     slots: Vec<Slot>,
     /// What each slot's name comes to: most that are looked for differ there.
     tags: Vec<u64>,
+    /// What follows each other whatever its name.
+    trail: Trail,
     /// Counts the pieces: the slot that was used longest ago goes first.
     turn: u64,
     scanner: Weak<Scanner>,
@@ -73,7 +82,7 @@ struct Name<'a> {
 }
 
 /// What may complete something, in the order in which it was sent.
-type Pieces = Vec<Zeroizing<Vec<u8>>>;
+pub(super) type Pieces = Vec<Zeroizing<Vec<u8>>>;
 
 /// What went out under one name.
 struct Slot {
@@ -196,10 +205,48 @@ impl<'a> Recall<'a> {
         Self { slots, seams: Seams::new(&guard.inner), memory, now, found: Vec::new() }
     }
 
-    /// Remembers a piece.
-    fn add(&mut self, surface: Surface, kind: &'static str, name: &[u8], piece: &[u8]) {
-        if !(SHORTEST..=LONGEST).contains(&piece.len()) {
+    /// Remembers a value: as it is, without what stands around it every time, and decoded.
+    fn add(&mut self, surface: Surface, kind: &'static str, name: &[u8], value: &[u8]) {
+        let idle = self.slots.trail.is_idle();
+        // Of what is cut into equal pieces the last may be shorter.
+        if value.is_empty() || value.len() > LONGEST || (value.len() < SHORTEST && idle) {
             return;
+        }
+        let (is_new, framed) = {
+            let before = self.slots.known(Name { kind, name }).and_then(|row| row.last());
+            let framed = before.filter(|before| *before != value).and_then(|before| frame::inside(before, value));
+            (before != Some(value), framed.map(|(before, value)| (Zeroizing::new(before.to_vec()), value)))
+        };
+        let begins = self.add_piece(surface, kind, name, value);
+        if !is_new && !self.slots.trail.was_complete(value) {
+            return;
+        }
+        let decoded = frame::decoded(value).filter(|text| text.len() >= SHORTEST);
+        let is_plain = framed.is_none() && decoded.is_none();
+        if idle && is_plain && !begins && !self.seams.may_begin_known(value) {
+            return;
+        }
+        let inner: Vec<u8> = [kind.as_bytes(), b" ", name].concat();
+        if let Some((before, value)) = &framed {
+            if self.slots.known(Name { kind: FRAMED, name: &inner }).is_none() {
+                self.add_piece(surface, FRAMED, &inner, before);
+            }
+            self.add_piece(surface, FRAMED, &inner, value);
+        }
+        if let Some(text) = &decoded {
+            self.add_piece(surface, DECODED, &inner, text);
+        }
+        let inner = decoded.as_deref().map(Vec::as_slice).or(framed.map(|(_, value)| value));
+        let readings = [Some(value), inner].into_iter().flatten();
+        for pieces in self.slots.trail.add(&mut self.seams, readings, self.now, AGE) {
+            self.found.push(Found { surface, kind: TRAIL, name: Box::default(), pieces });
+        }
+    }
+
+    /// Remembers a piece; gives whether a token may begin in it.
+    fn add_piece(&mut self, surface: Surface, kind: &'static str, name: &[u8], piece: &[u8]) -> bool {
+        if piece.len() < SHORTEST && self.slots.known(Name { kind, name }).is_none_or(|row| row.is_empty()) {
+            return false;
         }
         let row = self.slots.row(Name { kind, name }, self.now);
         // One that comes again while that isn't decided is held to the same.
@@ -207,7 +254,10 @@ impl<'a> Recall<'a> {
         if again || row.add(piece).is_some_and(|edges| self.seams.may_complete(row, &edges)) {
             row.is_open = true;
             self.found.push(Found { surface, kind, name: name.into(), pieces: row.pieces() });
+        } else if piece.len() < SHORTEST {
+            row.take_back(piece);
         }
+        row.may_begin_in_last()
     }
 
     /// What the new pieces complete. A piece that is refused is not remembered, so that it is refused again.
@@ -215,7 +265,8 @@ impl<'a> Recall<'a> {
         drop(self.slots);
         let mut findings = Vec::new();
         for Found { surface, kind, name, pieces } in self.found {
-            let found = guard.complete(host, surface, &pieces);
+            let step = if kind == TRAIL { TRAIL } else { "session" };
+            let found = guard.complete(host, surface, &pieces, step);
             let is_refused = found.iter().any(|finding| finding.disposition == Disposition::Blocked);
             let mut slots = self.memory.slots.lock().unwrap_or_else(PoisonError::into_inner);
             if let (Some(row), Some(piece)) = (slots.known(Name { kind, name: &name }), pieces.last()) {
@@ -227,6 +278,9 @@ impl<'a> Recall<'a> {
             }
             findings.extend(found);
         }
+        // What was sent under a name is told once, whatever else it follows.
+        let mut told = HashSet::new();
+        findings.retain(|finding| told.insert((finding.rule.clone(), finding.fingerprint, finding.surface)));
         findings
     }
 }
@@ -240,20 +294,38 @@ impl Guard {
         for (number, segment) in head.path.as_bytes().rsplit(|&byte| byte == b'/').enumerate().take(MOST_VALUES) {
             recall.add(Surface::Path, "path", &[number.min(MOST_SEGMENTS) as u8], segment);
         }
+        // Others between them go elsewhere, mostly.
+        if let [b'/', rest @ ..] = head.path.as_bytes()
+            && let Some(first) = memchr::memchr(b'/', rest).and_then(|end| rest.get(..end))
+            && let Some(last) = rest.rsplit(|&byte| byte == b'/').next()
+        {
+            recall.add(Surface::Path, "paths", first, last);
+        }
         for parameter in head.query.into_iter().flat_map(|query| query.split('&')).take(MOST_VALUES) {
             let (name, value) = parameter.split_once('=').unwrap_or(("", parameter));
             let value = Cow::from(percent_encoding::percent_decode_str(value));
             recall.add(Surface::Query, "query", name.as_bytes(), &value);
             recall.add(Surface::Query, "queries", b"", &value);
         }
-        for (name, value) in head.fields.iter().take(MOST_VALUES).filter(|(name, _)| is_own(name)) {
-            recall.add(Surface::Header, "field", name, value);
+        let credentials = |name: &[u8]| name.eq_ignore_ascii_case(b"authorization");
+        let own = |(name, _): &&(&[u8], &[u8])| is_own(name) || credentials(name);
+        for (name, value) in head.fields.iter().take(MOST_VALUES).filter(own) {
+            let scheme = if credentials(name) { memchr::memchr(b' ', value).map_or(0, |space| space + 1) } else { 0 };
+            recall.add(Surface::Header, "field", name, value.get(scheme..).unwrap_or_default());
         }
         if let Some(name) = head.host.as_name() {
-            let label = name.split('.').next().unwrap_or_default();
-            recall.add(Surface::Host, "host", b"", label.as_bytes());
+            // The last two are whose name it is.
+            let count = name.split('.').count().saturating_sub(2).clamp(1, MOST_LABELS);
+            for (number, label) in name.split('.').take(count).enumerate() {
+                recall.add(Surface::Host, "host", &[number as u8], label.as_bytes());
+            }
         }
-        recall.finish(self, head.host)
+        let mut findings = recall.finish(self, head.host);
+        // Few addresses hold a text of many words.
+        if let Some(query) = head.query.filter(|query| (LONG_QUERY..=SMALL_BODY).contains(&query.len())) {
+            findings.extend(self.scan_rows(head.host, Surface::Query, query.as_bytes()));
+        }
+        findings
     }
 
     /// Remembers a small body's values; gives what they complete.
@@ -292,60 +364,6 @@ impl Guard {
             }
         }
         recall.finish(self, host)
-    }
-
-    /// What goes over the edge beside the last piece, in the order sent and in the opposite one.
-    pub(in crate::secrets) fn complete(&self, host: &Host, surface: Surface, pieces: &Pieces) -> Vec<Finding> {
-        let mut pieces: Vec<&[u8]> = pieces.iter().map(|piece| piece.as_slice()).collect();
-        let last = pieces.iter().rev().skip(1).map(|piece| piece.len() as u64).sum();
-        let mut findings = self.across(host, surface, &pieces, Some(last), "session", &mut true);
-        pieces.reverse();
-        let first = pieces.first().map_or(0, |piece| piece.len() as u64);
-        findings.extend(self.across(host, surface, &pieces, Some(first), "session", &mut true));
-        findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint);
-        findings
-    }
-
-    /// What goes over an edge between pieces: over this one, or over any. Not `is_clean`: something was seen, told or not.
-    pub(in crate::secrets) fn across(
-        &self,
-        host: &Host,
-        surface: Surface,
-        pieces: &[&[u8]],
-        edge: Option<u64>,
-        step: &'static str,
-        is_clean: &mut bool,
-    ) -> Vec<Finding> {
-        let mut findings: Vec<Finding> = Vec::new();
-        let text = Zeroizing::new(pieces.concat());
-        let mut work = Work::new();
-        work.given = text.len() as u64;
-        let mut report = |hit: &Hit<'_>| {
-            *is_clean = false;
-            // What is not encoded is left to the pass that knows where pieces end.
-            let whole = hit.path == [step];
-            if whole || !hit.joins || edge.is_some_and(|edge| hit.start >= edge || hit.end <= edge) {
-                return;
-            }
-            let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
-            findings.extend(self.inner.judge(hit, at));
-        };
-        let (scanner, known) = (&self.inner.scanner, &self.inner.known);
-        let mut scan = Scan { scanner, known, report: &mut report, work: &mut work, path: vec![step] };
-        let mut joined = Joined::new();
-        let mut start = 0;
-        for piece in pieces {
-            joined.add(piece, start);
-            start += piece.len() as u64;
-        }
-        joined.feed(&mut scan, &|at| at, true);
-        // Pieces of something encoded are no pieces of a token before they are joined.
-        if edge.is_some() {
-            Stream::new(0).feed(&mut scan, &|at| at, &text, true);
-        }
-        *is_clean &= !work.is_exhausted();
-        findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint);
-        findings
     }
 }
 

@@ -87,6 +87,22 @@ impl Row {
         }
     }
 
+    /// Whether a literal stands in the newest piece, or that isn't known.
+    pub(super) fn may_begin_in_last(&self) -> bool {
+        let last = self.edges.last().copied().unwrap_or(0);
+        let Line { sightings, is_sighted, .. } = &self.forwards;
+        !is_sighted || sightings.iter().any(|sighting| sighting.at as usize >= last)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.edges.is_empty()
+    }
+
+    /// The newest piece, if there is one.
+    pub(super) fn last(&self) -> Option<&[u8]> {
+        self.edges.last().and_then(|last| self.forwards.text.get(*last..))
+    }
+
     /// Whether this is the newest piece.
     pub(in crate::secrets) fn ends_in(&self, piece: &[u8]) -> bool {
         self.edges.last().is_some_and(|last| self.forwards.text.get(*last..) == Some(piece))

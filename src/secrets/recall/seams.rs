@@ -10,6 +10,7 @@ use super::super::reversed;
 use super::super::rules::anchor::LONGEST_LITERAL;
 use super::super::rules::shape::{Outcome, Progress, Walk};
 use super::super::runs::{self, is_value};
+use super::super::scanner::RuleShape;
 use super::super::search::walked::Walked;
 use super::super::survey::Survey;
 use super::row::{Edge, Line, Row};
@@ -27,6 +28,16 @@ pub(in crate::secrets) struct Seams<'a> {
     walked: Walked,
     sightings: Vec<Sighting>,
     found: Vec<(u32, u32)>,
+}
+
+/// What pieces look like together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// A token or a known value goes over an edge.
+    Holds,
+    /// They may be the beginning of one.
+    Open,
+    No,
 }
 
 /// Whether a stretch of text goes over one of these edges, which are in order.
@@ -48,6 +59,50 @@ impl<'a> Seams<'a> {
         let found = self.has_token(text, &sightings, edges);
         self.sightings = sightings;
         found || self.guard.known.stands_where(text, |start, end| goes_over(edges, start, end))
+    }
+
+    /// Whether pieces hold a token or a known value, or begin one that goes on behind them.
+    pub(super) fn look(&mut self, text: &[u8], edges: &[usize]) -> Look {
+        if !edges.is_empty() && self.may_hold(text, edges) {
+            return Look::Holds;
+        }
+        if edges.is_empty() {
+            self.sight(text, 0..text.len());
+        }
+        let sightings = std::mem::take(&mut self.sightings);
+        let is_open = self.guard.known.goes_on_behind(text) || self.begins_token(text, &sightings);
+        self.sightings = sightings;
+        if is_open { Look::Open } else { Look::No }
+    }
+
+    /// Whether a known value may begin with a text.
+    pub(super) fn may_begin_known(&self, text: &[u8]) -> bool {
+        self.guard.known.goes_on_behind(text)
+    }
+
+    /// Whether a text ends within a token.
+    fn begins_token(&self, text: &[u8], sightings: &[Sighting]) -> bool {
+        let scanner = &self.guard.scanner;
+        sightings.iter().any(|sighting| {
+            let [without_at, with_at] = scanner.joined.targets(sighting.entry);
+            without_at.iter().chain(with_at).any(|target| {
+                let owner = scanner.shapes.get(target.shape as usize);
+                let joins = |owner: &&RuleShape| scanner.rules.get(owner.rule as usize).is_some_and(|rule| rule.joins);
+                let Some(owner) = owner.filter(joins) else { return false };
+                let start = (sighting.at as usize).checked_sub(usize::from(target.nearest));
+                let Some(start) = start.filter(|_| target.nearest == target.farthest) else { return false };
+                let (mut spent, mut walked) = (0, Walked::default());
+                let walk = Walk { spent: &mut spent, walked: &mut walked, at: start as u64 };
+                let hay = text.get(start..).unwrap_or_default();
+                owner.shape.resume(hay, false, walk, &mut Progress::default()) == Outcome::More
+            })
+        })
+    }
+
+    /// Where literals of tokens stand in a text.
+    pub(in crate::secrets) fn places(&mut self, text: &[u8]) -> Vec<usize> {
+        self.sight(text, 0..text.len());
+        self.sightings.iter().map(|sighting| sighting.at as usize).collect()
     }
 
     /// Whether the newest piece of a row may complete anything, encoded or not, with those before it.

@@ -160,10 +160,12 @@ impl Rule {
     /// Whether a match of the shape is a finding: neighbours, checksum, entropy, no placeholder, context.
     pub(in crate::secrets) fn accepts(&self, candidate: &Candidate<'_>, prefix: usize) -> bool {
         let Candidate { before, value, after } = *candidate;
-        if self.right && after.first().is_some_and(|byte| is_word(*byte)) {
+        // Behind a field's value the next field's tag stands, which may be a letter.
+        let is_field = || is_field(before, value.len());
+        if self.right && after.first().is_some_and(|byte| is_word(*byte)) && !is_field() {
             return false;
         }
-        if self.left && !self.certain && !is_left_edge(before) && !is_protobuf_field(before, value.len()) {
+        if self.left && !self.certain && !is_left_edge(before) && !is_field() {
             return false;
         }
         if self.public {
@@ -243,15 +245,19 @@ pub(in crate::secrets) const fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// Whether a protobuf string of this length starts here: its tag (wire type 2) and its length stand before it, and many
-/// lengths are letters.
-pub(in crate::secrets) fn is_protobuf_field(before: &[u8], length: usize) -> bool {
-    matches!(before, [.., tag, size] if tag & 7 == 2 && usize::from(*size) == length)
+/// Whether a string of this length starts here: its tag and its length stand before it, and many lengths are letters.
+pub(in crate::secrets) fn is_field(before: &[u8], length: usize) -> bool {
+    matches!(before, [.., tag, size] if is_tag(*tag) && usize::from(*size) == length)
+}
+
+/// What stands before a string's length: in protobuf the wire type 2, in CBOR and MessagePack a byte of its own.
+const fn is_tag(byte: u8) -> bool {
+    byte & 7 == 2 || matches!(byte, 0x78 | 0xd9)
 }
 
 /// Whether a value may start here, as far as that is known before its length is.
 pub(in crate::secrets) fn may_begin(before: &[u8]) -> bool {
-    is_left_edge(before) || matches!(before, [.., tag, _] if tag & 7 == 2 && *tag < 0x40)
+    is_left_edge(before) || matches!(before, [.., tag, _] if is_tag(*tag) && !(0x40..0x78).contains(tag))
 }
 
 /// Whether a value may start here: no word character before, or one that belongs to an escape (`\n`, `%3D`, `u003d`).

@@ -115,7 +115,9 @@ impl Parts {
         if !hir.properties().look_set().is_empty() {
             return Err(ShapeError::Look);
         }
-        let alternatives = expand(&hir).unwrap_or_default();
+        let mut alternatives = expand(&hir).unwrap_or_default();
+        let long = alternatives.iter_mut().flatten().filter(|step| step.min >= 16);
+        long.for_each(|step| step.set = step.set.hex_in_either_case());
         let exact = !alternatives.is_empty() && alternatives.iter().all(|steps| is_exact(steps));
         let shapes = if exact {
             alternatives.iter().cloned().map(Shape::Steps).collect()

@@ -37,8 +37,8 @@ impl Runs {
         let (binary, again) = (self.binary.as_ref(), self.again);
         let ahead: Option<usize> = (0..4).find(|ahead| binary.is_some_and(|binary| binary.has_group_at(*ahead)));
         let phase = ahead.map(|ahead| (again + ahead) % 4);
-        let coding = if begun || self.inside { None } else { Coding::of(&text) };
-        self.decode_binary(level, scan, origin, piece, (&text, coding, 0));
+        let (coding, from) = if begun || self.inside { (None, 0) } else { file_in(&text) };
+        self.decode_binary(level, scan, origin, piece, (&text, coding, from));
         let child = self.child.get_or_insert_with(|| Box::new(Stream::new(level.depth + 1)));
         let place = |at: u64| {
             let at = at as usize;
@@ -65,7 +65,10 @@ impl Runs {
         });
         let [in_hex, in_upper, in_lower] = CODED.has_runs(&text, [hex::SHORTEST, base32::SHORTEST, base32::SHORTEST]);
         if in_hex {
-            hex::streaks(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)));
+            let mut reversed = Vec::new();
+            let mut keep = |end: usize, bytes: &[u8]| reversed.push((end - 2 * bytes.len(), bytes.to_vec()));
+            hex::streaks_either_way(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)), &mut keep);
+            reversed.iter().for_each(|(start, bytes)| each("hex", *start, bytes, (0, 1)));
         }
         if in_upper || in_lower {
             base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
@@ -124,6 +127,12 @@ impl Runs {
         let word = reversed_word(scan.scanner, &level.buffer, run.end).or_else(inside);
         let Some(Range { start, end }) = word else { return };
         let mut text = level.buffer.get(start..end).unwrap_or_default().to_vec();
+        // An escaped line break ends a value, whichever way it is read.
+        for at in 1..text.len() {
+            if text[at - 1] == b'\\' && matches!(text[at], b'n' | b'r' | b't') {
+                text[at - 1..=at].fill(b' ');
+            }
+        }
         text.reverse();
         // All of a word is read again, from each of its ends on.
         scan.work.spent += text.len() as u64 * 24;
@@ -167,6 +176,15 @@ impl Runs {
             self.binary = None;
         }
     }
+}
+
+/// What file a run is, and where it begins: at the front, or in an address behind the segments before it.
+fn file_in(text: &[u8]) -> (Option<Coding>, usize) {
+    const NEAR: usize = 64;
+    let near = text.get(..NEAR).unwrap_or(text);
+    let behind = memchr::memchr_iter(b'/', near).map(|slash| slash + 1);
+    let found = std::iter::once(0).chain(behind).find_map(|at| Some((Coding::of(text.get(at..)?)?, at)));
+    found.map_or((None, 0), |(coding, at)| (Some(coding), at))
 }
 
 /// Whether what is decoded out of a run may go over a place in it. It is odd if, whatever follows, all of it is decoded.

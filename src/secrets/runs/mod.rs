@@ -218,7 +218,8 @@ impl Runs {
             if stop == buffer.len() && !ended && stop - line <= width {
                 return None;
             }
-            if stop == line || stop - line > width {
+            // What stands at another distance from the edge is another text.
+            if stop == line || stop - line > width || (gap > 0 && length != gap) {
                 break;
             }
             gap = length;
@@ -267,14 +268,32 @@ impl Runs {
     }
 }
 
-/// The line break at the front: its bytes, plain or escaped; the outer `None` if it may still become one.
+/// The line break at the front and the indent behind it: their bytes, plain or escaped; the outer `None` if they may
+/// still become one, or a longer one.
 fn line_break(text: &[u8], ended: bool) -> Option<Option<usize>> {
-    const BREAKS: [&[u8]; 5] = [b"\r\n", b"\n", b"\\r\\n", b"\\n", b"%0A"];
+    const BREAKS: [&[u8]; 8] = [b"\r\n", b"\n", b"\\r\\n", b"\\n", b"%0A", b"\\\n", b"\\\r\n", b"\\\\\\n"];
     if let Some(found) = BREAKS.iter().find(|b| text.starts_with(b)) {
-        return Some(Some(found.len()));
+        let indent = indent(text.get(found.len()..).unwrap_or_default(), ended)?;
+        return Some(Some(found.len() + indent));
     }
     let open = !ended && BREAKS.iter().any(|b| b.starts_with(text));
     (!open).then_some(None)
+}
+
+/// The white space that a line begins with, or the sign of a quotation: its bytes.
+fn indent(line: &[u8], ended: bool) -> Option<usize> {
+    /// Wider ones belong to no block of text.
+    const WIDEST: usize = 24;
+    const UNITS: [&[u8]; 4] = [b" ", b"\t", b"\\t", b"> "];
+    let mut at = 0;
+    loop {
+        let rest = line.get(at..).unwrap_or_default();
+        match UNITS.iter().find(|unit| rest.starts_with(unit)) {
+            Some(unit) if at + unit.len() <= WIDEST => at += unit.len(),
+            None if !ended && at < WIDEST && UNITS.iter().any(|unit| unit.starts_with(rest)) => return None,
+            _ => return Some(at),
+        }
+    }
 }
 
 /// Where a match may begin that goes on with a run at `at`: none begins on the line before.
@@ -310,6 +329,11 @@ mod tests {
     fn a_line_break_may_be_escaped_and_may_be_cut() {
         assert_eq!(line_break(b"\r\nx", false), Some(Some(2)));
         assert_eq!(line_break(b"\\nx", false), Some(Some(2)));
+        assert_eq!(line_break(b"\n    x", false), Some(Some(5)));
+        assert_eq!(line_break(b"\\n\\tx", false), Some(Some(4)));
+        assert_eq!(line_break(b"\n> x", false), Some(Some(3)));
+        assert_eq!(line_break(b"\\\nx", false), Some(Some(2)));
+        assert_eq!(line_break(b"\n  ", false), None);
         assert_eq!(line_break(b"\r", false), None);
         assert_eq!(line_break(b"\r", true), Some(None));
         assert_eq!(line_break(b"x", false), Some(None));

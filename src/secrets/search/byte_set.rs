@@ -32,6 +32,13 @@ impl ByteSet {
         self.0[usize::from(byte >> 6)] & (1 << (byte & 63)) != 0
     }
 
+    /// The digits of hexadecimal in small letters and capitals where it is those in one of them; else the set itself.
+    pub(in crate::secrets) fn hex_in_either_case(self) -> Self {
+        let (digits, small, capitals) = (b'0'..=b'9', b'a'..=b'f', b'A'..=b'F');
+        let is_small = self == Self::of(digits.clone().chain(small.clone()));
+        if is_small { Self::of(digits.chain(small).chain(capitals)) } else { self }
+    }
+
     pub(in crate::secrets) fn meets(&self, other: &Self) -> bool {
         self.0.iter().zip(other.0).any(|(a, b)| a & b != 0)
     }

@@ -8,10 +8,13 @@ mod grpc;
 mod homes;
 mod joins;
 mod public;
+mod rows;
 mod seams;
 mod seen;
 mod splits;
 mod surfaces;
+mod trails;
+mod written;
 
 use super::*;
 use crate::net::Host;

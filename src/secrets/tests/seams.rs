@@ -84,7 +84,7 @@ proptest! {
         let mut row = Row::default();
         for piece in before.into_iter().chain(pieces) {
             let Some(edges) = row.add(piece.as_bytes()) else { continue };
-            let found = guard.complete(&host, Surface::Header, &row.pieces());
+            let found = guard.complete(&host, Surface::Header, &row.pieces(), "session");
             let may = Seams::new(&guard.inner).may_complete(&mut row, &edges);
             prop_assert!(may || found.is_empty(), "{piece} {found:?}");
         }

@@ -1,0 +1,100 @@
+//! Ways to write text that nobody is expected to use but who hides something: letters moved by thirteen, base85,
+//! uuencode. Small bodies are looked through for them.
+
+use super::finding::{Finding, Surface};
+use super::guard::{At, Guard};
+use super::recall::seams::Seams;
+use super::rules::home::Spot;
+use super::stream::{Hit, Scan, Stream, Work};
+use crate::net::Host;
+use zeroize::Zeroizing;
+
+/// Shorter words in base85 hold no token.
+const SHORTEST: usize = 20;
+
+/// The alphabets: of RFC 1924 and git, of ZeroMQ, of Adobe.
+const ALPHABETS: [&[u8; 85]; 3] = [
+    b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
+    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#",
+    b"!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstu",
+];
+
+impl Guard {
+    /// What a small body holds in such a writing.
+    pub(super) fn scan_odd(&self, host: &Host, surface: Surface, text: &[u8]) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut scan = |step: &'static str, bytes: &[u8]| {
+            if Seams::new(&self.inner).places(bytes).is_empty() && self.inner.known.is_empty() {
+                return;
+            }
+            let mut work = Work::new();
+            work.given = bytes.len() as u64;
+            let mut report = |hit: &Hit<'_>| {
+                let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
+                // Of any letters in another order some make a value with a name.
+                findings.extend(hit.joins.then(|| self.inner.judge(hit, at)).flatten());
+            };
+            let (scanner, known) = (&self.inner.scanner, &self.inner.known);
+            let mut scan = Scan { scanner, known, report: &mut report, work: &mut work, path: vec![step] };
+            Stream::new(1).feed(&mut scan, &|at| at, bytes, true);
+        };
+        scan("rot13", &rot13(text));
+        if let Some(bytes) = uuencoded(text) {
+            scan("uuencode", &bytes);
+        }
+        let is_end = |byte: &u8| byte.is_ascii_whitespace() || *byte == b'"';
+        let words = text.split(is_end).chain(text.split(u8::is_ascii_whitespace));
+        for word in words.filter(|word| word.len() >= SHORTEST) {
+            let word = word.strip_prefix(b"<~").and_then(|word| word.strip_suffix(b"~>")).unwrap_or(word);
+            ALPHABETS.iter().filter_map(|alphabet| base85(alphabet, word)).for_each(|bytes| scan("base85", &bytes));
+        }
+        findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint);
+        findings
+    }
+}
+
+fn rot13(text: &[u8]) -> Zeroizing<Vec<u8>> {
+    let turn = |byte: &u8| match byte {
+        b'a'..=b'm' | b'A'..=b'M' => byte + 13,
+        b'n'..=b'z' | b'N'..=b'Z' => byte - 13,
+        byte => *byte,
+    };
+    Zeroizing::new(text.iter().map(turn).collect())
+}
+
+/// What follows a line that begins it: lines of their length and so many bytes, four characters for three.
+fn uuencoded(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let begin = memchr::memmem::find(text, b"begin ")?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    for line in text.get(begin..)?.split(|byte| *byte == b'\n').skip(1) {
+        let (length, characters) = line.trim_ascii_end().split_first()?;
+        let length = usize::from(length.checked_sub(b' ')? & 63);
+        if length == 0 {
+            break;
+        }
+        let value = |at: usize| characters.get(at).map_or(0, |byte| byte.wrapping_sub(b' ') & 63);
+        for group in 0..length.div_ceil(3) {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|at| value(4 * group + at));
+            bytes.extend([a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d].into_iter().take(length - 3 * group));
+        }
+    }
+    Some(bytes)
+}
+
+/// A word in base85, if it is one and what it says is text.
+fn base85(alphabet: &[u8; 85], word: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(word.len()));
+    for group in word.chunks(5) {
+        // What is missing of the last is taken as the highest digit.
+        let digits = group.iter().map(|byte| memchr::memchr(*byte, alphabet));
+        let digits = digits.chain(std::iter::repeat_n(Some(84), 5 - group.len()));
+        let add = |number: u32, digit: Option<usize>| number.checked_mul(85)?.checked_add(digit? as u32);
+        let number = digits.into_iter().try_fold(0, add)?;
+        bytes.extend(number.to_be_bytes().into_iter().take(group.len() - 1));
+        let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n' | 0);
+        if !bytes.iter().rev().take(4).all(is_text) {
+            return None;
+        }
+    }
+    Some(bytes)
+}

@@ -1,0 +1,87 @@
+//! What stands around pieces, the same every time: quotes, the name of a file, a sentence. And pieces that are encoded
+//! each by itself.
+
+use data_encoding::{BASE32_NOPAD, BASE64_NOPAD, BASE64URL_NOPAD};
+use zeroize::Zeroizing;
+
+/// What is left of a piece has so many bytes.
+const SHORTEST: usize = 3;
+/// Shorter pieces are in base64 by chance.
+const SHORTEST_CODED: usize = 6;
+
+/// Bytes that count as the same: digits, which count up, and what is no text.
+const fn class(byte: u8) -> u8 {
+    match byte {
+        b'0'..=b'9' => b'0',
+        0..=0x1f | 0x7f..=0xff => 0,
+        byte => byte,
+    }
+}
+
+/// Whether a frame may end with this byte: it is none of a word's.
+const fn is_edge(byte: u8) -> bool {
+    !byte.is_ascii_alphanumeric() && byte != b'_' && byte != b'+'
+}
+
+/// Two values that were sent under one name, one after the other, without what they have in common at their edges;
+/// nothing where that is nothing.
+pub(super) fn inside<'a, 'b>(before: &'a [u8], value: &'b [u8]) -> Option<(&'a [u8], &'b [u8])> {
+    let alike = |(a, b): &(&u8, &u8)| class(**a) == class(**b);
+    let front = before.iter().zip(value).take_while(alike).count();
+    let front = value.get(..front)?.iter().rposition(|byte| is_edge(*byte)).map_or(0, |edge| edge + 1);
+    let (before, value) = (before.get(front..)?, value.get(front..)?);
+    let back = before.iter().rev().zip(value.iter().rev()).take_while(alike).count();
+    let tail = value.get(value.len() - back..)?;
+    let back = tail.iter().position(|byte| is_edge(*byte)).map_or(0, |edge| tail.len() - edge);
+    let (before, value) = (before.get(..before.len() - back)?, value.get(..value.len() - back)?);
+    (front + back > 0 && before.len() >= SHORTEST && value.len() >= SHORTEST).then_some((before, value))
+}
+
+/// The text that a piece is by itself in base64 or base32.
+pub(in crate::secrets) fn decoded(piece: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let text = piece.strip_suffix(b"==").or_else(|| piece.strip_suffix(b"=")).unwrap_or(piece);
+    let text = text.get(..text.iter().position(|byte| *byte == b'=').unwrap_or(text.len()))?;
+    if text.len() < SHORTEST_CODED || !text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte)) {
+        return None;
+    }
+    let upper = || Zeroizing::new(text.to_ascii_uppercase());
+    let all = [&BASE64_NOPAD, &BASE64URL_NOPAD].into_iter().find_map(|coding| read(coding, text));
+    all.or_else(|| read(&BASE32_NOPAD, &upper()))
+}
+
+fn read(coding: &data_encoding::Encoding, text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let bytes = Zeroizing::new(coding.decode(text).ok()?);
+    bytes.iter().all(|byte| matches!(byte, b' '..=b'~')).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_values_have_in_common_at_their_edges_is_taken_off() {
+        for (before, value, left) in [
+            ("\"ghp_c0nR\"", "\"53vbNwv\"", ("ghp_c0nR", "53vbNwv")),
+            ("ghp_c0nR.png", "53vbNwv.png", ("ghp_c0nR", "53vbNwv")),
+            ("curl/8.1 (ghp_c0nR)", "curl/8.2 (53vbNwv)", ("ghp_c0nR", "53vbNwv")),
+            ("sid=ghp_c0nR; theme=dark", "sid=53vbNwv; theme=dark", ("ghp_c0nR", "53vbNwv")),
+            ("\u{8}\u{1}\u{12}\u{8}ghp_c0nR", "\u{8}\u{2}\u{12}\u{7}53vbNwv", ("ghp_c0nR", "53vbNwv")),
+        ] {
+            let found = inside(before.as_bytes(), value.as_bytes());
+            assert_eq!(found, Some((left.0.as_bytes(), left.1.as_bytes())), "{before}");
+        }
+        for (before, value) in [("ghp_c0nR", "53vbNwv"), ("abcdef", "abcxyz"), ("\"a\"", "\"b\"")] {
+            assert_eq!(inside(before.as_bytes(), value.as_bytes()), None, "{before}");
+        }
+    }
+
+    #[test]
+    fn a_piece_may_be_encoded_by_itself() {
+        for coded in ["Z2hwX2MwblI=", "Z2hwX2MwblI", "M5UHAX3DGBXFE===", "m5uhax3dgbxfe"] {
+            assert_eq!(decoded(coded.as_bytes()).as_deref(), Some(&b"ghp_c0nR".to_vec()), "{coded}");
+        }
+        for other in ["ghp_c0nR", "53vbNwvZ", "hello world", "12345"] {
+            assert_eq!(decoded(other.as_bytes()), None, "{other}");
+        }
+    }
+}

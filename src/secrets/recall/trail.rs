@@ -1,0 +1,154 @@
+//! Pieces of one secret that a session sends under changing names, or with others between them: every value that is
+//! new in the session is a step of its trail. What begins like a secret is followed to each of the next few steps, and
+//! from there on over every step, over every second one, and so on.
+
+use super::memory::{Pieces, SHORTEST};
+use super::seams::{Look, Seams};
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// Steps from one piece to the next, at most: as many places in turn, or as much between.
+const FARTHEST: u64 = 4;
+/// What is followed at once, and its bytes, each: 48 KiB a session at most.
+const MOST: usize = 96;
+const LONGEST: usize = 512;
+/// Values that are remembered as sent, by their digests, and of those that may have completed something.
+const REMEMBERED: usize = 128;
+const REFUSED: usize = 16;
+/// What did not go on for so many steps is given up.
+const PATIENCE: u64 = 32;
+
+/// A session's.
+#[derive(Default)]
+pub(super) struct Trail {
+    key: RandomState,
+    /// Digests of values, and whether one begins like a secret.
+    sent: VecDeque<(u64, bool)>,
+    /// Those of values that may have completed something.
+    complete: VecDeque<u64>,
+    turn: u64,
+    chains: VecDeque<Chain>,
+}
+
+/// What begins like a secret, and how it goes on.
+struct Chain {
+    pieces: Pieces,
+    length: usize,
+    /// Steps from each piece to the next; none for a beginning, which may go on at any of the next few.
+    step: Option<u64>,
+    /// When its next piece is due; of a beginning when the last may be.
+    due: u64,
+    at: Instant,
+}
+
+impl Chain {
+    fn begin(piece: &[u8], turn: u64, at: Instant) -> Self {
+        let pieces = vec![Zeroizing::new(piece.to_vec())];
+        Self { pieces, length: piece.len(), step: None, due: turn + FARTHEST, at }
+    }
+
+    /// The same with one piece more, which came at `turn`.
+    fn followed_by(&self, piece: &[u8], step: u64, turn: u64, at: Instant) -> Self {
+        let newest = Zeroizing::new(piece.to_vec());
+        let pieces: Pieces = self.pieces.iter().cloned().chain([newest]).collect();
+        Self { pieces, length: self.length + piece.len(), step: Some(step), due: turn + step, at }
+    }
+
+    /// Whether it may go on at `turn`. What is overdue waits: what came was none of its pieces.
+    fn goes_on_at(&self, turn: u64) -> bool {
+        if self.step.is_some() { self.due <= turn } else { turn <= self.due }
+    }
+
+    fn with(&self, piece: &[u8]) -> (Zeroizing<Vec<u8>>, Vec<usize>) {
+        let mut text = Zeroizing::new(Vec::with_capacity(self.length + piece.len()));
+        let mut edges = Vec::with_capacity(self.pieces.len());
+        for piece in &self.pieces {
+            text.extend_from_slice(piece);
+            edges.push(text.len());
+        }
+        text.extend_from_slice(piece);
+        (text, edges)
+    }
+}
+
+impl Trail {
+    /// Whether nothing is followed.
+    pub(super) fn is_idle(&self) -> bool {
+        self.chains.is_empty()
+    }
+
+    /// Whether a value may have completed something when it came last.
+    pub(super) fn was_complete(&self, value: &[u8]) -> bool {
+        !self.complete.is_empty() && self.complete.contains(&self.key.hash_one(value))
+    }
+
+    /// Takes a step, whose value may be read in several ways; gives the pieces that it may complete, the newest last.
+    /// What may be complete waits for its last piece on: it may be refused, and is held to the same when it comes again.
+    pub(super) fn add<'a>(
+        &mut self,
+        seams: &mut Seams<'_>,
+        readings: impl Iterator<Item = &'a [u8]> + Clone,
+        now: Instant,
+        age: Duration,
+    ) -> Vec<Pieces> {
+        let turn = self.turn + 1;
+        let is_young = |chain: &Chain| now.saturating_duration_since(chain.at) < age && turn <= chain.due + PATIENCE;
+        self.chains.retain(is_young);
+        let (mut longer, mut complete) = (Vec::new(), Vec::new());
+        for (number, chain) in self.chains.iter().enumerate() {
+            let goes_on = chain.goes_on_at(turn);
+            if !goes_on && chain.step.is_some() {
+                continue;
+            }
+            for piece in readings.clone() {
+                let (text, edges) = chain.with(piece);
+                match seams.look(&text, &edges) {
+                    Look::Holds => complete.push(chain.followed_by(piece, 1, turn, now).pieces),
+                    Look::Open if goes_on && text.len() <= LONGEST => longer.push((number, piece)),
+                    Look::Open | Look::No => continue,
+                }
+                break;
+            }
+        }
+        let Some(value) = readings.clone().next() else { return complete };
+        let digest = self.key.hash_one(value);
+        if !complete.is_empty() && !self.complete.contains(&digest) {
+            self.complete.push_back(digest);
+            self.complete.drain(..self.complete.len().saturating_sub(REFUSED));
+        }
+        // What was sent before is no step, nor is a number of one digit or two.
+        if value.len() < SHORTEST {
+            return complete;
+        }
+        let sent = self.sent.iter().find(|(known, _)| *known == digest).map(|(_, begins)| *begins);
+        if sent.is_none() {
+            self.turn = turn;
+            self.extend(&longer, turn, now);
+        }
+        if sent != Some(false) {
+            let begins: Vec<&[u8]> = readings.filter(|piece| seams.look(piece, &[]) == Look::Open).collect();
+            self.chains.extend(begins.iter().map(|piece| Chain::begin(piece, self.turn, now)));
+            if sent.is_none() && complete.is_empty() {
+                self.sent.push_back((digest, !begins.is_empty()));
+                self.sent.drain(..self.sent.len().saturating_sub(REMEMBERED));
+            }
+        }
+        self.chains.drain(..self.chains.len().saturating_sub(MOST));
+        complete
+    }
+
+    /// Goes on with what goes on.
+    fn extend(&mut self, longer: &[(usize, &[u8])], turn: u64, now: Instant) {
+        let mut fresh = Vec::new();
+        for &(number, piece) in longer {
+            let Some(chain) = self.chains.get_mut(number) else { continue };
+            match chain.step {
+                Some(step) => *chain = chain.followed_by(piece, step, turn, now),
+                None => fresh.extend((1..=FARTHEST).map(|step| chain.followed_by(piece, step, turn, now))),
+            }
+        }
+        self.chains.extend(fresh);
+    }
+}
