@@ -32,6 +32,8 @@ const SHORTEST_HALF: usize = 6;
 const FEW: usize = 8;
 /// What is looked at together, against what it is made of: words lie in several rows.
 const MOST_TIMES: usize = 6;
+/// What a piece counts beside its bytes.
+const PER_PIECE: usize = 8;
 
 /// A word: where it stands, what it comes to beside others, and what comes behind it, up to the next one.
 struct Word {
@@ -253,7 +255,7 @@ fn gather(text: &[u8], words: &[Word], rows: &mut Vec<Vec<Range<usize>>>) {
             if length < SHORTEST {
                 continue;
             }
-            let Some(rest) = left.checked_sub(length) else { return };
+            let Some(rest) = left.checked_sub(length + PER_PIECE * pieces.len()) else { return };
             left = rest;
             rows.push(pieces);
         }

@@ -2,8 +2,9 @@
 
 use super::super::finding::{Finding, Surface};
 use super::super::guard::{At, Guard};
-use super::super::joins::{Joined, is_token};
+use super::super::joins::Joined;
 use super::super::rows::ROW;
+use super::super::rules::generic::is_wordy;
 use super::super::rules::home::Spot;
 use super::super::stream::{Hit, Scan, Stream, Work};
 use super::memory::{Pieces, TRAIL};
@@ -51,7 +52,8 @@ impl Guard {
                 return;
             }
             // Words that have only their order in common make names by chance.
-            if matches!(step, ROW | TRAIL) && hit.known.is_none() && !is_token(hit) {
+            let is_chance = || matches!(step, ROW | TRAIL) && is_wordy(hit.candidate.value);
+            if hit.known.is_none() && is_chance() {
                 return;
             }
             let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
-/// Names that are remembered, with 512 bytes under each in both orders: 128 KiB a session at most.
+/// Names that are remembered, with 512 bytes under each in both orders: 128 KiB a session at most, and 48 for its trail.
 const MOST_SLOTS: usize = 96;
 /// Pieces are no shorter and no longer.
 pub(super) const SHORTEST: usize = 3;
@@ -28,6 +28,8 @@ const MOST_SEGMENTS: usize = 8;
 const MOST_LABELS: usize = 4;
 /// Longer queries are read as bodies are.
 const LONG_QUERY: usize = 256;
+/// How often in one request what is followed is held to a value.
+const MOST_FOLLOWED: usize = 4096;
 /// What is older is forgotten.
 const AGE: Duration = Duration::from_secs(15 * 60);
 /// Bodies up to this long are looked into for pieces.
@@ -188,6 +190,8 @@ struct Recall<'a> {
     memory: &'a SessionMemory,
     now: Instant,
     found: Vec<Found>,
+    /// How often what is followed may be held to a value yet.
+    left: usize,
 }
 
 /// Pieces that may complete something, and what the last was sent under.
@@ -202,7 +206,8 @@ impl<'a> Recall<'a> {
     fn new(guard: &'a Guard, memory: &'a SessionMemory, now: Instant) -> Self {
         let mut slots = memory.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.use_catalogue(&guard.inner.scanner);
-        Self { slots, seams: Seams::new(&guard.inner), memory, now, found: Vec::new() }
+        slots.trail.begin_message();
+        Self { slots, seams: Seams::new(&guard.inner), memory, now, found: Vec::new(), left: MOST_FOLLOWED }
     }
 
     /// Remembers a value: as it is, without what stands around it every time, and decoded.
@@ -237,6 +242,9 @@ impl<'a> Recall<'a> {
             self.add_piece(surface, DECODED, &inner, text);
         }
         let inner = decoded.as_deref().map(Vec::as_slice).or(framed.map(|(_, value)| value));
+        // A flood of values is not followed to its end.
+        let Some(left) = self.left.checked_sub(1 + self.slots.trail.len()) else { return };
+        self.left = left;
         let readings = [Some(value), inner].into_iter().flatten();
         for pieces in self.slots.trail.add(&mut self.seams, readings, self.now, AGE) {
             self.found.push(Found { surface, kind: TRAIL, name: Box::default(), pieces });

@@ -8,6 +8,7 @@ use super::super::lists;
 use super::super::pieces::Suspects;
 use super::super::reversed;
 use super::super::rules::anchor::LONGEST_LITERAL;
+use super::super::rules::generic::is_wordy;
 use super::super::rules::shape::{Outcome, Progress, Walk};
 use super::super::runs::{self, is_value};
 use super::super::scanner::RuleShape;
@@ -63,6 +64,11 @@ impl<'a> Seams<'a> {
 
     /// Whether pieces hold a token or a known value, or begin one that goes on behind them.
     pub(super) fn look(&mut self, text: &[u8], edges: &[usize]) -> Look {
+        // Names that people give are many, and tokens none of them.
+        let digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
+        if digits * 8 < text.len() && is_wordy(text) {
+            return self.look_for_known(text, edges);
+        }
         if !edges.is_empty() && self.may_hold(text, edges) {
             return Look::Holds;
         }
@@ -73,6 +79,15 @@ impl<'a> Seams<'a> {
         let is_open = self.guard.known.goes_on_behind(text) || self.begins_token(text, &sightings);
         self.sightings = sightings;
         if is_open { Look::Open } else { Look::No }
+    }
+
+    fn look_for_known(&self, text: &[u8], edges: &[usize]) -> Look {
+        let known = &self.guard.known;
+        match known.is_empty() {
+            false if known.stands_where(text, |start, end| goes_over(edges, start, end)) => Look::Holds,
+            false if known.goes_on_behind(text) => Look::Open,
+            _ => Look::No,
+        }
     }
 
     /// Whether a known value may begin with a text.

@@ -29,6 +29,8 @@ pub(super) struct Trail {
     /// Those of values that may have completed something.
     complete: VecDeque<u64>,
     turn: u64,
+    /// Counts heads and bodies.
+    message: u64,
     chains: VecDeque<Chain>,
 }
 
@@ -41,19 +43,28 @@ struct Chain {
     /// When its next piece is due; of a beginning when the last may be.
     due: u64,
     at: Instant,
+    /// The message that it began in: what stands in one message is joined elsewhere.
+    message: u64,
 }
 
 impl Chain {
-    fn begin(piece: &[u8], turn: u64, at: Instant) -> Self {
+    fn begin(piece: &[u8], turn: u64, at: Instant, message: u64) -> Self {
         let pieces = vec![Zeroizing::new(piece.to_vec())];
-        Self { pieces, length: piece.len(), step: None, due: turn + FARTHEST, at }
+        Self { pieces, length: piece.len(), step: None, due: turn + FARTHEST, at, message }
     }
 
     /// The same with one piece more, which came at `turn`.
     fn followed_by(&self, piece: &[u8], step: u64, turn: u64, at: Instant) -> Self {
         let newest = Zeroizing::new(piece.to_vec());
         let pieces: Pieces = self.pieces.iter().cloned().chain([newest]).collect();
-        Self { pieces, length: self.length + piece.len(), step: Some(step), due: turn + step, at }
+        Self {
+            pieces,
+            length: self.length + piece.len(),
+            step: Some(step),
+            due: turn + step,
+            at,
+            message: self.message,
+        }
     }
 
     /// Whether it may go on at `turn`. What is overdue waits: what came was none of its pieces.
@@ -77,6 +88,16 @@ impl Trail {
     /// Whether nothing is followed.
     pub(super) fn is_idle(&self) -> bool {
         self.chains.is_empty()
+    }
+
+    /// What comes from now on is another head or body.
+    pub(super) fn begin_message(&mut self) {
+        self.message += 1;
+    }
+
+    /// How much is followed.
+    pub(super) fn len(&self) -> usize {
+        self.chains.len()
     }
 
     /// Whether a value may have completed something when it came last.
@@ -105,9 +126,11 @@ impl Trail {
             for piece in readings.clone() {
                 let (text, edges) = chain.with(piece);
                 match seams.look(&text, &edges) {
-                    Look::Holds => complete.push(chain.followed_by(piece, 1, turn, now).pieces),
+                    Look::Holds if chain.message < self.message => {
+                        complete.push(chain.followed_by(piece, 1, turn, now).pieces)
+                    }
                     Look::Open if goes_on && text.len() <= LONGEST => longer.push((number, piece)),
-                    Look::Open | Look::No => continue,
+                    Look::Holds | Look::Open | Look::No => continue,
                 }
                 break;
             }
@@ -129,7 +152,7 @@ impl Trail {
         }
         if sent != Some(false) {
             let begins: Vec<&[u8]> = readings.filter(|piece| seams.look(piece, &[]) == Look::Open).collect();
-            self.chains.extend(begins.iter().map(|piece| Chain::begin(piece, self.turn, now)));
+            self.chains.extend(begins.iter().map(|piece| Chain::begin(piece, self.turn, now, self.message)));
             if sent.is_none() && complete.is_empty() {
                 self.sent.push_back((digest, !begins.is_empty()));
                 self.sent.drain(..self.sent.len().saturating_sub(REMEMBERED));
