@@ -98,7 +98,7 @@ pub(super) struct Joined {
 }
 
 /// Whether pieces of a text make a token beyond what words make by chance.
-fn is_token(hit: &Hit<'_>) -> bool {
+pub(super) fn is_token(hit: &Hit<'_>) -> bool {
     let value = hit.candidate.value;
     let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
     hit.joins && (digits * 8 >= value.len() || !is_wordy(value))

@@ -2,7 +2,7 @@
 
 use super::super::finding::{Finding, Surface};
 use super::super::guard::{At, Guard};
-use super::super::joins::Joined;
+use super::super::joins::{Joined, is_token};
 use super::super::rows::ROW;
 use super::super::rules::generic::is_wordy;
 use super::super::rules::home::Spot;
@@ -52,8 +52,8 @@ impl Guard {
                 return;
             }
             // Words that have only their order in common make names by chance.
-            let is_chance = || matches!(step, ROW | TRAIL) && is_wordy(hit.candidate.value);
-            if hit.known.is_none() && is_chance() {
+            let is_chance = (step == TRAIL && is_wordy(hit.candidate.value)) || (step == ROW && !is_token(hit));
+            if hit.known.is_none() && is_chance {
                 return;
             }
             let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };

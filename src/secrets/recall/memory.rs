@@ -12,7 +12,6 @@ use super::seen::Seen;
 use super::trail::Trail;
 use crate::net::Host;
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
@@ -269,8 +268,11 @@ impl<'a> Recall<'a> {
     }
 
     /// What the new pieces complete. A piece that is refused is not remembered, so that it is refused again.
-    fn finish(self, guard: &Guard, host: &Host) -> Vec<Finding> {
+    fn finish(mut self, guard: &Guard, host: &Host) -> Vec<Finding> {
         drop(self.slots);
+        // What stands under its name as it was sent is told as that, whatever else finds it too.
+        let is_other = |kind: &str| [FRAMED, DECODED, TRAIL].contains(&kind);
+        self.found.sort_by_key(|found| is_other(found.kind));
         let mut findings = Vec::new();
         for Found { surface, kind, name, pieces } in self.found {
             let step = if kind == TRAIL { TRAIL } else { "session" };
@@ -284,11 +286,13 @@ impl<'a> Recall<'a> {
                     row.is_open = false;
                 }
             }
-            findings.extend(found);
+            let is_told = |finding: &Finding| {
+                let mut told = findings.iter().map(|told: &Finding| (&told.rule, told.fingerprint));
+                is_other(kind) && told.any(|told| told == (&finding.rule, finding.fingerprint))
+            };
+            let new: Vec<Finding> = found.into_iter().filter(|finding| !is_told(finding)).collect();
+            findings.extend(new);
         }
-        // What was sent under a name is told once, whatever else it follows.
-        let mut told = HashSet::new();
-        findings.retain(|finding| told.insert((finding.rule.clone(), finding.fingerprint, finding.surface)));
         findings
     }
 }
