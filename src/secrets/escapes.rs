@@ -16,6 +16,9 @@ const FLUSH: usize = 4096;
 /// What stands between two words on the unescaped level: enough that the first is decided.
 const GAP: [u8; 16] = [SEPARATOR; 16];
 
+/// Where an escape stands, and what it is called.
+type Gate = (usize, &'static str);
+
 /// The pass over escaped words.
 #[derive(Default)]
 pub(super) struct Escapes {
@@ -66,7 +69,7 @@ impl Escapes {
         let mut at = (self.at - level.base) as usize;
         loop {
             let Some(kind) = self.inside else {
-                match next_gate(level, at, ended) {
+                match self.nearer(level, at, next_gate(level, at, ended)) {
                     Ok((gate, kind)) => {
                         let floor = self.word_end.saturating_sub(level.base) as usize;
                         at = word_start(buffer, gate).max(floor).min(gate);
@@ -105,6 +108,16 @@ impl Escapes {
             Some(held) => held.min(self.at),
             None => self.at,
         }
+    }
+
+    /// What opens a text first: the gate that was found, or in a form a plus before it.
+    fn nearer(&self, level: &Stream, at: usize, gate: Result<Gate, usize>) -> Result<Gate, usize> {
+        let until = match gate {
+            Ok((gate, _)) => gate,
+            Err(clear) => clear,
+        };
+        let plain = self.form.then(|| level.buffer.get(at..until)).flatten().unwrap_or_default();
+        memchr::memchr(b'+', plain).map_or(gate, |plus| Ok((at + plus, "percent")))
     }
 
     /// Unescapes until the text ends, the bytes end or enough is gathered.
@@ -208,7 +221,7 @@ impl Escapes {
 
 /// The first escape at `from` or later that may hide a token's character, and its kind; an error is how far there
 /// is none for sure.
-fn next_gate(level: &Stream, from: usize, ended: bool) -> Result<(usize, &'static str), usize> {
+fn next_gate(level: &Stream, from: usize, ended: bool) -> Result<Gate, usize> {
     let buffer = &level.buffer;
     let limit = if ended { buffer.len() } else { gates::undecided(buffer, from) };
     let mut gates = level.survey.places(|block| block.gates, from..limit);

@@ -50,8 +50,10 @@ fn is_password(before: &[u8], text: &[u8], after: &[u8]) -> bool {
     let mut seen = [false; 256];
     value.iter().for_each(|byte| seen[usize::from(*byte)] = true);
     let distinct = seen.iter().filter(|seen| **seen).count();
+    // The next field's tag may stand behind it, in protobuf.
     let ends = after.first().is_none_or(|byte| {
         byte.is_ascii_whitespace()
+            || byte.is_ascii_control()
             || matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b';' | b',' | b'<' | b'&' | b'}' | b')')
     });
     let reference = || {
@@ -346,6 +348,7 @@ mod tests {
             assert!(!password(text), "{text}");
         }
         assert!(!is_password(b"", b"password = Foo1_bar", b"(x)"));
+        assert!(is_password(b"DB_", b"PASSWORD=k8Zq2m!Vx7", b"\x1a\x03end"));
     }
 
     #[test]
