@@ -210,6 +210,7 @@ impl BodyScan {
             let guard = Guard { inner: self.guard.clone() };
             let text = self.content.plain(&small, SMALL_BODY).unwrap_or_default();
             let mut found = guard.scan_rows(&self.host, self.surface, &text);
+            found.retain(|finding| !self.findings.iter().any(|known| goes_on_from(known, finding)));
             found.extend(guard.scan_odd(&self.host, self.surface, &text));
             found.extend(guard.recall_body(&self.host, &text, &memory, now));
             if found.iter().any(|finding| finding.disposition == Disposition::Blocked) {
@@ -369,4 +370,11 @@ fn policy_member(before: &[u8]) -> Option<&str> {
 fn json_member(before: &[u8]) -> Option<&str> {
     let rest = before.strip_suffix(b"\"")?.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end().strip_suffix(b"\"")?;
     std::str::from_utf8(rest.get(memchr::memrchr(b'"', rest)? + 1..)?).ok()
+}
+
+/// Whether a row begins in a credential of its kind that is at home there: what is behind that makes another of it.
+fn goes_on_from(known: &Finding, row: &Finding) -> bool {
+    known.disposition == Disposition::CredentialUsed
+        && known.rule == row.rule
+        && (known.offset..known.offset + known.length as u64).contains(&row.offset)
 }

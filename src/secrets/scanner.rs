@@ -100,8 +100,10 @@ impl Scanner {
             this.rules.push(make(spec, prefix).map_err(wrong)?);
             // Of pieces that are joined, a row of letters must tell whose they are.
             let tells = |steps: &Vec<Step>| prefix >= 3 || anchors_of(steps).iter().any(|a| a.literal.len() >= 3);
+            let is_name =
+                |steps: &Vec<Step>| anchors_of(steps).iter().any(|a| a.farthest == 0 && begins_names(&a.literal));
             if let Some(rule) = this.rules.last_mut() {
-                rule.joins &= parts.alternatives.iter().all(tells);
+                rule.joins &= parts.alternatives.iter().all(|steps| tells(steps) && !is_name(steps));
             }
             this.address_homes.extend(this.rules.last().into_iter().flat_map(Rule::address_homes));
             let left = this.rules.last().is_some_and(Rule::wants_left_edge);
@@ -327,6 +329,13 @@ pub(super) fn run_length(steps: &[Step]) -> (u32, u32) {
     let (least, most) =
         inside.fold((0u32, 0u32), |(least, most), step| (least + step.min, most.saturating_add(step.max)));
     (least, most)
+}
+
+/// Whether names begin with it too (`secret-store`, `test_login`): with a digest put behind one, they look like tokens.
+fn begins_names(literal: &[u8]) -> bool {
+    const WORDS: [&[u8]; 10] =
+        [b"access", b"api", b"client", b"console", b"key", b"live", b"secret", b"server", b"test", b"token"];
+    literal.strip_suffix(b"-").or_else(|| literal.strip_suffix(b"_")).is_some_and(|word| WORDS.contains(&word))
 }
 
 #[cfg(test)]

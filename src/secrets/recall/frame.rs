@@ -34,7 +34,14 @@ pub(super) fn inside<'a, 'b>(before: &'a [u8], value: &'b [u8]) -> Option<(&'a [
     let tail = value.get(value.len() - back..)?;
     let back = tail.iter().position(|byte| is_edge(*byte)).map_or(0, |edge| tail.len() - edge);
     let (before, value) = (before.get(..before.len() - back)?, value.get(..value.len() - back)?);
-    (front + back > 0 && before.len() >= SHORTEST && value.len() >= SHORTEST).then_some((before, value))
+    let is_framed = front + back > 0 && before.len() >= SHORTEST && value.len() >= SHORTEST;
+    (is_framed && !is_id(value)).then_some((before, value))
+}
+
+/// What ids of requests and digests look like, of which every request has others: hex in groups, or of a digest's length.
+pub(super) fn is_id(text: &[u8]) -> bool {
+    let is_hex = text.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-');
+    is_hex && (text.contains(&b'-') || matches!(text.len(), 16 | 32 | 40 | 64))
 }
 
 /// The text that a piece is by itself in base64 or base32.
@@ -70,7 +77,16 @@ mod tests {
             let found = inside(before.as_bytes(), value.as_bytes());
             assert_eq!(found, Some((left.0.as_bytes(), left.1.as_bytes())), "{before}");
         }
-        for (before, value) in [("ghp_c0nR", "53vbNwv"), ("abcdef", "abcxyz"), ("\"a\"", "\"b\"")] {
+        for (before, value) in [
+            (
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                "00-1bf7651916cd43dd8448eb211c80319d-c7ad6b7169203332-01",
+            ),
+            ("W/\"5f1c8e0a7b3d4e2f9a6b8c1d0e3f5a7b\"", "W/\"6a1c8e0a7b3d4e2f9a6b8c1d0e3f5a7c\""),
+            ("ghp_c0nR", "53vbNwv"),
+            ("abcdef", "abcxyz"),
+            ("\"a\"", "\"b\""),
+        ] {
             assert_eq!(inside(before.as_bytes(), value.as_bytes()), None, "{before}");
         }
     }

@@ -222,7 +222,7 @@ impl<'a> Recall<'a> {
             (before != Some(value), framed.map(|(before, value)| (Zeroizing::new(before.to_vec()), value)))
         };
         let begins = self.add_piece(surface, kind, name, value);
-        if !is_new && !self.slots.trail.was_complete(value) {
+        if frame::is_id(value) || (!is_new && !self.slots.trail.was_complete(value)) {
             return;
         }
         let decoded = frame::decoded(value).filter(|text| text.len() >= SHORTEST);

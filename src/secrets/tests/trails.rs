@@ -129,3 +129,15 @@ fn ordinary_values_complete_nothing() {
         assert!(!sent.iter().any(|sent| session.refuses(sent)), "{at}");
     }
 }
+
+#[test]
+fn a_name_and_a_digest_sent_after_it_are_no_token() {
+    let guard = guard(Settings::default());
+    let (host, memory) = (host("api.github.com"), SessionMemory::new());
+    let digest = "5088c10ad5aa256a67363a256ff98cfe54f2a9b1";
+    for path in ["/repos/console-app", &format!("/repos/{digest}"), "/repos/secret-store", &format!("/repos/{digest}")]
+    {
+        let view = HeadView { host: &host, method: "GET", path, query: None, fields: &[], trailers: false };
+        assert!(guard.recall_head(&view, &memory, std::time::Instant::now()).is_empty(), "{path}");
+    }
+}
