@@ -57,6 +57,9 @@ pub struct Error {
     pub source: RuleError,
 }
 
+/// Values of a rule that differ by no more are all about as long.
+const LEEWAY: u32 = 8;
+
 impl Scanner {
     /// Compiles a catalogue.
     pub fn new(catalogue: Catalogue) -> Result<Self, Error> {
@@ -104,6 +107,7 @@ impl Scanner {
                 |steps: &Vec<Step>| anchors_of(steps).iter().any(|a| a.farthest == 0 && begins_names(&a.literal));
             if let Some(rule) = this.rules.last_mut() {
                 rule.joins &= parts.alternatives.iter().all(|steps| tells(steps) && !is_name(steps));
+                rule.is_exact = parts.alternatives.iter().all(|steps| leeway(steps) <= LEEWAY);
             }
             this.address_homes.extend(this.rules.last().into_iter().flat_map(Rule::address_homes));
             let left = this.rules.last().is_some_and(Rule::wants_left_edge);
@@ -329,6 +333,11 @@ pub(super) fn run_length(steps: &[Step]) -> (u32, u32) {
     let (least, most) =
         inside.fold((0u32, 0u32), |(least, most), step| (least + step.min, most.saturating_add(step.max)));
     (least, most)
+}
+
+/// By how much values of a shape may differ in length.
+fn leeway(steps: &[Step]) -> u32 {
+    steps.iter().fold(0, |leeway, step| leeway.saturating_add(step.max - step.min))
 }
 
 /// Whether names begin with it too (`secret-store`, `test_login`): with a digest put behind one, they look like tokens.

@@ -52,7 +52,12 @@ impl Guard {
                 return;
             }
             // Words that have only their order in common make names by chance.
-            let is_chance = (step == TRAIL && is_wordy(hit.candidate.value)) || (step == ROW && !is_token(hit));
+            let is_exact = |rule: &u32| self.inner.scanner.rules.get(*rule as usize).is_some_and(|rule| rule.is_exact);
+            let is_chance = match step {
+                TRAIL => is_wordy(hit.candidate.value) || !hit.rules.iter().any(is_exact),
+                ROW => !is_token(hit),
+                _ => false,
+            };
             if hit.known.is_none() && is_chance {
                 return;
             }

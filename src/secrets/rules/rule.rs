@@ -36,6 +36,8 @@ pub(in crate::secrets) struct Rule {
     pub(in crate::secrets) body: bool,
     /// Whether a match over the edge between two pieces is believed.
     pub(in crate::secrets) joins: bool,
+    /// Whether all its values are about as long. Of others whatever comes next may be a part.
+    pub(in crate::secrets) is_exact: bool,
     aws_key_id: bool,
     /// Its match holds the name of the host.
     address: bool,
@@ -111,6 +113,7 @@ impl Rule {
             head: seen("head"),
             body: seen("body"),
             joins: spec.context.is_none() && spec.group != Group::Generic,
+            is_exact: true,
             public: false,
             assigned: assigned_of(spec),
             aws_key_id: spec.id.starts_with("aws-") && prefix == 4,
