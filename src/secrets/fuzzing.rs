@@ -3,10 +3,14 @@
 
 use super::decode::inflate::{Coding, Inflate};
 use super::decode::{base32, base64, escape, gates, hex, numbers};
-use super::{Action, BodyContext, Catalogue, Finding, FingerprintKey, Guard, HeadView, Scanner, Settings};
+use super::{
+    Action, BodyContext, BodyScan, Catalogue, Finding, FingerprintKey, Guard, HeadView, Scanner, SessionMemory,
+    Settings,
+};
 use crate::net::Host;
 use bytes::Bytes;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 static GUARD: LazyLock<Option<Guard>> = LazyLock::new(|| {
     let settings = Settings { action: Action::Observe, ..Settings::default() };
@@ -17,8 +21,9 @@ static GUARD: LazyLock<Option<Guard>> = LazyLock::new(|| {
 pub type Target = fn(&[u8]);
 
 /// A target's name and what it does.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("scan_stream", scan_stream),
+    ("session", session),
     ("runs", runs),
     ("numbers", lists),
     ("escapes", escapes),
@@ -29,11 +34,17 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("jwt", jwt),
 ];
 
+/// What a body is said to be.
+const TYPES: [Option<&[u8]>; 4] = [
+    None,
+    Some(b"application/json"),
+    Some(b"application/x-www-form-urlencoded"),
+    Some(b"multipart/form-data; boundary=q"),
+];
+
 /// A body's findings and what flowed on, cut behind every `size` bytes; nothing if it was stopped.
-fn scanned(content_type: Option<&[u8]>, body: &[u8], size: usize) -> Option<(Vec<Finding>, Vec<u8>)> {
-    let (guard, host) = (GUARD.as_ref()?, Host::parse(b"evil.example").ok()?);
-    let context = BodyContext { host: &host, method: "POST", path: "/", content_type, content_encoding: None };
-    let (mut scan, mut out) = (guard.body(&context), Vec::new());
+fn scanned(mut scan: BodyScan, body: &[u8], size: usize) -> Option<(Vec<Finding>, Vec<u8>)> {
+    let mut out = Vec::new();
     for chunk in body.chunks(size.max(1)) {
         scan.push(Bytes::copy_from_slice(chunk)).ok()?;
         while let Some(bytes) = scan.released() {
@@ -49,21 +60,47 @@ fn scanned(content_type: Option<&[u8]>, body: &[u8], size: usize) -> Option<(Vec
     Some((findings, out))
 }
 
-/// The first byte says how the rest is cut, the second what it claims to be: nothing of that may show.
-pub fn scan_stream(data: &[u8]) {
-    let [size, kind, body @ ..] = data else { return };
-    let content_type: Option<&[u8]> = match kind % 4 {
-        0 => None,
-        1 => Some(b"application/json"),
-        2 => Some(b"application/x-www-form-urlencoded"),
-        _ => Some(b"multipart/form-data; boundary=q"),
-    };
-    let whole = scanned(content_type, body, body.len());
-    let cut = scanned(content_type, body, usize::from(*size));
+/// A body whole and cut behind every `size` bytes: nothing of that may show.
+fn same_however_cut<'a>(begin: impl Fn(usize) -> BodyScan, body: &'a [u8], size: usize) {
+    let (whole, cut) = (scanned(begin(0), body, body.len()), scanned(begin(1), body, size));
     if let (Some(whole), Some(cut)) = (whole, cut) {
         assert!(whole.1 == body && cut.1 == body, "what flows on is not what came");
         // More findings than are told come in another order.
         assert!(whole.0.len() > 60 || whole.0 == cut.0, "{:?}\n{:?}", whole.0, cut.0);
+    }
+}
+
+/// The first byte says how the rest is cut, the second what it claims to be: nothing of that may show.
+pub fn scan_stream(data: &[u8]) {
+    let [size, kind, body @ ..] = data else { return };
+    let (Some(guard), Ok(host)) = (GUARD.as_ref(), Host::parse(b"evil.example")) else { return };
+    let content_type = TYPES[usize::from(kind % 4)];
+    let context = BodyContext { host: &host, method: "POST", path: "/", content_type, content_encoding: None };
+    same_however_cut(|_| guard.body(&context), body, usize::from(*size));
+}
+
+/// Requests of one session, zero bytes between them: the first byte says how their bodies are cut, each one's first
+/// what it is. What is remembered of a body must not show how it came.
+pub fn session(data: &[u8]) {
+    let [size, requests @ ..] = data else { return };
+    let (Some(guard), Ok(host)) = (GUARD.as_ref(), Host::parse(b"evil.example")) else { return };
+    let memories = [(); 2].map(|()| Arc::new(SessionMemory::new()));
+    let now = Instant::now();
+    for request in requests.split(|byte| *byte == 0) {
+        let [kind, text @ ..] = request else { continue };
+        if let Some(content_type) = TYPES.get(usize::from(kind % 6)).copied() {
+            let context = BodyContext { host: &host, method: "POST", path: "/", content_type, content_encoding: None };
+            let begin = |memory: usize| guard.body(&context).in_session(memories[memory].clone(), now);
+            same_however_cut(begin, text, usize::from(*size));
+            continue;
+        }
+        let text = String::from_utf8_lossy(text);
+        let (path, field) = text.split_once('\n').unwrap_or((&text, ""));
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let fields = [(&b"x-field"[..], field.as_bytes())];
+        let view = HeadView { host: &host, method: "GET", path, query, fields: &fields, trailers: false };
+        let [first, second] = [0, 1].map(|memory| guard.screen_head(&view, &memories[memory], now));
+        assert_eq!(first.findings, second.findings);
     }
 }
 

@@ -12,6 +12,9 @@ use zeroize::Zeroizing;
 /// Shorter words in base85 hold no token.
 const SHORTEST: usize = 20;
 
+/// Characters that a line of uuencode may have behind its own: some write a sum there.
+const SPARE: usize = 2;
+
 /// The alphabets: of RFC 1924 and git, of ZeroMQ, of Adobe.
 const ALPHABETS: [&[u8; 85]; 3] = [
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
@@ -62,15 +65,20 @@ fn rot13(text: &[u8]) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(text.iter().map(turn).collect())
 }
 
-/// What follows a line that begins it: lines of their length and so many bytes, four characters for three.
+/// What follows a line that begins it: lines of their length and so many bytes, four characters for three. A line that
+/// is empty or longer than it says is passed over, as some that read it do.
 fn uuencoded(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let begin = memchr::memmem::find(text, b"begin ")?;
     let mut bytes = Zeroizing::new(Vec::new());
     for line in text.get(begin..)?.split(|byte| *byte == b'\n').skip(1) {
-        let (length, characters) = line.trim_ascii_end().split_first()?;
-        let length = usize::from(length.checked_sub(b' ')? & 63);
-        if length == 0 {
+        let line = line.trim_ascii_end();
+        if line == b"end" {
             break;
+        }
+        let Some((length, characters)) = line.split_first() else { continue };
+        let length = usize::from(length.saturating_sub(b' ') & 63);
+        if length == 0 || characters.len() > 4 * length.div_ceil(3) + SPARE {
+            continue;
         }
         let value = |at: usize| characters.get(at).map_or(0, |byte| byte.wrapping_sub(b' ') & 63);
         for group in 0..length.div_ceil(3) {

@@ -1,6 +1,7 @@
 //! Logins as providers' documentation and their clients show them, and the same credential on its way elsewhere.
 
 use super::*;
+use std::time::Instant;
 
 /// Host, the ways there with `@` for the credential, and the credential.
 type Login = (&'static str, &'static [&'static str], &'static str);
@@ -174,6 +175,28 @@ fn an_upload_straight_to_a_bucket_carries_its_session_token_twice_and_goes_there
         let context = BodyContext { host: &host, method: "POST", path: "/", content_type, content_encoding: None };
         let found = run(guard.body(&context), &[body.as_bytes()]).0;
         assert!(!found.is_empty(), "{name}");
+        let blocked = found.iter().any(|finding| finding.disposition == Disposition::Blocked);
+        assert_eq!(blocked, wanted, "{name} {found:?}");
+    }
+}
+
+#[test]
+fn a_token_in_the_members_of_such_an_upload_is_held_for_the_same_when_a_row_begins_in_it() {
+    let guard = guard(Settings::default());
+    let token =
+        format!("IQoJb3JpZ2luX2VjEKf//////////wEaCXVzLWVhc3Qt{}yQ==", "MkZ0RkcwRQIgSx7PqLn2/Yw8VtUj4+".repeat(34));
+    let policy = format!(r#"{{"conditions": [{{"bucket": "media"}}, {{"x-amz-security-token": "{token}"}}]}}"#);
+    let policy = data_encoding::BASE64.encode(policy.as_bytes());
+    let body = format!(
+        r#"{{"X-Amz-Algorithm": "AWS4-HMAC-SHA256", "X-Amz-Credential": "ASIATB45ILA5SBUGR5MM/20210119/us-east-1/s3/aws4_request", "X-Amz-Date": "20210119T231632Z", "X-Amz-Signature": "9b47b3b4cc361701959ff5278852c5010469bcfd9b639fe051327e196e2e93dd", "acl": "public-read", "content-type": "image/gif", "key": "rte_images/s1i7ejqkgdc61", "policy": "{policy}", "success_action_status": "201", "x-amz-meta-ext": "gif", "x-amz-security-token": "{token}", "x-amz-storage-class": "STANDARD"}}"#
+    );
+    for (name, wanted) in [("media.s3-accelerate.amazonaws.com", false), ("evil.example", true)] {
+        let host = host(name);
+        let content_type = Some(&b"application/json"[..]);
+        let context = BodyContext { host: &host, method: "POST", path: "/", content_type, content_encoding: None };
+        let memory = Arc::new(SessionMemory::new());
+        let scan = guard.body(&context).in_session(memory, Instant::now());
+        let found = run(scan, &[body.as_bytes()]).0;
         let blocked = found.iter().any(|finding| finding.disposition == Disposition::Blocked);
         assert_eq!(blocked, wanted, "{name} {found:?}");
     }

@@ -145,6 +145,7 @@ fn letters_moved_by_thirteen_base85_and_uuencode_are_read() {
         adobe.to_owned(),
         format!("<~{adobe}~>"),
         format!("begin 644 k\n{uuencoded}\n`\nend\n"),
+        format!("begin 644 k\n\n{uuencoded}\n`\nend\n"),
     ] {
         assert!(found(&text), "{text}");
         assert!(found(&format!("some text:\n{text}\nand more")), "{text}");
