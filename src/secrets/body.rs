@@ -12,6 +12,7 @@ use crate::net::Host;
 use crate::reason::Reason;
 use bytes::{Bytes, BytesMut};
 use std::collections::{HashSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 use zeroize::Zeroizing;
@@ -63,6 +64,8 @@ pub struct BodyScan {
     /// Rule, offset, secret and decodings of what was told: pieces that overlap see the same twice.
     told: HashSet<(Arc<str>, u64, Fingerprint, Vec<&'static str>)>,
     masks: Vec<Mask>,
+    /// Credentials at home in a small body: their rules, and where they stand.
+    at_home: Vec<(Arc<str>, Range<u64>)>,
     /// Its bytes go on as they are or not at all.
     is_fixed: bool,
     stopped: Option<Reason>,
@@ -107,6 +110,7 @@ impl Guard {
             findings: Vec::new(),
             told: HashSet::new(),
             masks: Vec::new(),
+            at_home: Vec::new(),
             is_fixed: false,
             stopped: None,
             is_depth_told: false,
@@ -210,7 +214,10 @@ impl BodyScan {
             let guard = Guard { inner: self.guard.clone() };
             let text = self.content.plain(&small, SMALL_BODY).unwrap_or_default();
             let mut found = guard.scan_rows(&self.host, self.surface, &text);
-            found.retain(|finding| !self.findings.iter().any(|known| goes_on_from(known, finding)));
+            // A row that begins in a credential at home: what is behind that makes another of it.
+            found.retain(|row| {
+                !self.at_home.iter().any(|(rule, place)| *rule == row.rule && place.contains(&row.offset))
+            });
             found.extend(guard.scan_odd(&self.host, self.surface, &text));
             found.extend(guard.recall_body(&self.host, &text, &memory, now));
             if found.iter().any(|finding| finding.disposition == Disposition::Blocked) {
@@ -263,8 +270,9 @@ impl BodyScan {
     }
 
     fn feed(&mut self, bytes: &[u8], ended: bool) -> Result<(), Stopped> {
-        let Self { guard, host, kind, surface, content, work, findings, told, masks, stopped, is_fixed, .. } = self;
-        let maskable = !*is_fixed && matches!(content, Content::Plain(_));
+        let Self { guard, host, kind, surface, content, work, findings, told, masks, at_home, stopped, .. } = self;
+        let (is_fixed, is_small) = (self.is_fixed, self.small.is_some());
+        let maskable = !is_fixed && matches!(content, Content::Plain(_));
         let mut report = |hit: &Hit<'_>| {
             let spot = kind.spot(&hit.candidate);
             let maskable = maskable && !hit.path.iter().any(|step| UNMASKABLE.contains(step));
@@ -276,6 +284,9 @@ impl BodyScan {
                     // A group of characters at each step.
                     let shared = 4 * hit.path.len() as u64;
                     masks.push(Mask { start: hit.start, end: hit.end, shared });
+                }
+                Disposition::CredentialUsed if is_small && at_home.len() < MOST_FINDINGS => {
+                    at_home.push((finding.rule.clone(), hit.start..hit.end));
                 }
                 Disposition::Observed | Disposition::CredentialUsed => {}
             }
@@ -370,11 +381,4 @@ fn policy_member(before: &[u8]) -> Option<&str> {
 fn json_member(before: &[u8]) -> Option<&str> {
     let rest = before.strip_suffix(b"\"")?.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end().strip_suffix(b"\"")?;
     std::str::from_utf8(rest.get(memchr::memrchr(b'"', rest)? + 1..)?).ok()
-}
-
-/// Whether a row begins in a credential of its kind that is at home there: what is behind that makes another of it.
-fn goes_on_from(known: &Finding, row: &Finding) -> bool {
-    known.disposition == Disposition::CredentialUsed
-        && known.rule == row.rule
-        && (known.offset..known.offset + known.length as u64).contains(&row.offset)
 }

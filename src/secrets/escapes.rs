@@ -9,6 +9,9 @@ use std::collections::VecDeque;
 
 /// A text stays unescaped until a word ends this far behind the last escape: keys are written over many words.
 const REACH: u64 = 128;
+/// Line breaks, quotes and backslashes, which every line of source code in JSON has, keep it so no further than this
+/// behind an escape that hides something.
+const FAR: u64 = 1024;
 /// As far before a value a name may stand that tells what it is.
 const NAME: u64 = 64;
 /// Unescaped words are fed at least this often.
@@ -28,8 +31,9 @@ pub(super) struct Escapes {
     word_end: u64,
     /// The escape that opened the text that the pass is in.
     inside: Option<&'static str>,
-    /// Where the last escape ended.
+    /// Where the last escape ended, and the last that hides something.
     last: u64,
+    hides: u64,
     child: Option<Box<Stream>>,
     map: Map,
     out: Vec<u8>,
@@ -54,7 +58,7 @@ impl Escapes {
         {
             child.reset();
         }
-        (self.at, self.word_end, self.inside, self.last) = (0, 0, None, 0);
+        (self.at, self.word_end, self.inside, self.last, self.hides) = (0, 0, None, 0, 0);
         self.map.clear();
         self.out.clear();
     }
@@ -75,6 +79,7 @@ impl Escapes {
                         at = word_start(buffer, gate).max(floor).min(gate);
                         self.inside = Some(kind);
                         self.last = level.base + gate as u64;
+                        self.hides = self.last;
                     }
                     Err(clear) => {
                         at = clear;
@@ -133,7 +138,7 @@ impl Escapes {
                 return (at, true);
             }
             if self.form && byte == b'+' {
-                self.take_escape(base + at as u64, 1, Some(b' '));
+                self.take_escape(base + at as u64, 1, Some(b' '), true);
                 at += 1;
                 continue;
             }
@@ -155,7 +160,8 @@ impl Escapes {
                     at += 1;
                 }
                 Unit::Escape { length, byte } => {
-                    self.take_escape(base + at as u64, length, byte);
+                    let hides = !matches!(buffer.get(at..at + 2), Some([b'\\', b'n' | b'r' | b't' | b'"' | b'\\']));
+                    self.take_escape(base + at as u64, length, byte, hides);
                     at += length;
                 }
                 Unit::More => return (at, false),
@@ -178,12 +184,18 @@ impl Escapes {
     }
 
     /// The escape at `at` stands for `byte`.
-    fn take_escape(&mut self, at: u64, length: usize, byte: Option<u8>) {
+    fn take_escape(&mut self, at: u64, length: usize, byte: Option<u8>, hides: bool) {
         if byte.is_some() {
             self.map.note(self.out.len(), at, length);
         }
         self.out.extend(byte);
-        self.last = at + length as u64;
+        let end = at + length as u64;
+        if hides {
+            self.hides = end;
+        }
+        if end <= self.hides + FAR {
+            self.last = end;
+        }
         self.map.escape(self.out.len());
     }
 

@@ -229,11 +229,12 @@ fn is_filler(text: &[u8]) -> bool {
 /// Whether a run is a UUID (RFC 9562, section 4), of which JSON is full. The bits of its variant make its ninth byte
 /// none of a text's, and what stands on either side of it is shorter than any token in hex.
 fn is_uuid(text: &[u8]) -> bool {
-    const DIGITS: [Range<usize>; 5] = [0..8, 9..13, 14..18, 19..23, 24..36];
+    const SIGNS: u64 = 1 << 8 | 1 << 13 | 1 << 18 | 1 << 23;
+    const DIGITS: Classes<1> = Classes::new([hex::DIGITS.members()]);
     text.len() == 36
         && [8, 13, 18, 23].iter().all(|at| text[*at] == b'-')
         && matches!(text[19], b'8' | b'9' | b'a' | b'b' | b'A' | b'B')
-        && DIGITS.into_iter().all(|part| text[part].iter().all(u8::is_ascii_hexdigit))
+        && DIGITS.short_masks(text) == [!SIGNS & ((1 << 36) - 1)]
 }
 
 /// Whether a run is text or a file in base64 or hex, beyond what chance makes.
