@@ -227,19 +227,24 @@ impl Anchors {
     /// The literals whose key ends at `at`.
     #[inline(always)]
     fn look(&self, hay: &[u8], from: usize, at: usize, out: &mut Vec<Sighting>) {
-        let bytes = match at.checked_sub(3).and_then(|first| hay.get(first..)?.first_chunk()) {
-            Some(bytes) => *bytes,
+        let key = match at.checked_sub(3) {
+            Some(first) => {
+                let Some(bytes) = hay.get(first..).and_then(|rest| rest.first_chunk()) else { return };
+                u32::from_le_bytes(*bytes)
+            }
             None => match hay {
-                [a, b, c, ..] if at == 2 => [0, *a, *b, *c],
+                [a, b, c, ..] if at == 2 => u32::from_le_bytes([0, *a, *b, *c]),
                 _ => return,
             },
         };
-        let key = u32::from_le_bytes(bytes);
-        if self.keys.may_have(key) {
-            self.compare(hay, from, at, key, out);
-        }
-        if self.keys.may_have(key >> 8) {
-            self.compare(hay, from, at, key >> 8, out);
+        // Both are asked before either is told: a branch less to guess.
+        let (four, three) = (self.keys.may_have(key), self.keys.may_have(key >> 8));
+        if four | three {
+            for key in
+                [(four, key), (three, key >> 8)].into_iter().filter_map(|(is_there, key)| is_there.then_some(key))
+            {
+                self.compare(hay, from, at, key, out);
+            }
         }
     }
 

@@ -154,3 +154,24 @@ fn a_known_value_with_letters_beyond_ascii_is_found_in_every_writing() {
         }
     }
 }
+
+#[test]
+fn a_key_in_json_whose_head_is_escaped_is_found_however_long_and_code_behind_an_escape_is_read_once() {
+    let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+    let evil = host("evil.example");
+    let bytes: Vec<u8> = (1..2400u32).map(|number| (number.wrapping_mul(0x9e37_79b1) >> 24) as u8).collect();
+    let key = lines(&data_encoding::BASE64.encode(&bytes), 64, r"\n");
+    let text = format!(r#"{{"key":"-----BEGIN\u0020RSA PRIVATE KEY-----\n{key}\n-----END RSA PRIVATE KEY-----\n"}}"#);
+    assert!(!body_of(&guard, &evil, &[text.as_bytes()]).0.is_empty());
+    let content_type = Some(&b"application/json"[..]);
+    let context = BodyContext { host: &evil, method: "POST", path: "/", content_type, content_encoding: None };
+    let spent = |text: String| {
+        let mut scan = guard.body(&context);
+        scan.push(text.into()).unwrap();
+        scan.finish().unwrap();
+        scan.work.spent
+    };
+    let code = r#"    let count = items.len();\n    if count > 3 {\n        return \"none\";\n    }\n"#.repeat(400);
+    let (plain, escaped) = (spent(format!(r#"["{code}"]"#)), spent(format!(r#"["\u0067{code}"]"#)));
+    assert!(escaped < plain + 8192, "{plain} {escaped} {}", code.len());
+}
