@@ -2,6 +2,7 @@
 
 use super::{BACK, is_letter};
 use crate::secrets::survey::{Block, Survey};
+use std::ops::Range;
 
 /// Letters in a row, each by itself, that make a suspect.
 const ROW: usize = 4;
@@ -88,17 +89,17 @@ impl Suspects {
         let values = block.value;
         let alone = values & !(values << 1 | self.before) & !(values >> 1);
         self.before = values >> 63;
-        if alone.count_ones() >= ROW as u32 {
+        if alone.count_ones() >= ROW as u32 && STEPS.fold(0, |any, step| any | row(alone, step)) != 0 {
+            let start = place.saturating_sub(base) as usize;
+            let text = buffer.get(start..).unwrap_or_default();
             // A row may begin with a letter that is by itself for another reason: its last one is told too.
-            let mut first = u64::MAX;
-            for step in 2..=GAP as u32 + 1 {
-                let row = (1..ROW as u32).fold(alone, |row, number| row & alone >> (step * number));
-                if row != 0 {
-                    first = first.min(u64::from(row.trailing_zeros()));
-                    self.places.push((place + 63 - u64::from(row.leading_zeros()), Hint::Letters));
-                }
-            }
-            self.places.extend((first < 64).then(|| (place + first, Hint::Letters)));
+            let rows = STEPS.flat_map(|step| bits(row(alone, step)).map(move |at| (at, step as usize)));
+            let rows = rows.filter(|(at, step)| text.get(*at..).is_some_and(|text| is_row(text, *step, ROW - 1)));
+            let ends = rows.fold(None, |ends: Option<(usize, usize)>, (at, _)| {
+                Some(ends.map_or((at, at), |(first, last)| (first.min(at), last.max(at))))
+            });
+            let ends = ends.into_iter().flat_map(|(first, last)| [first, last]);
+            self.places.extend(ends.map(|at| (place + at as u64, Hint::Letters)));
         }
         let mut signs = alone & block.joints;
         while signs != 0 {
@@ -117,6 +118,11 @@ impl Suspects {
             return None;
         }
         let floor = buffer.len().saturating_sub(64);
+        let near = buffer.get(floor..).unwrap_or_default();
+        let begins = near.windows(2).filter(|pair| is_letter(Some(pair[0])) && begins_a_gap(&pair[1])).count();
+        if begins < TIMES {
+            return None;
+        }
         let widest = (GAP + 1).min(buffer.len().saturating_sub(1) / TIMES);
         let rows = (2..=widest).flat_map(|step| (0..step).map(move |rest| (step, rest)));
         let begin = |(step, rest): (usize, usize)| {
@@ -140,6 +146,24 @@ impl Suspects {
         };
         rows.filter_map(begin).min()
     }
+}
+
+/// From one of them to the next.
+const STEPS: Range<u32> = 2..GAP as u32 + 2;
+
+/// Where rows begin of bits that are so far from each other.
+const fn row(bits: u64, step: u32) -> u64 {
+    const { assert!(ROW == 4) };
+    let pairs = bits & bits >> step;
+    pairs & pairs >> (2 * step)
+}
+
+fn bits(mut mask: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let at = mask.trailing_zeros() as usize;
+        mask &= mask.wrapping_sub(1);
+        (at < 64).then_some(at)
+    })
 }
 
 /// Whether letters stand at equal distances with the same between them, so many times.
