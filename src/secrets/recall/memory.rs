@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
-/// Names that are remembered, with 512 bytes under each in both orders: 128 KiB a session at most, and 48 for its trail.
+/// Names that are remembered, with 512 bytes under each in both orders: 128 KiB a session at most, and 80 for its trail.
 const MOST_SLOTS: usize = 96;
 /// Pieces are no shorter and no longer.
 pub(super) const SHORTEST: usize = 3;
