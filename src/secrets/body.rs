@@ -168,7 +168,7 @@ impl Kind {
             Kind::Json => json_member(before).map(Spot::Json),
             Kind::Other => form_field(before).map(Spot::Form).or_else(|| json_member(before).map(Spot::Json)),
         };
-        found.unwrap_or(Spot::Content)
+        found.or_else(|| policy_condition(before).map(Spot::Form)).unwrap_or(Spot::Content)
     }
 }
 
@@ -364,6 +364,13 @@ fn form_field(before: &[u8]) -> Option<&str> {
 /// A field of an upload straight to a bucket, as the signed policy beside it repeats it.
 fn policy_member(before: &[u8]) -> Option<&str> {
     json_member(before).filter(|name| name.starts_with("x-amz-"))
+}
+
+/// The same as a condition: `["eq", "$x-amz-security-token", "` before the value.
+fn policy_condition(before: &[u8]) -> Option<&str> {
+    let rest = before.strip_suffix(b"\"")?.trim_ascii_end().strip_suffix(b",")?.trim_ascii_end().strip_suffix(b"\"")?;
+    let name = std::str::from_utf8(rest.get(memchr::memrchr(b'"', rest)? + 1..)?).ok()?;
+    name.strip_prefix('$').filter(|name| name.starts_with("x-amz-"))
 }
 
 /// `"name": "` before the value.

@@ -73,6 +73,41 @@ pub(super) fn is_of_another(name: &str, host: &str) -> bool {
     !parts(name.as_bytes(), &folded).into_iter().all(is_its)
 }
 
+/// The fields that APIs of all kinds read logins in, without their signs and without the `x` in front.
+const LOGINS: [&str; 20] = [
+    "accesskey",
+    "accesstoken",
+    "apiaccesstoken",
+    "apikey",
+    "apitoken",
+    "appkey",
+    "auth",
+    "authkey",
+    "authorization",
+    "authtoken",
+    "deploytoken",
+    "functionskey",
+    "jobtoken",
+    "ocpapimsubscriptionkey",
+    "privatetoken",
+    "servicetoken",
+    "sessiontoken",
+    "subscriptionkey",
+    "token",
+    "usertoken",
+];
+
+/// Whether a field has such a name, in front of which the host's own may stand (`x-wiki-token`).
+pub(super) fn is_login_name(name: &str, host: &str) -> bool {
+    const LEAST: usize = 3;
+    let folded = fold_context(name.as_bytes());
+    let is_host = |word: &[u8]| word.len() >= LEAST && host.split('.').any(|label| label.as_bytes() == word);
+    let mut words = parts(name.as_bytes(), &folded);
+    words.retain(|word| !(*word == b"x" || is_host(word)));
+    let words = words.concat();
+    LOGINS.iter().any(|login| login.as_bytes() == words)
+}
+
 /// Whether a word is one of them, or some of them in a row (`apikey`).
 fn is_common(word: &[u8]) -> bool {
     let rest = |known: &str| word.strip_prefix(known.as_bytes());

@@ -100,8 +100,58 @@ fn a_key_without_a_shape_logs_in_where_services_read_keys() {
         let found = sent(&guard, name, way, "");
         assert!(found.iter().all(|d| *d == Disposition::CredentialUsed), "{name} {way}: {found:?}");
     }
-    let unknown = sent(&guard, "evil.example", "X-Auth-Token: Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp", "");
+    let unknown = sent(&guard, "evil.example", "?api_key=Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp", "");
     assert!(unknown.contains(&Disposition::Blocked), "{unknown:?}");
+}
+
+/// The fields that APIs read logins in beside Authorization.
+const FIELDS: &[&str] = &[
+    "x-api-key",
+    "Api-Key",
+    "apikey",
+    "X-Auth-Token",
+    "x-access-token",
+    "PRIVATE-TOKEN",
+    "JOB-TOKEN",
+    "AccessKey",
+    "Ocp-Apim-Subscription-Key",
+    "x-functions-key",
+    "X-Wiki-Token",
+];
+
+#[test]
+fn an_opaque_key_logs_in_to_any_host_in_the_fields_that_stand_for_authorization() {
+    let guard = guard(Settings::default());
+    let opaque = ["Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp", "d349005491cb970a58ef65cbd1084a3f643ae90c"];
+    for (field, value) in FIELDS.iter().flat_map(|field| opaque.map(|value| (field, value))) {
+        for name in ["wiki.corp.example", "192.0.2.7"] {
+            let is_named = !field.contains("Wiki") || name.starts_with("wiki");
+            let found = sent(&guard, name, &format!("{field}: {value}"), "");
+            assert_eq!(found.contains(&Disposition::Blocked), !is_named, "{name} {field}: {found:?}");
+        }
+    }
+}
+
+// Nothing leaves in these fields that does not leave in Authorization, and what must not go there must not go here.
+#[test]
+fn a_field_that_stands_for_authorization_takes_nothing_that_authorization_refuses() {
+    let canary = canary::make(canary::Kind::Npm, &std::array::from_fn(|at| (at * 37) as u8));
+    let known = KnownSecret::new("DB_PASSWORD", b"Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp").unwrap();
+    let guard = guard(Settings { known: vec![known], ..Settings::default() });
+    for value in ["Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp", PAT, &canary] {
+        for field in FIELDS.iter().filter(|field| !field.contains("Wiki")).chain(&["Authorization"]) {
+            let found = sent(&guard, "gitea.corp.example", &format!("{field}: {value}"), "");
+            assert!(found.contains(&Disposition::Blocked), "{field}: {found:?}");
+        }
+    }
+    // A name that says whose key it is, one of what nobody logs in with, and one of a value's other half.
+    for field in ["X-Acme-Api-Key", "DB-Password", "X-Private-Key", "X-Client-Secret", "X-Refresh-Token"] {
+        let found = sent(&guard, "gitea.corp.example", &format!("{field}: q9Zt7LmX2pKv4RwB8nYsT1cD5fGh3JkM"), "");
+        assert!(found.contains(&Disposition::Blocked), "{field}: {found:?}");
+    }
+    let own = guard.own_only();
+    let found = sent(&own, "gitea.corp.example", "x-api-key: q9Zt7LmX2pKv4RwB8nYsT1cD5fGh3JkM", "");
+    assert!(found.contains(&Disposition::Blocked), "{found:?}");
 }
 
 /// Names that say whose key it is, on hosts that take keys of their own.
@@ -161,14 +211,17 @@ fn the_key_id_of_a_presigned_address_goes_home_though_a_part_of_it_reads_backwar
 fn an_upload_straight_to_a_bucket_carries_its_session_token_twice_and_goes_there_only() {
     let guard = guard(Settings::default());
     let token = format!("IQoJb3JpZ2luX2Vj{}", "EK3ZaBcm9vLXdlc3QtMkZ0RkcwRQIgSx7PqLn2Yw8VtUj4".repeat(6));
-    let policy = format!(r#"{{"conditions":[{{"bucket":"media"}},{{"x-amz-security-token":"{token}"}}]}}"#);
-    let policy = data_encoding::BASE64.encode(policy.as_bytes());
-    let mut body = String::new();
-    for (name, value) in [("key", "a.png"), ("x-amz-security-token", &token), ("policy", &policy)] {
-        body += &format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
-    }
-    body += "--b--\r\n";
-    for (name, wanted) in [("media.s3-accelerate.amazonaws.com", false), ("evil.example", true)] {
+    let member = format!(r#"{{"x-amz-security-token":"{token}"}}"#);
+    let condition = format!(r#"["eq", "$x-amz-security-token", "{token}"]"#);
+    let hosts = [("media.s3-accelerate.amazonaws.com", false), ("evil.example", true)];
+    for (said, (name, wanted)) in [member, condition].iter().flat_map(|said| hosts.map(|host| (said, host))) {
+        let policy = format!(r#"{{"conditions":[{{"bucket":"media"}},{said}]}}"#);
+        let policy = data_encoding::BASE64.encode(policy.as_bytes());
+        let mut body = String::new();
+        for (name, value) in [("key", "a.png"), ("x-amz-security-token", &token), ("policy", &policy)] {
+            body += &format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        }
+        body += "--b--\r\n";
         let content_type = Some(&b"multipart/form-data; boundary=b"[..]);
         let host = host(name);
         let context = BodyContext { host: &host, method: "POST", path: "/", content_type, content_encoding: None };
