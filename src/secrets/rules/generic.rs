@@ -1,6 +1,6 @@
 //! Values without a shape of their own: a name that says secret right before one that looks random.
 
-use super::names::{Telling, is_constant, tells_secret};
+use super::names::{Telling, is_constant, is_form_token, tells_secret};
 use super::rule::fold_context;
 
 /// What a generic rule asks for.
@@ -71,6 +71,11 @@ fn is_password(before: &[u8], text: &[u8], after: &[u8]) -> bool {
         && !reference()
         && !open_name()
         && !is_wordy(value)
+}
+
+/// Whether the value before which this stands is a form's token.
+pub(in crate::secrets) fn is_named_form_token(before: &[u8]) -> bool {
+    assigned_name(before).is_some_and(is_form_token)
 }
 
 /// Whether the value before which this stands is assigned to a name that says something else: an id, a digest.

@@ -102,10 +102,10 @@ pub(super) fn is_login_name(name: &str, host: &str) -> bool {
     const LEAST: usize = 3;
     let folded = fold_context(name.as_bytes());
     let is_host = |word: &[u8]| word.len() >= LEAST && host.split('.').any(|label| label.as_bytes() == word);
+    let is_login = |words: &[&[u8]]| LOGINS.iter().any(|login| login.as_bytes() == words.concat());
     let mut words = parts(name.as_bytes(), &folded);
-    words.retain(|word| !(*word == b"x" || is_host(word)));
-    let words = words.concat();
-    LOGINS.iter().any(|login| login.as_bytes() == words)
+    words.retain(|word| *word != b"x");
+    is_login(&words) || words.split_first().is_some_and(|(first, rest)| is_host(first) && is_login(rest))
 }
 
 /// Whether a word is one of them, or some of them in a row (`apikey`).
@@ -131,9 +131,17 @@ fn parts<'a>(name: &[u8], folded: &'a [u8]) -> Vec<&'a [u8]> {
     parts
 }
 
+/// Whether a name is one of those that frameworks give to the token by which a form proves which page it is from: the
+/// page has it from the host that it goes to.
+pub(in crate::secrets) fn is_form_token(name: &[u8]) -> bool {
+    let folded = fold_context(name);
+    let says = [&b"csrf"[..], b"xsrf", b"authenticity_token", b"requestverificationtoken"];
+    folded == b"_token" || says.iter().any(|word| memchr::memmem::find(&folded, word).is_some())
+}
+
 /// Whether it is a name of what is open, or of something else that only holds the word.
 fn is_open(folded: &[u8], parts: &[&[u8]]) -> bool {
-    const BEGINNINGS: [&[u8]; 7] = [b"csrf", b"xsrf", b"continu", b"idempot", b"tokeniz", b"publi", b"anonym"];
+    const BEGINNINGS: [&[u8]; 5] = [b"continu", b"idempot", b"tokeniz", b"publi", b"anonym"];
     // What something is called by, not what opens it; but a Vault role's secret is an id.
     let id = folded.ends_with(b"_id") && !folded.ends_with(b"secret_id");
     let is_key_id =
@@ -147,7 +155,7 @@ fn is_open(folded: &[u8], parts: &[&[u8]]) -> bool {
             || is_one_of(part, &OPEN)
             || is_one_of(core(), &OPEN)
     };
-    id || is_key_id || parts.iter().any(open)
+    id || is_key_id || is_form_token(folded) || parts.iter().any(open)
 }
 
 fn is_one_of(part: &[u8], words: &Words) -> bool {

@@ -124,8 +124,8 @@ fn an_opaque_key_logs_in_to_any_host_in_the_fields_that_stand_for_authorization(
     let guard = guard(Settings::default());
     let opaque = ["Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp", "d349005491cb970a58ef65cbd1084a3f643ae90c"];
     for (field, value) in FIELDS.iter().flat_map(|field| opaque.map(|value| (field, value))) {
-        for name in ["wiki.corp.example", "192.0.2.7"] {
-            let is_named = !field.contains("Wiki") || name.starts_with("wiki");
+        for name in ["wiki.corp.example", "api.wiki.example", "192.0.2.7"] {
+            let is_named = !field.contains("Wiki") || name.contains("wiki");
             let found = sent(&guard, name, &format!("{field}: {value}"), "");
             assert_eq!(found.contains(&Disposition::Blocked), !is_named, "{name} {field}: {found:?}");
         }
@@ -262,5 +262,58 @@ fn a_jwt_goes_to_the_host_that_it_is_for() {
     for name in ["json subjectToken", "form subject_token"] {
         assert!(!blocked(sent(&guard, "sts.googleapis.com", name, &action)), "{name}");
         assert!(blocked(sent(&guard, "evil.example", name, &action)), "{name}");
+    }
+}
+
+/// Sessions of frameworks, which any site may run, as the first cookie and behind others.
+const SESSIONS: &[&str] = &[
+    "connect.sid=s%3AxVb2Kq8ZmLr4TtYw9PcDn3Hs7FgJk5Qa.Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRpVs6Bc1DfGhJ",
+    "__Secure-next-auth.session-token=Q3bf_SkB2jEZo9Ipo4Pl6e4AHg4qtFVnu-AkwoJ",
+    "__Secure-authjs.session-token=Q3bf_SkB2jEZo9Ipo4Pl6e4AHg4qtFVnu-AkwoJ",
+    "wordpress_logged_in_64ea11082726f7f59a6d17a1af225451=MIvZVxXc3ftM_flaOqyxc5RyG2VxetYIqOO5QzNa",
+    "PHPSESSID=3v9k2m7q1x8z4w6t5r0p9n2b7c",
+];
+
+#[test]
+fn a_framework_s_session_goes_to_whatever_host_in_its_cookie_and_nowhere_else() {
+    let guard = guard(Settings::default());
+    for cookie in SESSIONS {
+        for way in [format!("Cookie: {cookie}"), format!("Cookie: theme=dark; {cookie}; lang=en")] {
+            let found = sent(&guard, "shop.corp.example", &way, "");
+            assert!(found.iter().all(|d| *d == Disposition::CredentialUsed), "{way}: {found:?}");
+        }
+    }
+    for cookie in &SESSIONS[..4] {
+        let found = sent(&guard, "shop.corp.example", &format!("X-Note: {cookie}"), "");
+        assert!(found.contains(&Disposition::Blocked), "{cookie}: {found:?}");
+        let (found, ..) =
+            body_of(&guard, &host("shop.corp.example"), &[format!("{{\"note\":\"{cookie}\"}}").as_bytes()]);
+        assert!(found.iter().any(|finding| finding.disposition == Disposition::Blocked), "{cookie}");
+    }
+}
+
+#[test]
+fn a_provider_s_cookie_is_at_home_as_the_first_of_many_too() {
+    let guard = guard(Settings::default());
+    let cookie = "SAPISID=xVb2Kq8ZmLr4TtYw/A9PcDn3Hs7FgJk5Qa";
+    for way in [format!("Cookie: {cookie}; NID=511"), format!("Cookie: NID=511; {cookie}")] {
+        assert_eq!(sent(&guard, "mail.google.com", &way, ""), [Disposition::CredentialUsed], "{way}");
+        assert_eq!(sent(&guard, "evil.example", &way, ""), [Disposition::Blocked], "{way}");
+    }
+}
+
+#[test]
+fn the_token_that_a_form_proves_its_page_with_is_no_credential() {
+    let guard = guard(Settings::default());
+    let token = "Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRpVs6Bc1DfGhJkZk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRpVs6Bc1DfGh";
+    for name in ["csrfmiddlewaretoken", "_token", "authenticity_token", "__RequestVerificationToken", "_csrf_token"] {
+        for value in [&token[..40], &format!("{token}==")] {
+            let found = sent(&guard, "shop.corp.example", &format!("form {name}"), value);
+            assert_eq!(found, [], "{name}={value}");
+        }
+    }
+    for name in ["acme_token", "verification_token", "auth_token"] {
+        let found = sent(&guard, "shop.corp.example", &format!("form {name}"), &token[..40]);
+        assert_eq!(found, [Disposition::Blocked], "{name}");
     }
 }
