@@ -211,7 +211,13 @@ impl BodyScan {
             let text = self.content.plain(&small, SMALL_BODY).unwrap_or_default();
             let mut found = guard.scan_rows(&self.host, self.surface, &text);
             found.retain(|finding| !self.findings.iter().any(|known| goes_on_from(known, finding)));
-            found.extend(guard.scan_odd(&self.host, self.surface, &text));
+            // Some kinds look the same in another alphabet: read so, one that is at home here is another.
+            let used = |odd: &Finding| {
+                self.findings
+                    .iter()
+                    .any(|known| known.disposition == Disposition::CredentialUsed && known.rule == odd.rule)
+            };
+            found.extend(guard.scan_odd(&self.host, self.surface, &text).into_iter().filter(|odd| !used(odd)));
             found.extend(guard.recall_body(&self.host, &text, &memory, now));
             if found.iter().any(|finding| finding.disposition == Disposition::Blocked) {
                 self.stopped = Some(Reason::SecretInRequest);

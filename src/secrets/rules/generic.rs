@@ -119,6 +119,7 @@ fn assigned_name(before: &[u8]) -> Option<&[u8]> {
     if let [rest @ .., 0x12, _] = before {
         return Some(last_name(rest)).filter(|name| !name.is_empty() && name.len() <= 64);
     }
+    let before = before_parts(before);
     let rest = trim(before);
     let rest = match rest {
         [rest @ .., b'=' | b':', b'>' | b'='] | [rest @ .., b'|', b'|'] | [rest @ .., b'?', b'?'] => rest,
@@ -134,6 +135,23 @@ fn assigned_name(before: &[u8]) -> Option<&[u8]> {
     let name = typed_name(rest).unwrap_or_else(|| last_name(rest));
     let name = if name.eq_ignore_ascii_case(b"value") { named_before(rest).unwrap_or(name) } else { name };
     (!name.is_empty() && name.len() <= 64).then_some(name)
+}
+
+/// What stands before the first part of a value that this is a later one of: `TOKEN="na1.` before the second.
+pub(in crate::secrets) fn before_parts(before: &[u8]) -> &[u8] {
+    /// Longer ones aren't looked over.
+    const LONGEST: usize = 32;
+    let Some(first) = before.strip_suffix(b".").or_else(|| before.strip_suffix(b"!")) else { return before };
+    let near = first.get(first.len().saturating_sub(LONGEST)..).unwrap_or(first);
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let Some(edge) = near.iter().rposition(|byte| !is_part(byte)) else { return before };
+    let part = near.get(edge + 1..).unwrap_or_default();
+    let is_value = matches!(near.get(edge), Some(b'"' | b'\'' | b'=')) && !part.is_empty();
+    // A JWT is judged as one.
+    if is_value && !part.starts_with(b"eyJ") {
+        return before.get(..before.len() - 1 - part.len()).unwrap_or(before);
+    }
+    before
 }
 
 /// Without the quotes, brackets and spaces at its end.
@@ -338,6 +356,8 @@ mod tests {
             "#define API_KEY \"@q9Zt7LmX2pKv4RwB8nYs@\"",
             "ALTER USER app WITH PASSWORD '@q9Zt7LmX2pKv4RwB8nYs@'",
             "the password is @q9Zt7LmX2pKv4RwB8nYs@",
+            r#"{"fullstory_api_key": "na1.@q9Zt7LmX2pKv4RwB8nYs@"}"#,
+            "SALESFORCE_TOKEN=00XP3IrLIZZFFh3!@1q9gTWPgp68WMlGi3fBK@",
         ] {
             assert!(found(text), "{text}");
         }

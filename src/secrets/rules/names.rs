@@ -16,6 +16,9 @@ pub(in crate::secrets) enum Telling {
 /// The last words of names that say secret behind a name of somebody.
 const ENDS: [&[u8]; 3] = [b"key", b"token", b"secret"];
 
+/// Shorter words before an end that nothing parts from them make another word with it: `WHISKEY`.
+const SHORTEST_OWNER: usize = 5;
+
 /// Whether a keyword is such an end, and no more.
 pub(in crate::secrets) fn is_end(keyword: &[u8]) -> bool {
     ENDS.contains(&keyword)
@@ -31,6 +34,11 @@ pub(in crate::secrets) fn tells_secret(name: &[u8], words: &[Box<[u8]>]) -> Opti
     let parts = parts(name, &folded);
     let by_its_end = || match parts.as_slice() {
         [.., owner, end] => is_end(end) && owner.len() >= 3 && !is_one_of(owner, &OWNERLESS),
+        // Nothing parts them: `TAXJARTOKEN`.
+        [word] if is_constant(name) => ENDS
+            .iter()
+            .filter_map(|end| word.strip_suffix(*end))
+            .any(|owner| owner.len() >= SHORTEST_OWNER && !is_one_of(owner, &OWNERLESS)),
         _ => false,
     };
     let telling = if plain {
@@ -230,6 +238,8 @@ mod tests {
             "public_key",
             "idempotency-key",
             "monkey",
+            "WHISKEY",
+            "DEFAULTTOKEN",
             "defaultToken",
         ] {
             assert_eq!(telling(name), None, "{name}");

@@ -26,7 +26,18 @@ const LOGINS: &[Login] = &[
         &["json personal_api_key", "authorization: Bearer @"],
         "phx_k3JhX9vQ2mZt7LwRp5YcB8nDf1GsEa4Uk3JhX9vQ2mZ",
     ),
+    // Base64, which the shape of Stripe's keys takes the beginning of.
+    ("api.us.highnote.com", &["basic @:"], KEYED),
+    ("api.workos.com", &["authorization: Bearer @"], KEYED),
+    // The same shape in another alphabet.
+    (
+        "prod-uk-a.online.tableau.com",
+        &["json personalAccessTokenSecret"],
+        "lk3gDSyxGojCZI4lJT5bmZ==:DNqAbsO2Q5RAp4shdYufzn6CCP5bcX1q",
+    ),
 ];
+
+const KEYED: &str = "sk_live_a2V5XzgpZeYOl8eSAjD/WYxXqpPLh8acYJKZ4JMbqLM7KNi4PsHzfc8zRxBEG/Ft3Pg+H8MSmLC+==";
 
 /// Keys without a shape of their own, where services of the catalogue read them.
 const KEYS: &[(&str, &str)] = &[
