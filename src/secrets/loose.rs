@@ -1,6 +1,6 @@
 //! Shapes without a literal of their own (32 hex digits): words before the value tell whose it is.
 
-use super::rules::generic::before_parts;
+use super::rules::assigned::before_parts;
 use super::rules::rule::Context;
 use super::rules::shape::Step;
 use super::runs::SHORTEST;

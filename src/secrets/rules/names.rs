@@ -182,15 +182,16 @@ static OPEN: Words = LazyLock::new(|| {
 
 /// Before `key` and `token` these words say nothing of somebody: things by which data is found.
 static OWNERLESS: Words = LazyLock::new(|| {
-    "agent answer asset attr attribute blob bloom bucket buffer build category child chunk client composite config \
-    content context cookie correlation crew data dataset dedup dedupe default device dict distinct doc document edge \
-    entity event feature field filter flag flow fold folder foreign group header host hot icon idempotency image \
-    index install issue item job label lang layer line list locale lock lookup map message meta metric model msg \
-    namespace node nonce object option order param parent part partition product project prompt prop property \
-    query range react record ref region request resource root route routing row salt schema search setting shard \
-    short shortcut sign signature site socket source span start state step storage store style subscription tag \
-    task template text theme thread tool trace track tracking translation unique usage value variant version visitor \
-    wasm websocket widget"
+    "agent answer artifact asset attr attribute avatar blob bloom bucket buffer build bundle category cell chart \
+     child chunk client color column component composite config content context cookie correlation crew dashboard \
+     data dataset dedup dedupe default device dict distinct doc document edge entity event feature field filter \
+     flag flow fold folder font foreign frame glyph group header host hot icon idempotency image index install \
+     issue item job label lang layer layout line list locale lock lookup map menu message meta metric model \
+     module msg namespace node nonce object option order panel param parent part partition photo product project \
+     prompt prop property query range react record ref region request resource root route routing row salt schema \
+     search section setting shard sheet short shortcut sign signature site socket source span start state step \
+     storage store style subscription tab table tag task template text theme thread tool trace track tracking \
+     translation unique usage value variant version video visitor wasm websocket widget"
         .split_ascii_whitespace()
         .collect()
 });

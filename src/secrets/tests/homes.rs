@@ -323,6 +323,10 @@ fn the_token_that_a_form_proves_its_page_with_is_no_credential() {
             assert_eq!(found, [], "{name}={value}");
         }
     }
+    let page =
+        format!("<meta name=\"csrf-token\" content=\"{token}==\"><input name=\"_token\" value=\"{}\">", &token[..40]);
+    let (found, ..) = body_of(&guard, &host("api.openai.com"), &[page.as_bytes()]);
+    assert_eq!(found.len(), 0, "{found:?}");
     for name in ["acme_token", "verification_token", "auth_token"] {
         let found = sent(&guard, "shop.corp.example", &format!("form {name}"), &token[..40]);
         assert_eq!(found, [Disposition::Blocked], "{name}");
