@@ -172,7 +172,7 @@ impl Kind {
             Kind::Json => json_member(before).map(Spot::Json),
             Kind::Other => form_field(before).map(Spot::Form).or_else(|| json_member(before).map(Spot::Json)),
         };
-        found.unwrap_or(Spot::Content)
+        found.or_else(|| policy_condition(before).map(Spot::Form)).unwrap_or(Spot::Content)
     }
 }
 
@@ -218,7 +218,9 @@ impl BodyScan {
             found.retain(|row| {
                 !self.at_home.iter().any(|(rule, place)| *rule == row.rule && place.contains(&row.offset))
             });
-            found.extend(guard.scan_odd(&self.host, self.surface, &text));
+            // Some kinds look the same in another alphabet: read so, one that is at home here is another.
+            let odd = guard.scan_odd(&self.host, self.surface, &text).into_iter();
+            found.extend(odd.filter(|odd| !self.at_home.iter().any(|(rule, _)| *rule == odd.rule)));
             found.extend(guard.recall_body(&self.host, &text, &memory, now));
             if found.iter().any(|finding| finding.disposition == Disposition::Blocked) {
                 self.stopped = Some(Reason::SecretInRequest);
@@ -375,6 +377,13 @@ fn form_field(before: &[u8]) -> Option<&str> {
 /// A field of an upload straight to a bucket, as the signed policy beside it repeats it.
 fn policy_member(before: &[u8]) -> Option<&str> {
     json_member(before).filter(|name| name.starts_with("x-amz-"))
+}
+
+/// The same as a condition: `["eq", "$x-amz-security-token", "` before the value.
+fn policy_condition(before: &[u8]) -> Option<&str> {
+    let rest = before.strip_suffix(b"\"")?.trim_ascii_end().strip_suffix(b",")?.trim_ascii_end().strip_suffix(b"\"")?;
+    let name = std::str::from_utf8(rest.get(memchr::memrchr(b'"', rest)? + 1..)?).ok()?;
+    name.strip_prefix('$').filter(|name| name.starts_with("x-amz-"))
 }
 
 /// `"name": "` before the value.

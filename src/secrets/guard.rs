@@ -272,13 +272,14 @@ impl Inner {
         rule.is_read_at(at.spot) && rule.is_at_home(at.host)
     }
 
-    /// Whether a value that nobody knows the owner of stands where services read logins: in Authorization and in a
-    /// session's cookies on every host, under names of keys that may be theirs on the hosts of known services.
+    /// Whether a value that nobody knows the owner of stands where services read logins: in Authorization, in the fields
+    /// that stand in for it (`x-api-key`) and in a session's cookies on every host, under names of keys that may be theirs
+    /// on the hosts of known services. Who may be logged in to is the allowlist's to say.
     fn is_login(&self, at: &At<'_>) -> bool {
         let has = |name: &str, words: &[&str]| words.iter().any(|word| name.to_ascii_lowercase().contains(word));
         match at.spot {
             Spot::Cookie(name) => !has(name, &["key", "secret", "password"]),
-            Spot::Header(name) if name.eq_ignore_ascii_case("authorization") => true,
+            spot if spot.is_login_field(at.host) => true,
             spot => {
                 let suffix = at.host.as_name().and_then(|name| psl::suffix(name.as_bytes()));
                 let rented = suffix.is_some_and(|suffix| suffix.typ() == Some(psl::Type::Private));

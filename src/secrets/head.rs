@@ -19,6 +19,9 @@ use zeroize::Zeroizing;
 /// Longer values are no pieces of a secret.
 const LONGEST_PIECE: usize = 256;
 
+/// Longer names are no parameter's and no cookie's.
+const LONGEST_NAME: usize = 64;
+
 /// A request's head as it goes upstream, or a message's trailers.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadView<'a> {
@@ -325,10 +328,10 @@ fn item(text: &[u8]) -> &[u8] {
 
 /// Where in the head a hit stands, and its name for the record.
 fn place<'a>(part: &Part<'a>, before: &'a [u8], value: &'a [u8]) -> (Spot<'a>, Option<Arc<str>>) {
-    // A match that begins with its parameter's name: `sig=…` of a signed address.
-    let own = || {
-        let first = before.last().is_none_or(|byte| matches!(byte, b'&' | b'?'));
-        let equals = memchr::memchr(b'=', value).filter(|at| first && *at < 32)?;
+    // A match that begins with its parameter's or its cookie's name: `sig=…` of a signed address.
+    let own = |opens: &[u8]| {
+        let first = before.last().is_none_or(|byte| opens.contains(byte));
+        let equals = memchr::memchr(b'=', value).filter(|at| first && *at < LONGEST_NAME)?;
         std::str::from_utf8(value.get(..equals)?).ok()
     };
     let parameter = |opens: &[u8], equals: u8| {
@@ -338,12 +341,13 @@ fn place<'a>(part: &Part<'a>, before: &'a [u8], value: &'a [u8]) -> (Spot<'a>, O
         std::str::from_utf8(name.get(start..)?).ok()
     };
     match (part.surface, part.field) {
-        (Surface::Query, _) => match own().or_else(|| parameter(b"&?;\n", b'=')) {
+        (Surface::Query, _) => match own(b"&?").or_else(|| parameter(b"&?;\n", b'=')) {
             Some(name) => (Spot::Query(name), Some(name.into())),
             None => (Spot::Content, None),
         },
         (Surface::Path, _) => (Spot::Path, None),
-        (_, Some(field)) if field.eq_ignore_ascii_case("cookie") => match parameter(b"; ", b'=') {
+        (_, Some(field)) if field.eq_ignore_ascii_case("cookie") => match own(b"; ").or_else(|| parameter(b"; ", b'='))
+        {
             Some(name) => (Spot::Cookie(name), Some(field.into())),
             None => (Spot::Header(field), Some(field.into())),
         },

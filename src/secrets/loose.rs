@@ -1,5 +1,6 @@
 //! Shapes without a literal of their own (32 hex digits): words before the value tell whose it is.
 
+use super::rules::assigned::before_parts;
 use super::rules::rule::Context;
 use super::rules::shape::Step;
 use super::runs::SHORTEST;
@@ -378,6 +379,7 @@ const LETTERS: Classes<4> = {
 /// Whether what follows is assigned to a name, or stands behind `Bearer`.
 pub(super) fn is_assigned(before: &[u8]) -> bool {
     let gap = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b' ' | b'\\' | b'\t');
+    let before = before_parts(before);
     match before.iter().rposition(|byte| !gap(byte)).and_then(|at| before.get(..=at)) {
         Some([.., b'=' | b':' | b'>']) => true,
         // An entry of a protobuf map (the tag of its value, and the length), or what stands for a value that is missing.

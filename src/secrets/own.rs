@@ -4,10 +4,10 @@
 use super::finding::{Finding, Surface};
 use super::guard::Guard;
 use super::head::{HeadView, Part};
+use super::rules::home::Spot;
 use super::settings::special;
+use crate::net::Host;
 
-/// Fields that carry credentials and whose names don't end as the others do.
-const FIELDS: [&str; 4] = ["authorization", "apikey", "token", "x-auth"];
 /// What the names of such fields end in.
 const ENDS: [&str; 5] = ["-token", "-key", "-secret", "-password", "-api-key"];
 /// Fields that end so and carry none.
@@ -69,7 +69,7 @@ impl Guard {
                         start += parameter.len() + 1;
                     }
                 }
-                (_, Some(field)) if carries_credentials(field) => {
+                (_, Some(field)) if carries_credentials(field, head.host) => {
                     let from = part.start + (field.len() + 2).min(whole.len());
                     if end - from >= SHORTEST {
                         found.extend(self.unless(registered, part, field, (from, end), head));
@@ -98,9 +98,9 @@ impl Guard {
     }
 }
 
-fn carries_credentials(field: &str) -> bool {
+fn carries_credentials(field: &str, host: &Host) -> bool {
     let name = field.to_ascii_lowercase();
-    let ends = FIELDS.contains(&&*name) || ENDS.iter().any(|end| name.ends_with(end));
+    let ends = Spot::Header(&name).is_login_field(host) || ENDS.iter().any(|end| name.ends_with(end));
     ends && !OTHERS.contains(&&*name)
 }
 
@@ -146,6 +146,8 @@ mod tests {
             ("acme.test", None, vec![("Authorization", "Bearer opaque-as-can-be".to_owned())]),
             ("acme.test", None, vec![("Authorization", basic("me:another-password"))]),
             ("acme.test", None, vec![("X-API-Key", "4n0ther-k3y".to_owned())]),
+            ("acme.test", None, vec![("AccessKey", "4n0ther-k3y".to_owned())]),
+            ("acme.test", None, vec![("X-Authorization", "4n0ther-k3y".to_owned())]),
             ("acme.test", Some("key=4n0ther-k3y-1234"), vec![]),
             ("acme.test", Some("key=pa55w0rd-of-acme&key=4n0ther-k3y-1234"), vec![]),
             ("acme.test", None, vec![("Authorization", acme.clone()), ("Authorization", basic("me:another-one"))]),

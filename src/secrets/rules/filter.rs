@@ -48,6 +48,9 @@ pub(in crate::secrets) fn is_placeholder(variable: &[u8]) -> bool {
     if let Some(password) = assigned_password(variable) {
         return is_common_password(password) || is_expression(password);
     }
+    if netrc_password(variable).is_some_and(is_template) {
+        return true;
+    }
     if variable.len() < 8 {
         return false;
     }
@@ -69,6 +72,21 @@ fn password_of(value: &[u8]) -> Option<&[u8]> {
     let rest = value.get(memchr::memmem::find(value.get(..32).unwrap_or(value), b"://")? + 3..)?;
     let user = rest.get(..memchr::memrchr(b'@', rest)?)?;
     user.get(memchr::memchr(b':', user)? + 1..)
+}
+
+/// The password at the end of a netrc entry.
+fn netrc_password(value: &[u8]) -> Option<&[u8]> {
+    let entry = value.starts_with(b"machine") || value.starts_with(b"default");
+    value.rsplit(u8::is_ascii_whitespace).next().filter(|_| entry)
+}
+
+/// Whether a password is the place for one: `{password}`, `${GIT_PASSWORD}`, `<password>`.
+fn is_template(password: &[u8]) -> bool {
+    let name = match password.strip_prefix(b"$").unwrap_or(password) {
+        [b'{', name @ .., b'}'] | [b'<', name @ .., b'>'] => name,
+        _ => return false,
+    };
+    name.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.' | b'-')) && is_wordy(name)
 }
 
 /// The password in a pair (`Password=…`).
@@ -232,10 +250,17 @@ mod tests {
             "password=self.DB_PASS",
             "Password = e.getPassword",
             "://jo%40x.com:a%20secret@www.example.com",
+            "machine urs.example.com login {username} password {password}",
+            "machine git.acme.dev login bot password ${GIT_PASSWORD}",
         ] {
             assert!(is_placeholder(text.as_bytes()), "{text}");
         }
-        for text in ["password=k8Zq2mVx", "password=qXzW.kVbN", "://u:p%40q8Zx@db.example.com"] {
+        for text in [
+            "password=k8Zq2mVx",
+            "password=qXzW.kVbN",
+            "://u:p%40q8Zx@db.example.com",
+            "machine a.dev login b password {9kQ$m2Zx}",
+        ] {
             assert!(!is_placeholder(text.as_bytes()), "{text}");
         }
     }

@@ -1,6 +1,8 @@
 //! Values without a shape of their own: a name that says secret right before one that looks random.
 
-use super::names::{Telling, is_constant, tells_secret};
+use super::assigned::{assigned_name, last_name};
+use super::filter::is_credential_scope;
+use super::names::{Telling, is_constant, is_form_token, tells_secret};
 use super::rule::fold_context;
 
 /// What a generic rule asks for.
@@ -20,7 +22,7 @@ pub(in crate::secrets) fn is_secret(before: &[u8], value: &[u8], after: &[u8], r
         return is_password(before, value, after);
     }
     let looks_so = if rule.digest { is_random_digest(value) } else { is_random(value) };
-    if !looks_so || is_code(value, after) {
+    if !looks_so || is_code(value, after) || is_scoped(value) {
         return false;
     }
     let Some(name) = assigned_name(before) else { return false };
@@ -32,6 +34,12 @@ pub(in crate::secrets) fn is_secret(before: &[u8], value: &[u8], after: &[u8], r
         None => false,
     };
     telling && !(rule.digest && is_named_otherwise(before, &[]))
+}
+
+/// Whether a value is the id of a key with its scope (`…/20261123/fra1/s3/aws4_request`): open to everyone in a signature.
+fn is_scoped(value: &[u8]) -> bool {
+    let scope = memchr::memchr(b'/', value).and_then(|slash| value.get(slash..)).unwrap_or_default();
+    is_credential_scope(scope) && value.ends_with(b"4_request")
 }
 
 /// Whether a match of name and value is a password that chance made, however short: of three kinds of characters.
@@ -73,6 +81,11 @@ fn is_password(before: &[u8], text: &[u8], after: &[u8]) -> bool {
         && !is_wordy(value)
 }
 
+/// Whether the value before which this stands is a form's token.
+pub(in crate::secrets) fn is_named_form_token(before: &[u8]) -> bool {
+    assigned_name(before).is_some_and(is_form_token)
+}
+
 /// Whether the value before which this stands is assigned to a name that says something else: an id, a digest.
 pub(in crate::secrets) fn is_named_otherwise(before: &[u8], words: &[Box<[u8]>]) -> bool {
     const OTHERWISE: [&[u8]; 22] = [
@@ -106,90 +119,6 @@ pub(in crate::secrets) fn is_named_otherwise(before: &[u8], words: &[Box<[u8]>])
     let last = name.rsplit(|byte| *byte == b'_').next().unwrap_or(&name);
     (OTHERWISE.contains(&last) || camel)
         && !words.iter().any(|word| memchr::memmem::find(&name, word.trim_ascii()).is_some())
-}
-
-/// The name that what follows is assigned to: `name = "`, `"name": "`, `name=`, `<name>`, `--name `.
-fn assigned_name(before: &[u8]) -> Option<&[u8]> {
-    // An entry of a protobuf map: the name, then the tag of the value and its length.
-    if let [rest @ .., 0x12, _] = before {
-        return Some(last_name(rest)).filter(|name| !name.is_empty() && name.len() <= 64);
-    }
-    let rest = trim(before);
-    let rest = match rest {
-        [rest @ .., b'=' | b':', b'>' | b'='] | [rest @ .., b'|', b'|'] | [rest @ .., b'?', b'?'] => rest,
-        [rest @ .., b'=' | b':' | b'>'] => rest,
-        // An argument behind the name: `setenv("API_KEY", "…")`.
-        [rest @ .., b'"' | b'\'', b','] => rest,
-        rest if before.len() > rest.len() => return spoken_name(rest),
-        _ => return None,
-    };
-    // An index: `environ["API_KEY"] = "…"`.
-    let rest = trim(rest);
-    let rest = rest.strip_suffix(b"]").map_or(rest, trim);
-    let name = typed_name(rest).unwrap_or_else(|| last_name(rest));
-    let name = if name.eq_ignore_ascii_case(b"value") { named_before(rest).unwrap_or(name) } else { name };
-    (!name.is_empty() && name.len() <= 64).then_some(name)
-}
-
-/// Without the quotes, brackets and spaces at its end.
-fn trim(text: &[u8]) -> &[u8] {
-    let gap = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b' ' | b'\t' | b'[' | b'(');
-    text.get(..text.iter().rposition(|byte| !gap(byte)).map_or(0, |at| at + 1)).unwrap_or_default()
-}
-
-fn last_name(text: &[u8]) -> &[u8] {
-    text.get(text.iter().rposition(|byte| !is_name(*byte)).map_or(0, |at| at + 1)..).unwrap_or_default()
-}
-
-/// The name before a type: `password: &str`, `apiToken string`.
-fn typed_name(text: &[u8]) -> Option<&[u8]> {
-    let rest =
-        text.strip_suffix(b"string").or_else(|| text.strip_suffix(b"str")).or_else(|| text.strip_suffix(b"String"))?;
-    let rest = rest.strip_suffix(b"&'static ").or_else(|| rest.strip_suffix(b"&")).unwrap_or(rest);
-    let bare = trim(rest);
-    let bare = bare.strip_suffix(b":").map_or(bare, trim);
-    (bare.len() < rest.len()).then(|| last_name(bare))
-}
-
-/// The name in a pair of name and value: `"name": "API_KEY", "value": "…"`, `<add key="ApiKey" value="…"`.
-fn named_before(text: &[u8]) -> Option<&[u8]> {
-    let between = |byte: &u8| is_name(*byte) || matches!(byte, b'=' | b':' | b'<' | b'>');
-    let rest = text.get(..text.len().checked_sub(b"value".len())?)?;
-    let rest = rest.get(..rest.iter().rposition(between).map_or(0, |at| at + 1))?;
-    let name = last_name(rest);
-    let rest = trim(rest.get(..rest.len() - name.len())?);
-    let rest = trim(rest.strip_suffix(b":").or_else(|| rest.strip_suffix(b"="))?);
-    [&b"name"[..], b"key"].iter().any(|word| last_name(rest).eq_ignore_ascii_case(word)).then_some(name)
-}
-
-/// A name and its value with nothing between: an option of a command, a definition, words.
-fn spoken_name(text: &[u8]) -> Option<&[u8]> {
-    const SPOKEN: [&[u8]; 12] = [
-        b"password",
-        b"passwd",
-        b"requirepass",
-        b"masterauth",
-        b"passphrase",
-        b"secret",
-        b"pwd",
-        b"api_key",
-        b"apikey",
-        b"api-key",
-        b"secret_key",
-        b"access_token",
-    ];
-    if text.len() >= 13 && text.get(text.len() - 13..).is_some_and(|end| end.eq_ignore_ascii_case(b"identified by")) {
-        return text.get(text.len() - 13..);
-    }
-    let spoken = text.strip_suffix(b" is").unwrap_or(text);
-    let name = last_name(spoken);
-    let line = spoken.get(..spoken.len() - name.len()).unwrap_or_default();
-    let told = SPOKEN.iter().any(|word| name.eq_ignore_ascii_case(word)) || line.ends_with(b"#define ");
-    (told || name.starts_with(b"--")).then_some(name)
-}
-
-const fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
 }
 
 /// Whether the value is a part of an expression.
@@ -226,7 +155,7 @@ fn is_random(value: &[u8]) -> bool {
     let letter = value.iter().any(u8::is_ascii_alphabetic);
     let digest = value.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-');
     let path = value.iter().filter(|byte| **byte == b'/').count() * 8 > value.len() || value.starts_with(b"/");
-    digit && letter && distinct >= 10 && !digest && !path && !is_wordy(value)
+    digit && letter && distinct >= 10 && !digest && !path && !is_mostly_words(value)
 }
 
 /// Pairs of letters that English and names in code are made of: two in five of all pairs.
@@ -262,6 +191,12 @@ const LETTERS: [u8; 256] = {
 pub(in crate::secrets) fn is_wordy(value: &[u8]) -> bool {
     let (words, letters) = words_in(value);
     words * 5 >= letters * 2
+}
+
+/// Whether most of a value is made of words: of twenty random letters and digits one in a hundred is.
+fn is_mostly_words(value: &[u8]) -> bool {
+    let (words, letters) = words_in(value);
+    words * 20 >= letters * 11
 }
 
 /// Whether it is a name that is made of hardly anything but words: of twenty random letters one in a thousand is.
@@ -333,6 +268,10 @@ mod tests {
             "#define API_KEY \"@q9Zt7LmX2pKv4RwB8nYs@\"",
             "ALTER USER app WITH PASSWORD '@q9Zt7LmX2pKv4RwB8nYs@'",
             "the password is @q9Zt7LmX2pKv4RwB8nYs@",
+            r#"{"fullstory_api_key": "na1.@q9Zt7LmX2pKv4RwB8nYs@"}"#,
+            "SALESFORCE_TOKEN=00XP3IrLIZZFFh3!@1q9gTWPgp68WMlGi3fBK@",
+            // Chance makes words too.
+            "API_TOKEN=@MUssBoy7wNtrr47mWrn9YMLASxVZjn35@",
         ] {
             assert!(found(text), "{text}");
         }
@@ -362,6 +301,9 @@ mod tests {
             "the secret of @q9Zt7LmX2pKv4RwB8nYs@",
             "token_path=@/var/lib/x9Zt7LmX2pKv4RwB8@",
             "name = @q9Zt7LmX2pKv4RwB8nYs@",
+            "X-Amz-Secret-Credential=@DO00KNCBQ7XLZ8ZB7MF9/20261123/fra1/s3/aws4_request@&X-Amz-Date=1",
+            r#"{"access_token": "eyJhbGciOiJub25lIn0.@q9Zt7LmX2pKv4RwB8nYs@"}"#,
+            "token = client.@q9Zt7LmX2pKv4RwB8nYs@",
             r#"{"name":"password reset","value":"@q9Zt7LmX2pKv4RwB8nYs@"}"#,
         ] {
             assert!(!found(text), "{text}");

@@ -1,6 +1,6 @@
 //! Homes: the hosts where a credential belongs, and the place in a request where that provider reads it.
 
-use super::names::{is_constant, is_of_another};
+use super::names::{is_constant, is_login_name, is_of_another};
 use crate::net::{Host, HostPattern};
 
 /// A host pattern of the catalogue: a policy's, or one whose stars stand in the middle
@@ -168,6 +168,11 @@ impl Spot<'_> {
     /// Whether a field of the head has a name by which services take keys.
     pub(in crate::secrets) fn is_key_field(self) -> bool {
         matches!(self, Spot::Header(name) if says_key(name))
+    }
+
+    /// Whether this field stands for Authorization on any host: APIs read their logins in one of its name.
+    pub(in crate::secrets) fn is_login_field(self, host: &Host) -> bool {
+        matches!(self, Spot::Header(name) if is_login_name(name, host.as_name().unwrap_or_default()))
     }
 
     /// Whether a host may read a credential that has no shape of its own here: under a name that says key and

@@ -2,6 +2,7 @@
 //! besides its shape.
 
 pub(super) mod anchor;
+pub(super) mod assigned;
 pub(super) mod catalogue;
 pub(super) mod check;
 pub(super) mod checksum;

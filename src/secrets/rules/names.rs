@@ -16,6 +16,9 @@ pub(in crate::secrets) enum Telling {
 /// The last words of names that say secret behind a name of somebody.
 const ENDS: [&[u8]; 3] = [b"key", b"token", b"secret"];
 
+/// Shorter words before an end that nothing parts from them make another word with it: `WHISKEY`.
+const SHORTEST_OWNER: usize = 5;
+
 /// Whether a keyword is such an end, and no more.
 pub(in crate::secrets) fn is_end(keyword: &[u8]) -> bool {
     ENDS.contains(&keyword)
@@ -31,6 +34,11 @@ pub(in crate::secrets) fn tells_secret(name: &[u8], words: &[Box<[u8]>]) -> Opti
     let parts = parts(name, &folded);
     let by_its_end = || match parts.as_slice() {
         [.., owner, end] => is_end(end) && owner.len() >= 3 && !is_one_of(owner, &OWNERLESS),
+        // Nothing parts them: `TAXJARTOKEN`.
+        [word] if is_constant(name) => ENDS
+            .iter()
+            .filter_map(|end| word.strip_suffix(*end))
+            .any(|owner| owner.len() >= SHORTEST_OWNER && !is_one_of(owner, &OWNERLESS)),
         _ => false,
     };
     let telling = if plain {
@@ -73,6 +81,41 @@ pub(super) fn is_of_another(name: &str, host: &str) -> bool {
     !parts(name.as_bytes(), &folded).into_iter().all(is_its)
 }
 
+/// The fields that APIs of all kinds read logins in, without their signs and without the `x` in front.
+const LOGINS: [&str; 20] = [
+    "accesskey",
+    "accesstoken",
+    "apiaccesstoken",
+    "apikey",
+    "apitoken",
+    "appkey",
+    "auth",
+    "authkey",
+    "authorization",
+    "authtoken",
+    "deploytoken",
+    "functionskey",
+    "jobtoken",
+    "ocpapimsubscriptionkey",
+    "privatetoken",
+    "servicetoken",
+    "sessiontoken",
+    "subscriptionkey",
+    "token",
+    "usertoken",
+];
+
+/// Whether a field has such a name, in front of which the host's own may stand (`x-wiki-token`).
+pub(super) fn is_login_name(name: &str, host: &str) -> bool {
+    const LEAST: usize = 3;
+    let folded = fold_context(name.as_bytes());
+    let is_host = |word: &[u8]| word.len() >= LEAST && host.split('.').any(|label| label.as_bytes() == word);
+    let is_login = |words: &[&[u8]]| LOGINS.iter().any(|login| login.as_bytes() == words.concat());
+    let mut words = parts(name.as_bytes(), &folded);
+    words.retain(|word| *word != b"x");
+    is_login(&words) || words.split_first().is_some_and(|(first, rest)| is_host(first) && is_login(rest))
+}
+
 /// Whether a word is one of them, or some of them in a row (`apikey`).
 fn is_common(word: &[u8]) -> bool {
     let rest = |known: &str| word.strip_prefix(known.as_bytes());
@@ -96,9 +139,17 @@ fn parts<'a>(name: &[u8], folded: &'a [u8]) -> Vec<&'a [u8]> {
     parts
 }
 
+/// Whether a name is one of those that frameworks give to the token by which a form proves which page it is from: the
+/// page has it from the host that it goes to.
+pub(in crate::secrets) fn is_form_token(name: &[u8]) -> bool {
+    let folded = fold_context(name);
+    let says = [&b"csrf"[..], b"xsrf", b"authenticity_token", b"requestverificationtoken"];
+    folded == b"_token" || says.iter().any(|word| memchr::memmem::find(&folded, word).is_some())
+}
+
 /// Whether it is a name of what is open, or of something else that only holds the word.
 fn is_open(folded: &[u8], parts: &[&[u8]]) -> bool {
-    const BEGINNINGS: [&[u8]; 7] = [b"csrf", b"xsrf", b"continu", b"idempot", b"tokeniz", b"publi", b"anonym"];
+    const BEGINNINGS: [&[u8]; 5] = [b"continu", b"idempot", b"tokeniz", b"publi", b"anonym"];
     // What something is called by, not what opens it; but a Vault role's secret is an id.
     let id = folded.ends_with(b"_id") && !folded.ends_with(b"secret_id");
     let is_key_id =
@@ -112,7 +163,7 @@ fn is_open(folded: &[u8], parts: &[&[u8]]) -> bool {
             || is_one_of(part, &OPEN)
             || is_one_of(core(), &OPEN)
     };
-    id || is_key_id || parts.iter().any(open)
+    id || is_key_id || is_form_token(folded) || parts.iter().any(open)
 }
 
 fn is_one_of(part: &[u8], words: &Words) -> bool {
@@ -131,15 +182,16 @@ static OPEN: Words = LazyLock::new(|| {
 
 /// Before `key` and `token` these words say nothing of somebody: things by which data is found.
 static OWNERLESS: Words = LazyLock::new(|| {
-    "agent answer asset attr attribute blob bloom bucket buffer build category child chunk client composite config \
-    content context cookie correlation crew data dataset dedup dedupe default device dict distinct doc document edge \
-    entity event feature field filter flag flow fold folder foreign group header host hot icon idempotency image \
-    index install issue item job label lang layer line list locale lock lookup map message meta metric model msg \
-    namespace node nonce object option order param parent part partition product project prompt prop property \
-    query range react record ref region request resource root route routing row salt schema search setting shard \
-    short shortcut sign signature site socket source span start state step storage store style subscription tag \
-    task template text theme thread tool trace track tracking translation unique usage value variant version visitor \
-    wasm websocket widget"
+    "agent answer artifact asset attr attribute avatar blob bloom bucket buffer build bundle category cell chart \
+     child chunk client color column component composite config content context cookie correlation crew dashboard \
+     data dataset dedup dedupe default device dict distinct doc document edge entity event feature field filter \
+     flag flow fold folder font foreign frame glyph group header host hot icon idempotency image index install \
+     issue item job label lang layer layout line list locale lock lookup map menu message meta metric model \
+     module msg namespace node nonce object option order panel param parent part partition photo product project \
+     prompt prop property query range react record ref region request resource root route routing row salt schema \
+     search section setting shard sheet short shortcut sign signature site socket source span start state step \
+     storage store style subscription tab table tag task template text theme thread tool trace track tracking \
+     translation unique usage value variant version video visitor wasm websocket widget"
         .split_ascii_whitespace()
         .collect()
 });
@@ -187,6 +239,8 @@ mod tests {
             "public_key",
             "idempotency-key",
             "monkey",
+            "WHISKEY",
+            "DEFAULTTOKEN",
             "defaultToken",
         ] {
             assert_eq!(telling(name), None, "{name}");

@@ -189,7 +189,9 @@ impl Rule {
             (None, Some(context)) => context.stands_before(before),
             (None, None) => true,
         };
-        let is_otherwise = |context: &Context| generic::is_named_otherwise(before, &context.keywords);
+        let is_otherwise = |context: &Context| {
+            generic::is_named_otherwise(before, &context.keywords) || generic::is_named_form_token(before)
+        };
         if !named || self.context.as_ref().is_some_and(is_otherwise) {
             return false;
         }

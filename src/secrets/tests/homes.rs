@@ -27,7 +27,18 @@ const LOGINS: &[Login] = &[
         &["json personal_api_key", "authorization: Bearer @"],
         "phx_k3JhX9vQ2mZt7LwRp5YcB8nDf1GsEa4Uk3JhX9vQ2mZ",
     ),
+    // Base64, which the shape of Stripe's keys takes the beginning of.
+    ("api.us.highnote.com", &["basic @:"], KEYED),
+    ("api.workos.com", &["authorization: Bearer @"], KEYED),
+    // The same shape in another alphabet.
+    (
+        "prod-uk-a.online.tableau.com",
+        &["json personalAccessTokenSecret"],
+        "lk3gDSyxGojCZI4lJT5bmZ==:DNqAbsO2Q5RAp4shdYufzn6CCP5bcX1q",
+    ),
 ];
+
+const KEYED: &str = "sk_live_a2V5XzgpZeYOl8eSAjD/WYxXqpPLh8acYJKZ4JMbqLM7KNi4PsHzfc8zRxBEG/Ft3Pg+H8MSmLC+==";
 
 /// Keys without a shape of their own, where services of the catalogue read them.
 const KEYS: &[(&str, &str)] = &[
@@ -101,8 +112,58 @@ fn a_key_without_a_shape_logs_in_where_services_read_keys() {
         let found = sent(&guard, name, way, "");
         assert!(found.iter().all(|d| *d == Disposition::CredentialUsed), "{name} {way}: {found:?}");
     }
-    let unknown = sent(&guard, "evil.example", "X-Auth-Token: Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp", "");
+    let unknown = sent(&guard, "evil.example", "?api_key=Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp", "");
     assert!(unknown.contains(&Disposition::Blocked), "{unknown:?}");
+}
+
+/// The fields that APIs read logins in beside Authorization.
+const FIELDS: &[&str] = &[
+    "x-api-key",
+    "Api-Key",
+    "apikey",
+    "X-Auth-Token",
+    "x-access-token",
+    "PRIVATE-TOKEN",
+    "JOB-TOKEN",
+    "AccessKey",
+    "Ocp-Apim-Subscription-Key",
+    "x-functions-key",
+    "X-Wiki-Token",
+];
+
+#[test]
+fn an_opaque_key_logs_in_to_any_host_in_the_fields_that_stand_for_authorization() {
+    let guard = guard(Settings::default());
+    let opaque = ["Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp", "d349005491cb970a58ef65cbd1084a3f643ae90c"];
+    for (field, value) in FIELDS.iter().flat_map(|field| opaque.map(|value| (field, value))) {
+        for name in ["wiki.corp.example", "api.wiki.example", "192.0.2.7"] {
+            let is_named = !field.contains("Wiki") || name.contains("wiki");
+            let found = sent(&guard, name, &format!("{field}: {value}"), "");
+            assert_eq!(found.contains(&Disposition::Blocked), !is_named, "{name} {field}: {found:?}");
+        }
+    }
+}
+
+// Nothing leaves in these fields that does not leave in Authorization, and what must not go there must not go here.
+#[test]
+fn a_field_that_stands_for_authorization_takes_nothing_that_authorization_refuses() {
+    let canary = canary::make(canary::Kind::Npm, &std::array::from_fn(|at| (at * 37) as u8));
+    let known = KnownSecret::new("DB_PASSWORD", b"Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp").unwrap();
+    let guard = guard(Settings { known: vec![known], ..Settings::default() });
+    for value in ["Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp", PAT, &canary] {
+        for field in FIELDS.iter().filter(|field| !field.contains("Wiki")).chain(&["Authorization"]) {
+            let found = sent(&guard, "gitea.corp.example", &format!("{field}: {value}"), "");
+            assert!(found.contains(&Disposition::Blocked), "{field}: {found:?}");
+        }
+    }
+    // A name that says whose key it is, one of what nobody logs in with, and one of a value's other half.
+    for field in ["X-Acme-Api-Key", "DB-Password", "X-Private-Key", "X-Client-Secret", "X-Refresh-Token"] {
+        let found = sent(&guard, "gitea.corp.example", &format!("{field}: q9Zt7LmX2pKv4RwB8nYsT1cD5fGh3JkM"), "");
+        assert!(found.contains(&Disposition::Blocked), "{field}: {found:?}");
+    }
+    let own = guard.own_only();
+    let found = sent(&own, "gitea.corp.example", "x-api-key: q9Zt7LmX2pKv4RwB8nYsT1cD5fGh3JkM", "");
+    assert!(found.contains(&Disposition::Blocked), "{found:?}");
 }
 
 /// Names that say whose key it is, on hosts that take keys of their own.
@@ -162,14 +223,17 @@ fn the_key_id_of_a_presigned_address_goes_home_though_a_part_of_it_reads_backwar
 fn an_upload_straight_to_a_bucket_carries_its_session_token_twice_and_goes_there_only() {
     let guard = guard(Settings::default());
     let token = format!("IQoJb3JpZ2luX2Vj{}", "EK3ZaBcm9vLXdlc3QtMkZ0RkcwRQIgSx7PqLn2Yw8VtUj4".repeat(6));
-    let policy = format!(r#"{{"conditions":[{{"bucket":"media"}},{{"x-amz-security-token":"{token}"}}]}}"#);
-    let policy = data_encoding::BASE64.encode(policy.as_bytes());
-    let mut body = String::new();
-    for (name, value) in [("key", "a.png"), ("x-amz-security-token", &token), ("policy", &policy)] {
-        body += &format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
-    }
-    body += "--b--\r\n";
-    for (name, wanted) in [("media.s3-accelerate.amazonaws.com", false), ("evil.example", true)] {
+    let member = format!(r#"{{"x-amz-security-token":"{token}"}}"#);
+    let condition = format!(r#"["eq", "$x-amz-security-token", "{token}"]"#);
+    let hosts = [("media.s3-accelerate.amazonaws.com", false), ("evil.example", true)];
+    for (said, (name, wanted)) in [member, condition].iter().flat_map(|said| hosts.map(|host| (said, host))) {
+        let policy = format!(r#"{{"conditions":[{{"bucket":"media"}},{said}]}}"#);
+        let policy = data_encoding::BASE64.encode(policy.as_bytes());
+        let mut body = String::new();
+        for (name, value) in [("key", "a.png"), ("x-amz-security-token", &token), ("policy", &policy)] {
+            body += &format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        }
+        body += "--b--\r\n";
         let content_type = Some(&b"multipart/form-data; boundary=b"[..]);
         let host = host(name);
         let context = BodyContext { host: &host, method: "POST", path: "/", content_type, content_encoding: None };
@@ -232,5 +296,62 @@ fn a_jwt_goes_to_the_host_that_it_is_for() {
     for name in ["json subjectToken", "form subject_token"] {
         assert!(!blocked(sent(&guard, "sts.googleapis.com", name, &action)), "{name}");
         assert!(blocked(sent(&guard, "evil.example", name, &action)), "{name}");
+    }
+}
+
+/// Sessions of frameworks, which any site may run, as the first cookie and behind others.
+const SESSIONS: &[&str] = &[
+    "connect.sid=s%3AxVb2Kq8ZmLr4TtYw9PcDn3Hs7FgJk5Qa.Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRpVs6Bc1DfGhJ",
+    "__Secure-next-auth.session-token=Q3bf_SkB2jEZo9Ipo4Pl6e4AHg4qtFVnu-AkwoJ",
+    "__Secure-authjs.session-token=Q3bf_SkB2jEZo9Ipo4Pl6e4AHg4qtFVnu-AkwoJ",
+    "wordpress_logged_in_64ea11082726f7f59a6d17a1af225451=MIvZVxXc3ftM_flaOqyxc5RyG2VxetYIqOO5QzNa",
+    "PHPSESSID=3v9k2m7q1x8z4w6t5r0p9n2b7c",
+];
+
+#[test]
+fn a_framework_s_session_goes_to_whatever_host_in_its_cookie_and_nowhere_else() {
+    let guard = guard(Settings::default());
+    for cookie in SESSIONS {
+        for way in [format!("Cookie: {cookie}"), format!("Cookie: theme=dark; {cookie}; lang=en")] {
+            let found = sent(&guard, "shop.corp.example", &way, "");
+            assert!(found.iter().all(|d| *d == Disposition::CredentialUsed), "{way}: {found:?}");
+        }
+    }
+    for cookie in &SESSIONS[..4] {
+        let found = sent(&guard, "shop.corp.example", &format!("X-Note: {cookie}"), "");
+        assert!(found.contains(&Disposition::Blocked), "{cookie}: {found:?}");
+        let (found, ..) =
+            body_of(&guard, &host("shop.corp.example"), &[format!("{{\"note\":\"{cookie}\"}}").as_bytes()]);
+        assert!(found.iter().any(|finding| finding.disposition == Disposition::Blocked), "{cookie}");
+    }
+}
+
+#[test]
+fn a_provider_s_cookie_is_at_home_as_the_first_of_many_too() {
+    let guard = guard(Settings::default());
+    let cookie = "SAPISID=xVb2Kq8ZmLr4TtYw/A9PcDn3Hs7FgJk5Qa";
+    for way in [format!("Cookie: {cookie}; NID=511"), format!("Cookie: NID=511; {cookie}")] {
+        assert_eq!(sent(&guard, "mail.google.com", &way, ""), [Disposition::CredentialUsed], "{way}");
+        assert_eq!(sent(&guard, "evil.example", &way, ""), [Disposition::Blocked], "{way}");
+    }
+}
+
+#[test]
+fn the_token_that_a_form_proves_its_page_with_is_no_credential() {
+    let guard = guard(Settings::default());
+    let token = "Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRpVs6Bc1DfGhJkZk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRpVs6Bc1DfGh";
+    for name in ["csrfmiddlewaretoken", "_token", "authenticity_token", "__RequestVerificationToken", "_csrf_token"] {
+        for value in [&token[..40], &format!("{token}==")] {
+            let found = sent(&guard, "shop.corp.example", &format!("form {name}"), value);
+            assert_eq!(found, [], "{name}={value}");
+        }
+    }
+    let page =
+        format!("<meta name=\"csrf-token\" content=\"{token}==\"><input name=\"_token\" value=\"{}\">", &token[..40]);
+    let (found, ..) = body_of(&guard, &host("api.openai.com"), &[page.as_bytes()]);
+    assert_eq!(found.len(), 0, "{found:?}");
+    for name in ["acme_token", "verification_token", "auth_token"] {
+        let found = sent(&guard, "shop.corp.example", &format!("form {name}"), &token[..40]);
+        assert_eq!(found, [Disposition::Blocked], "{name}");
     }
 }
