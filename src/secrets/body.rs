@@ -211,6 +211,7 @@ impl BodyScan {
             let text = self.content.plain(&small, SMALL_BODY).unwrap_or_default();
             let mut found = guard.scan_rows(&self.host, self.surface, &text);
             found.retain(|finding| !self.findings.iter().any(|known| goes_on_from(known, finding)));
+            found.extend(guard.scan_shards(&self.host, self.surface, &text));
             found.extend(guard.scan_odd(&self.host, self.surface, &text));
             found.extend(guard.recall_body(&self.host, &text, &memory, now));
             if found.iter().any(|finding| finding.disposition == Disposition::Blocked) {
