@@ -17,12 +17,12 @@ impl Coding {
     pub(super) fn of(text: &[u8]) -> Option<Self> {
         if base64::begins_a_file(text) || base64::begins_wide_text(text) {
             Some(Self::Base64)
-        } else if hex::begins_a_file(text) {
+        } else if hex::begins_a_file(text) || hex::begins_wide_text(text) {
             Some(Self::Hex)
-        } else if base32::begins_a_file(text) {
+        } else if base32::begins_a_file(text) || base32::begins_wide_text(text) {
             Some(Self::Base32)
         } else {
-            None
+            base64::begins_deflate(text).then_some(Self::Base64)
         }
     }
 

@@ -218,6 +218,7 @@ impl BodyScan {
             found.retain(|row| {
                 !self.at_home.iter().any(|(rule, place)| *rule == row.rule && place.contains(&row.offset))
             });
+            found.extend(guard.scan_shards(&self.host, self.surface, &text));
             // Some kinds look the same in another alphabet: read so, one that is at home here is another.
             let odd = guard.scan_odd(&self.host, self.surface, &text).into_iter();
             found.extend(odd.filter(|odd| !self.at_home.iter().any(|(rule, _)| *rule == odd.rule)));

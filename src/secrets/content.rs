@@ -95,37 +95,30 @@ fn joins_of(content_type: &[u8]) -> Option<joins::Kind> {
     }
 }
 
-/// Codings come one member after the other (gzip, zstd); anything else behind the end can't be looked into.
+/// What stands behind the end can't be looked into.
 fn feed_coded(
     coding: Coding,
     joins: Option<joins::Kind>,
     slot: &mut Option<Unpack>,
     scan: &mut Scan<'_>,
-    mut bytes: &[u8],
+    bytes: &[u8],
     ended: bool,
 ) -> Result<u64, Reason> {
     let broken = |_| Reason::BodyNotInspectable;
-    loop {
-        let start = slot.as_ref().map_or(0, Unpack::read);
-        let unpack = match slot {
-            Some(unpack) if unpack.is_ended() && !bytes.is_empty() => {
-                if !matches!(coding, Coding::Gzip | Coding::Zstd) {
-                    return Err(Reason::BodyNotInspectable);
-                }
-                slot.insert(Unpack::new(coding, Stream::new(0), start).map_err(broken)?)
-            }
-            Some(unpack) => unpack,
-            None if bytes.is_empty() => return Ok(0),
-            None => slot.insert(Unpack::new(coding, Stream::new(0).with_joins(joins), 0).map_err(broken)?),
-        };
-        let fed = unpack.feed(scan, &|at| at, bytes).map_err(broken)?;
-        bytes = bytes.get(fed.read..).unwrap_or_default();
-        if scan.work.is_exhausted() {
-            return Err(Reason::InflateLimit);
-        }
-        if bytes.is_empty() || !fed.ended {
-            let cut = ended && !unpack.is_ended();
-            return if cut { Err(Reason::BodyNotInspectable) } else { Ok(unpack.cleared()) };
-        }
+    let unpack = match slot {
+        Some(unpack) => unpack,
+        None if bytes.is_empty() => return Ok(0),
+        None => slot.insert(Unpack::new(coding, Stream::new(0).with_joins(joins), 0).map_err(broken)?),
+    };
+    let fed = unpack.feed(scan, &|at| at, bytes).map_err(broken)?;
+    if scan.work.is_exhausted() {
+        return Err(Reason::InflateLimit);
     }
+    if (fed.ended && fed.read < bytes.len()) || (ended && !unpack.is_complete()) {
+        return Err(Reason::BodyNotInspectable);
+    }
+    if ended {
+        unpack.finish(scan, &|at| at);
+    }
+    Ok(unpack.cleared())
 }

@@ -1,5 +1,7 @@
-//! Compressed files inside other bytes, told by their magic: gzip, zstd, zip entries, zlib at the start, git packs.
+//! Compressed files inside other bytes, told by their magic: gzip, zstd, zip entries, git packs; and zlib and raw deflate
+//! where a text or a part of it begins, whose first bytes tell too little elsewhere.
 
+use super::decode::deflate::{self, Looks};
 use super::decode::inflate::Coding;
 use super::decode::pack::Pack;
 use super::stream::{DEEPEST, Origin, Scan, Stream};
@@ -40,8 +42,23 @@ pub(super) struct Embedded {
     /// How far the open ones have been fed.
     seen: u64,
     open: Vec<Open>,
-    /// The level is made of parts, each of which may begin with a file.
-    is_multipart: bool,
+    /// What the level is made of, each of which may begin with a file.
+    parts: Parts,
+}
+
+/// What a level is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Parts {
+    #[default]
+    None,
+    /// What stands behind empty lines.
+    Multipart,
+    /// Blocks of a tar.
+    Blocks,
+    /// Texts in a PNG.
+    Chunks,
+    /// Streams in a PDF.
+    Streams,
 }
 
 /// An open file, and where it goes on.
@@ -106,7 +123,7 @@ impl Magic {
 
 impl Embedded {
     pub(super) fn reset(&mut self) {
-        (self.at, self.seen, self.is_multipart) = (0, 0, false);
+        (self.at, self.seen, self.parts) = (0, 0, Parts::None);
         self.open.clear();
     }
 
@@ -137,7 +154,7 @@ impl Embedded {
     /// The pass over the bytes before `to`.
     fn pass_to(&mut self, to: u64, level: &Stream, scan: &mut Scan<'_>, origin: Origin<'_>, ended: bool) {
         if level.base == 0 {
-            self.is_multipart = level.buffer.starts_with(b"--");
+            self.parts = Parts::of(&level.buffer);
         }
         self.open.retain_mut(|open| open.feed(to, level, scan, origin, ended) && !ended);
         loop {
@@ -145,7 +162,10 @@ impl Embedded {
             let rest = level.buffer.get(from..end).unwrap_or_default();
             let marks = || level.survey.places(|block| block.marks, from..end).map(|at| at - from);
             let found = find(rest, marks, self.at == 0, ended);
-            let found = if self.is_multipart { nearer(found, part(rest, ended)) } else { found };
+            let found = match self.parts {
+                Parts::None => found,
+                parts => nearer(found, parts.begin(rest, self.at, ended)),
+            };
             let (start, magic) = match found {
                 Ok(found) => found,
                 Err(clear) => {
@@ -197,8 +217,8 @@ fn find<M: Iterator<Item = usize>>(
     ended: bool,
 ) -> Result<(usize, Magic), usize> {
     if at_start {
-        match zlib(rest) {
-            Magic::More if !ended => return Err(0),
+        match beginning(rest, ended) {
+            Magic::More => return Err(0),
             Magic::Stream(coding, head) => return Ok((0, Magic::Stream(coding, head))),
             _ => {}
         }
@@ -235,20 +255,88 @@ fn find<M: Iterator<Item = usize>>(
     Err(open.min(rest.len() - open_magic(rest)))
 }
 
-/// The first part that begins as zlib does, whose two bytes tell too little elsewhere.
-fn part(rest: &[u8], ended: bool) -> Result<(usize, Magic), usize> {
-    const HEAD_END: &[u8] = b"\r\n\r\n";
+impl Parts {
+    /// What the first bytes of a level say that it is.
+    fn of(text: &[u8]) -> Self {
+        const TAR: std::ops::Range<usize> = 257..262;
+        match text {
+            [b'-', b'-', ..] => Self::Multipart,
+            [0x89, b'P', b'N', b'G', ..] => Self::Chunks,
+            [b'%', b'P', b'D', b'F', ..] => Self::Streams,
+            _ if text.get(TAR) == Some(b"ustar") => Self::Blocks,
+            _ => Self::None,
+        }
+    }
+
+    /// The first part that begins with a file; `from` is where the bytes stand. An error is how far there is none for
+    /// sure.
+    fn begin(self, rest: &[u8], from: u64, ended: bool) -> Result<(usize, Magic), usize> {
+        const BLOCK: u64 = 512;
+        match self {
+            Self::None => Err(rest.len()),
+            Self::Multipart => {
+                let look = |at: usize| beginning(rest.get(at..).unwrap_or_default(), ended);
+                behind(rest, b"\r\n\r\n", ended, &|at| (at, look(at)))
+            }
+            Self::Streams => {
+                let look = |at: usize| match rest.get(at..).unwrap_or_default() {
+                    [b'\r', b'\n', text @ ..] => (at + 2, zlib(text)),
+                    [b'\n', text @ ..] => (at + 1, zlib(text)),
+                    [b'\r'] | [] => (at, Magic::More),
+                    _ => (at, Magic::No),
+                };
+                behind(rest, b"stream", ended, &look)
+            }
+            Self::Chunks => {
+                let text = behind(rest, b"zTXt", ended, &|at| chunk(rest, at, ended));
+                nearer(text, behind(rest, b"iTXt", ended, &|at| chunk(rest, at, ended)))
+            }
+            Self::Blocks => {
+                let first = (from.next_multiple_of(BLOCK) - from) as usize;
+                for at in (first..rest.len()).step_by(BLOCK as usize) {
+                    match zlib(rest.get(at..).unwrap_or_default()) {
+                        magic @ Magic::Stream(..) => return Ok((at, magic)),
+                        Magic::More if !ended => return Err(at),
+                        _ => {}
+                    }
+                }
+                Err(rest.len())
+            }
+        }
+    }
+}
+
+/// The compressed text of a PNG's chunk, behind names that end in NULs.
+fn chunk(rest: &[u8], at: usize, ended: bool) -> (usize, Magic) {
+    /// Longer names are none.
+    const NEAR: usize = 256;
+    let text = rest.get(at..).unwrap_or_default();
+    let near = text.get(..NEAR).unwrap_or(text);
+    let begins = |start: &usize| matches!(zlib(near.get(*start..).unwrap_or_default()), Magic::Stream(..));
+    match memchr::memchr_iter(0, near).map(|end| end + 1).find(begins) {
+        Some(start) => (at + start, Magic::Stream(Coding::Zlib, 0)),
+        None if near.len() < NEAR && !ended => (at, Magic::More),
+        None => (at, Magic::No),
+    }
+}
+
+/// The first file that begins behind a mark; `look` gives where behind it one would, and what does.
+fn behind(
+    rest: &[u8],
+    mark: &[u8],
+    ended: bool,
+    look: &dyn Fn(usize) -> (usize, Magic),
+) -> Result<(usize, Magic), usize> {
     let mut open = rest.len();
-    for found in memchr::memmem::find_iter(rest, HEAD_END) {
-        let start = found + HEAD_END.len();
-        match zlib(rest.get(start..).unwrap_or_default()) {
-            magic @ Magic::Stream(..) => return Ok((start, magic)),
-            Magic::More if !ended => open = open.min(found),
+    for found in memchr::memmem::find_iter(rest, mark) {
+        match look(found + mark.len()) {
+            (start, magic @ Magic::Stream(..)) => return Ok((start, magic)),
+            (_, Magic::More) if !ended => open = open.min(found),
             _ => {}
         }
     }
-    let ends = |length: &usize| rest.ends_with(HEAD_END.get(..*length).unwrap_or_default());
-    let tail = if ended { 0 } else { (1..HEAD_END.len()).rev().find(ends).unwrap_or(0) };
+    let ends = |length: &usize| rest.ends_with(mark.get(..*length).unwrap_or_default());
+    let tail = if ended { 0 } else { (1..mark.len()).rev().find(ends).unwrap_or(0) };
     Err(open.min(rest.len() - tail))
 }
 
@@ -278,6 +366,16 @@ fn open_magic(rest: &[u8]) -> usize {
         MAGICS.iter().any(|magic| magic.first() == tail.first() && magic.starts_with(tail))
     };
     (1..=7.min(rest.len())).rev().find(ends).unwrap_or(0)
+}
+
+/// What begins where nothing else stands before: zlib, or raw deflate, which is told by the text in it.
+fn beginning(text: &[u8], ended: bool) -> Magic {
+    match (zlib(text), deflate::looks(text, ended)) {
+        (Magic::No, Looks::Text) => Magic::Stream(Coding::Deflate, 0),
+        (Magic::More, _) | (Magic::No, Looks::Open) if !ended => Magic::More,
+        (Magic::More, _) => Magic::No,
+        (magic, _) => magic,
+    }
 }
 
 fn zlib(text: &[u8]) -> Magic {

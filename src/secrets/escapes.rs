@@ -76,7 +76,7 @@ impl Escapes {
                 match self.nearer(level, at, next_gate(level, at, ended)) {
                     Ok((gate, kind)) => {
                         let floor = self.word_end.saturating_sub(level.base) as usize;
-                        at = word_start(buffer, gate).max(floor).min(gate);
+                        at = text_start(buffer, gate).max(floor).min(gate);
                         self.inside = Some(kind);
                         self.last = level.base + gate as u64;
                         self.hides = self.last;
@@ -229,6 +229,18 @@ impl Escapes {
         self.map.fed(self.out.len(), cleared);
         self.out.clear();
     }
+}
+
+/// Where the text begins that an escape stands in: its word, or a key's first line, which has several.
+fn text_start(buffer: &[u8], gate: usize) -> usize {
+    const HEAD: &[u8] = b"-----BEGIN ";
+    const LONGEST_HEAD: usize = 40;
+    let word = word_start(buffer, gate);
+    let floor = word.saturating_sub(LONGEST_HEAD);
+    let before = buffer.get(floor..word).unwrap_or_default();
+    let own = memchr::memrchr(SEPARATOR, before).map_or(0, |at| at + 1);
+    let head = before.get(own..).and_then(|before| memchr::memmem::rfind(before, HEAD));
+    head.map_or(word, |head| floor + own + head)
 }
 
 /// The first escape at `from` or later that may hide a token's character, and its kind; an error is how far there

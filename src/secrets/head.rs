@@ -200,6 +200,8 @@ impl Guard {
         if pieces.len() > 1 && self.may_join(&pieces) {
             found = self.across(head.host, surface, &pieces, None, "pieces", &mut is_clean);
         }
+        found.extend(self.scan_whole(head.host, surface, &pieces));
+        is_clean &= found.is_empty();
         if let Some((seen, part)) = known.filter(|_| is_clean) {
             seen.remember(part);
         }

@@ -79,7 +79,11 @@ impl Lists {
         let parts = open.unwrap_or_else(|| {
             level.survey.last_unset(|block| block.parts, at, buffer.len()).map_or(at, |last| last + 1)
         });
-        at = if ended { buffer.len() } else { first_number(buffer, parts, buffer.len()) };
+        at = if ended {
+            buffer.len()
+        } else {
+            first_number(buffer, parts, buffer.len()).min(open_number(buffer, parts))
+        };
         self.at = level.base + at as u64;
         self.at
     }
@@ -119,8 +123,30 @@ pub(super) fn may_go_over(survey: &Survey, text: &[u8], edge: usize, found: &mut
     })
 }
 
-/// Where the first number stands: what is before it is no part of a list, as a byte of text begins with a digit.
+/// Where the letters begin, perhaps, of numbers that the bytes end in before there is a digit.
+fn open_number(buffer: &[u8], start: usize) -> usize {
+    const LONGEST: usize = 16;
+    let start = start.max(buffer.len().saturating_sub(LONGEST));
+    let tail = buffer.get(start..).unwrap_or_default();
+    tail.iter().position(u8::is_ascii_hexdigit).map_or(buffer.len(), |at| start + at)
+}
+
+/// Where the first number stands: what is before it is no part of a list, as a byte of text begins with a digit. Of
+/// other texts the first character is two or three bytes that do not.
 fn first_number(buffer: &[u8], start: usize, end: usize) -> usize {
+    const BYTES: usize = 2;
     let list = buffer.get(start..end).unwrap_or_default();
-    list.iter().position(u8::is_ascii_digit).map_or(end, |at| start + at)
+    let Some(mut at) = list.iter().position(u8::is_ascii_digit) else { return end };
+    let is_letter = |byte: &u8| byte.is_ascii_hexdigit() && !byte.is_ascii_digit();
+    for _ in 0..BYTES {
+        let before = list.get(..at).unwrap_or_default();
+        let gap = before.iter().rev().take_while(|byte| !byte.is_ascii_hexdigit()).count();
+        match before.get(..at - gap) {
+            Some([.., other, high, low]) if is_letter(high) && is_letter(low) && !other.is_ascii_hexdigit() => {}
+            Some([high, low]) if is_letter(high) && is_letter(low) => {}
+            _ => break,
+        }
+        at -= gap + 2;
+    }
+    start + at
 }

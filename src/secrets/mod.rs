@@ -34,6 +34,7 @@ mod runs;
 mod scanner;
 mod search;
 mod settings;
+mod shards;
 mod stream;
 mod survey;
 #[cfg(test)]

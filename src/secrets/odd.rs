@@ -1,10 +1,13 @@
 //! Ways to write text that nobody is expected to use but who hides something: letters moved by thirteen, base85,
-//! uuencode. Small bodies are looked through for them.
+//! uuencode, all of it backwards. Small bodies are looked through for them.
 
+use super::decode::{gates, numbers};
 use super::finding::{Finding, Surface};
 use super::guard::{At, Guard};
+use super::joins::is_token;
 use super::recall::seams::Seams;
 use super::rules::home::Spot;
+use super::shards::{has_names, holds_random};
 use super::stream::{Hit, Scan, Stream, Work};
 use crate::net::Host;
 use zeroize::Zeroizing;
@@ -51,9 +54,46 @@ impl Guard {
             let word = word.strip_prefix(b"<~").and_then(|word| word.strip_suffix(b"~>")).unwrap_or(word);
             ALPHABETS.iter().filter_map(|alphabet| base85(alphabet, word)).for_each(|bytes| scan("base85", &bytes));
         }
+        findings.extend(self.scan_backwards(host, surface, text));
         findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint);
         findings
     }
+
+    /// What a small body holds when it is read backwards: words are, wherever they stand, but not what goes over
+    /// several, nor what is written another way.
+    fn scan_backwards(&self, host: &Host, surface: Surface, text: &[u8]) -> Vec<Finding> {
+        let reversed: Zeroizing<Vec<u8>> = Zeroizing::new(text.iter().rev().copied().collect());
+        let mut seams = Seams::new(&self.inner);
+        let (named, coded) = (has_names(&reversed), is_coded(&reversed));
+        if !named && !coded && self.inner.known.is_empty() && seams.places(&reversed).is_empty() {
+            return Vec::new();
+        }
+        let mut findings = Vec::new();
+        let mut work = Work::new();
+        work.given = reversed.len() as u64;
+        let mut report = |hit: &Hit<'_>| {
+            let is_sure = hit.known.is_some() || is_token(hit) || (named && holds_random(hit.candidate.value));
+            let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
+            findings.extend(is_sure.then(|| self.inner.judge(hit, at)).flatten());
+        };
+        let (scanner, known) = (&self.inner.scanner, &self.inner.known);
+        let mut scan = Scan { scanner, known, report: &mut report, work: &mut work, path: vec!["reversed"] };
+        Stream::new(1).feed(&mut scan, &|at| at, &reversed, true);
+        findings
+    }
+}
+
+/// Whether so many escapes stand in a text, or numbers, that something is written in them.
+fn is_coded(text: &[u8]) -> bool {
+    const LEAST: usize = 12;
+    let escapes = memchr::memchr3_iter(b'%', b'\\', b'&', text).chain(memchr::memchr_iter(b'=', text));
+    let digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let mut is_list = false;
+    escapes.filter(|at| gates::gate_at(text, *at, true).is_some()).take(LEAST).count() == LEAST
+        || digits * 4 > text.len() && {
+            numbers::streaks(text, numbers::STREAK, &mut |_, _| is_list = true);
+            is_list
+        }
 }
 
 fn rot13(text: &[u8]) -> Zeroizing<Vec<u8>> {

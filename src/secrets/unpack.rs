@@ -11,7 +11,21 @@ pub(super) struct Unpack {
     trail: Trail,
     out: Vec<u8>,
     rows: Rows,
-    ended: bool,
+    state: State,
+    /// What came behind a member and may be the next one's magic.
+    magic: Vec<u8>,
+}
+
+/// The longest magic of a member.
+const MAGIC: usize = 4;
+
+/// How far a compressed stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// A member is complete: if another follows, what it says goes on (RFC 1952, section 2.2; RFC 8878, section 3).
+    Between,
+    Ended,
 }
 
 /// How far a feed came.
@@ -31,31 +45,42 @@ impl Unpack {
             trail: Trail::new(start),
             out: Vec::new(),
             rows: Rows::default(),
-            ended: false,
+            state: State::Open,
+            magic: Vec::new(),
         })
     }
 
     /// Takes compressed bytes as far as the stream goes.
     pub(super) fn feed(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, bytes: &[u8]) -> Result<Fed, Broken> {
         let mut taken = 0;
-        while !self.ended {
+        while self.state != State::Ended {
+            if self.state == State::Between {
+                let (read, goes_on) = self.begin_member(scan, origin, bytes.get(taken..).unwrap_or_default())?;
+                taken += read;
+                if !goes_on {
+                    break;
+                }
+            }
             self.out.clear();
             let before = self.trail.read;
             let step = self.inflate.step(bytes.get(taken..).unwrap_or_default(), &mut self.out);
             // What came before the break is there for whoever receives it.
             let Step { read, ended } = step.unwrap_or_default();
             taken += read;
-            self.ended = ended;
+            if ended {
+                self.state = if self.inflate.coding().has_members() { State::Between } else { State::Ended };
+            }
             scan.work.inflated += self.out.len() as u64;
             self.rows.thin(&mut self.out);
             self.trail.step(read, self.out.len());
-            if !self.out.is_empty() || self.ended {
+            let is_last = self.state == State::Ended;
+            if !self.out.is_empty() || is_last {
                 // Where in the compressed bytes a match lies depends on how they came: its stream's start doesn't.
                 let start = self.trail.start;
                 scan.path.push(self.inflate.coding().name());
-                let cleared = self.child.feed(scan, &|_| origin(start), &self.out, self.ended);
+                let cleared = self.child.feed(scan, &|_| origin(start), &self.out, is_last);
                 scan.path.pop();
-                self.trail.settle(cleared, if self.inflate.lags() && !self.ended { before } else { self.trail.read });
+                self.trail.settle(cleared, if self.inflate.lags() && !ended { before } else { self.trail.read });
             } else if !self.inflate.lags() {
                 // A head, however long: nothing of it is content.
                 self.trail.settle(self.trail.cleared, self.trail.read);
@@ -65,16 +90,45 @@ impl Unpack {
                 break;
             }
         }
-        Ok(Fed { read: taken, ended: self.ended })
+        Ok(Fed { read: taken, ended: self.state == State::Ended })
+    }
+
+    /// Behind a member: how many of these bytes are of the next one, and whether one begins. What was said ends if none
+    /// does.
+    fn begin_member(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>, bytes: &[u8]) -> Result<(usize, bool), Broken> {
+        let (coding, before) = (self.inflate.coding(), self.magic.len());
+        self.magic.extend(bytes.iter().take(MAGIC - before));
+        let read = self.magic.len() - before;
+        let goes_on = coding.begins_member(&self.magic);
+        match goes_on {
+            Some(false) => {
+                self.finish(scan, origin);
+                return Ok((0, false));
+            }
+            Some(true) => {
+                (self.inflate, self.state) = (Inflate::new(coding)?, State::Open);
+                let magic = std::mem::take(&mut self.magic);
+                let mut rest = magic.as_slice();
+                while !rest.is_empty() {
+                    let step = self.inflate.step(rest, &mut Vec::new())?;
+                    rest = rest.get(step.read.max(1)..).unwrap_or_default();
+                }
+            }
+            None => {}
+        }
+        self.trail.step(read, 0);
+        Ok((read, goes_on == Some(true)))
     }
 
     /// No more comes: what was cut off is judged as it is.
     pub(super) fn finish(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>) {
-        if !self.ended {
+        if self.state != State::Ended {
+            self.state = State::Ended;
             let start = self.trail.start;
             scan.path.push(self.inflate.coding().name());
-            self.child.feed(scan, &|_| origin(start), &[], true);
+            let cleared = self.child.feed(scan, &|_| origin(start), &[], true);
             scan.path.pop();
+            self.trail.settle(cleared, self.trail.read);
         }
     }
 
@@ -83,14 +137,9 @@ impl Unpack {
         self.trail.cleared()
     }
 
-    /// Whether the compressed stream is complete.
-    pub(super) const fn is_ended(&self) -> bool {
-        self.ended
-    }
-
-    /// How much was read, as an offset.
-    pub(super) const fn read(&self) -> u64 {
-        self.trail.read
+    /// Whether all of it is there, if nothing follows.
+    pub(super) fn is_complete(&self) -> bool {
+        self.state != State::Open && self.magic.is_empty()
     }
 }
 

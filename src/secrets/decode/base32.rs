@@ -58,6 +58,20 @@ pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
         && head.iter().all(|byte| value(*byte).is_some())
 }
 
+/// Whether a run is base32 of text that isn't ASCII.
+pub(in crate::secrets) fn begins_wide_text(text: &[u8]) -> bool {
+    const FIRST: usize = 8;
+    let all = |class: &Class| text.get(..SHORTEST).is_some_and(|front| front.iter().all(|byte| class.has(*byte)));
+    let decoded = |characters: usize| {
+        let mut bytes = Vec::with_capacity(characters);
+        decode_all(text.get(..characters).unwrap_or(text), &mut bytes);
+        bytes
+    };
+    (all(&UPPER) || all(&LOWER))
+        && super::may_be_wide(&decoded(FIRST))
+        && super::is_wide(&decoded((super::WIDE * 8).div_ceil(5)))
+}
+
 /// Decodes whole characters; what is none counts as zero.
 pub(in crate::secrets) fn decode_all(text: &[u8], out: &mut Vec<u8>) {
     for group in text.chunks(8) {

@@ -4,6 +4,7 @@
 //! random text has four such groups in a row once in 4,096 places; a token of 17 bytes has as many at any alignment.
 //! Only such streaks are decoded.
 
+use super::deflate::{self, Looks};
 use crate::secrets::search::classes::Classes;
 use std::ops::Range;
 
@@ -68,10 +69,26 @@ pub(in crate::secrets) fn begins_wide_text(text: &[u8]) -> bool {
     }
     let mut bytes = Vec::with_capacity(LOOKED_AT);
     decode(text.get(..LOOKED_AT).unwrap_or(text), &mut bytes);
-    // The last character may be cut.
-    let valid = std::str::from_utf8(&bytes).map_or_else(|error| error.valid_up_to(), str::len);
-    let rest = bytes.get(..valid).unwrap_or_default();
-    valid + 4 > bytes.len() && !rest.is_ascii() && !rest.iter().any(|byte| matches!(byte, 0..=8 | 14..=31))
+    super::is_wide(&bytes)
+}
+
+/// Whether a run is base64 of text in a raw deflate stream, as SAML has it.
+pub(in crate::secrets) fn begins_deflate(text: &[u8]) -> bool {
+    /// Shorter ones hold no token.
+    const LEAST: usize = 48;
+    const FIRST: usize = 16;
+    let mut bytes = Vec::with_capacity(deflate::ENOUGH + 3);
+    let begins = |characters: usize, bytes: &mut Vec<u8>| {
+        bytes.clear();
+        decode(text.get(..characters).unwrap_or(text), bytes);
+        deflate::looks(bytes, false)
+    };
+    text.len() >= LEAST
+        && begins(FIRST, &mut bytes) != Looks::No
+        && match begins(deflate::ENOUGH.div_ceil(3) * 4, &mut bytes) {
+            Looks::Open => deflate::looks(&bytes, true) == Looks::Text,
+            looks => looks == Looks::Text,
+        }
 }
 
 /// Blocks that are looked at together.

@@ -73,7 +73,12 @@ fn backslash(rest: &[u8]) -> Option<Unit> {
             None => Some(Unit::Plain),
         },
         [b'U', digits @ ..] => Some(number(digits.get(..8)?, 16).map_or(Unit::Plain, |code| character(10, code))),
-        [b'x' | b'X', digits @ ..] => Some(number(digits.get(..2)?, 16).map_or(Unit::Plain, |code| character(4, code))),
+        [b'x' | b'X', digits @ ..] => match number(digits.get(..2)?, 16) {
+            // A soft hyphen, unless it is a byte among others.
+            Some(0xad) if !digits.get(2..4)?.eq_ignore_ascii_case(b"\\x") => Some(character(4, 0xad)),
+            Some(code) => Some(byte(4, code)),
+            None => Some(Unit::Plain),
+        },
         // In CSS: six digits, or fewer and a space (CSS Syntax, section 4.3.7).
         [b'0', b'0', digits @ ..] if digits.iter().take(4).all(u8::is_ascii_hexdigit) => {
             Some(number(digits.get(..4)?, 16).map_or(Unit::Plain, |code| character(7, code)))
@@ -81,7 +86,7 @@ fn backslash(rest: &[u8]) -> Option<Unit> {
         [b'2'..=b'7', low, b' ', ..] if low.is_ascii_hexdigit() => {
             Some(number(rest.get(..2)?, 16).map_or(Unit::Plain, |code| character(4, code)))
         }
-        [b'0'..=b'7', ..] => Some(number(rest.get(..3)?, 8).map_or(Unit::Plain, |code| character(4, code))),
+        [b'0'..=b'7', ..] => Some(number(rest.get(..3)?, 8).map_or(Unit::Plain, |code| byte(4, code))),
         [b'n' | b'r', ..] => escape(2, b'\n'),
         [b't' | b'b' | b'f', ..] => escape(2, b'\t'),
         [byte @ (b'\\' | b'/' | b'"' | b'\'' | b'`'), ..] => escape(2, *byte),
@@ -190,7 +195,9 @@ fn soft(rest: &[u8]) -> Option<Unit> {
         [b'\\'] | [b'\\', b'r'] | [b'\\', b'r', b'\\'] => None,
         // Some write small letters (RFC 2045, section 6.7).
         [high, low, ..] => {
-            let byte = hex::pair(*high, *low).filter(|byte| (0x20..0x7f).contains(byte));
+            // What is no text is written in capitals, as it should be: elsewhere it is a value behind its name.
+            let is_strict = !high.is_ascii_lowercase() && !low.is_ascii_lowercase();
+            let byte = hex::pair(*high, *low).filter(|byte| is_strict || (0x20..0x7f).contains(byte));
             Some(byte.map_or(Unit::Plain, |byte| Unit::Escape { length: 3, byte: Some(byte) }))
         }
         [byte] if !byte.is_ascii_hexdigit() && *byte != b'\r' => Some(Unit::Plain),
@@ -205,10 +212,15 @@ fn number(digits: &[u8], radix: u32) -> Option<u32> {
     digits.iter().try_fold(0u32, |number, byte| Some(number.checked_mul(radix)? + (*byte as char).to_digit(radix)?))
 }
 
-/// The escape of a code point: an ASCII byte, nothing for what is invisible, `?` for the others.
+/// The escape of a byte, which may be one of a file's.
+fn byte(length: usize, code: u32) -> Unit {
+    u8::try_from(code).map_or_else(|_| character(length, code), |byte| Unit::Escape { length, byte: Some(byte) })
+}
+
+/// The escape of a code point: a byte of Latin-1, nothing for what is invisible, `?` for the others.
 fn character(length: usize, code: u32) -> Unit {
     let byte = match u8::try_from(code) {
-        Ok(byte) if byte.is_ascii() => Some(byte),
+        Ok(byte) if byte != 0xad => Some(byte),
         _ => match fold::fold(code) {
             fold::Folded::Nothing => None,
             fold::Folded::Byte(byte) => Some(byte),

@@ -100,7 +100,7 @@ fn gate(text: &[u8], ended: bool) -> Option<&'static str> {
     match (text, unit(text, ended)) {
         (_, Unit::More | Unit::Plain) | ([], _) => None,
         // A character that stands for itself.
-        ([b'\\', b'u' | b'U', ..] | [b'&', ..], Unit::Escape { byte: Some(b'?'), .. }) => None,
+        ([b'\\', b'u' | b'U', ..] | [b'&', ..], Unit::Escape { byte: Some(b'?' | 0x80..), .. }) => None,
         ([b'%', ..], _) => Some("percent"),
         ([b'&', b'#', ..], _) => Some("html"),
         // An entity that is written as one itself, or something invisible.
@@ -135,6 +135,11 @@ fn quoted_printable_gate(text: &[u8]) -> bool {
             [b'-' | b'_' | b'.', next, ..] | [next, ..] => next.is_ascii_alphanumeric(),
             [] => false,
         };
+    }
+    // Full-width letters and invisible characters.
+    const WIDE: [&[u8]; 3] = [b"=EF=B", b"=E2=8", b"=F0=9D"];
+    if WIDE.iter().any(|lead| text.starts_with(lead)) {
+        return true;
     }
     match text {
         [b'=', high, low, b'=', ..] => quoted(*high, *low).is_some(),

@@ -92,6 +92,32 @@ pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
         && head.iter().all(|byte| byte.is_ascii_hexdigit())
 }
 
+/// Whether a run is hex of text that isn't ASCII.
+pub(in crate::secrets) fn begins_wide_text(text: &[u8]) -> bool {
+    // Digests begin with bytes that no text does.
+    const FIRST: usize = 8;
+    let digits = |count: usize| text.get(..count).unwrap_or(text);
+    let decoded = |count: usize| {
+        let mut bytes = Vec::with_capacity(count / 2);
+        decode_all(digits(count), &mut bytes);
+        bytes
+    };
+    text.len() >= SHORTEST
+        && digits(SHORTEST).iter().all(u8::is_ascii_hexdigit)
+        && super::may_be_wide(&decoded(FIRST))
+        && super::is_wide(&decoded(2 * super::WIDE))
+}
+
+/// The digits of a run that is hex but for low lines between groups of them, and where each stands.
+pub(in crate::secrets) fn grouped(text: &[u8]) -> Option<(Vec<u8>, Vec<usize>)> {
+    memchr::memchr(b'_', text)?;
+    if !text.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'_') {
+        return None;
+    }
+    let places: Vec<usize> = (0..text.len()).filter(|at| text.get(*at) != Some(&b'_')).collect();
+    Some((places.iter().filter_map(|at| text.get(*at).copied()).collect(), places))
+}
+
 /// Decodes what is hex, digit by digit.
 pub(in crate::secrets) fn decode_all(text: &[u8], out: &mut Vec<u8>) {
     out.extend(text.chunks_exact(2).map_while(|two| pair(two[0], two[1])));

@@ -35,6 +35,29 @@ impl Coding {
             Coding::Brotli => "br",
         }
     }
+
+    /// Whether files of it may stand one behind the other and are one.
+    pub(in crate::secrets) const fn has_members(self) -> bool {
+        matches!(self, Coding::Gzip | Coding::Zstd)
+    }
+
+    /// Whether another member begins with these bytes; nothing if they are too few to tell. Frames of zstd that are
+    /// skipped stand between others.
+    pub(in crate::secrets) fn begins_member(self, bytes: &[u8]) -> Option<bool> {
+        const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
+        const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+        const SKIPPED: [u8; 3] = [0x2a, 0x4d, 0x18];
+        let begins = |magic: &[u8], bytes: &[u8]| {
+            let front = bytes.get(..magic.len()).unwrap_or(bytes);
+            if magic.starts_with(front) { (front.len() == magic.len()).then_some(true) } else { Some(false) }
+        };
+        match (self, bytes) {
+            (Coding::Gzip, _) => begins(&GZIP, bytes),
+            (Coding::Zstd, [0x50..=0x5f, rest @ ..]) => begins(&SKIPPED, rest),
+            (Coding::Zstd, _) => begins(&ZSTD, bytes),
+            _ => Some(false),
+        }
+    }
 }
 
 /// What a step did.

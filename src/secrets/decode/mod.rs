@@ -4,6 +4,7 @@
 pub(super) mod base32;
 pub(super) mod base64;
 
+pub(super) mod deflate;
 mod delta;
 pub(super) mod escape;
 pub(super) mod fold;
@@ -16,4 +17,21 @@ pub(super) mod pack;
 /// Whether a byte may go on a text: printable, or between two such as in UTF-16.
 fn is_text(byte: u8, before: Option<&u8>) -> bool {
     (0x20..0x7f).contains(&byte) || byte.is_ascii_whitespace() || (byte == 0 && before != Some(&0))
+}
+
+/// So much of what may be text beyond ASCII is looked at.
+const WIDE: usize = 36;
+
+/// Whether bytes are UTF-8 that may go on, without control characters.
+fn may_be_wide(bytes: &[u8]) -> bool {
+    // The last character may be cut.
+    let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    let rest = bytes.get(..valid).unwrap_or_default();
+    valid + 4 > bytes.len() && !rest.iter().any(|byte| matches!(byte, 0..=8 | 14..=31))
+}
+
+/// Whether bytes begin as text beyond ASCII does: full-width letters, invisible characters between others.
+fn is_wide(bytes: &[u8]) -> bool {
+    let front = bytes.get(..WIDE).unwrap_or(bytes);
+    may_be_wide(front) && !front.is_ascii()
 }

@@ -11,7 +11,8 @@ const BETWEEN: usize = 6;
 /// What stands between two numbers at most: a comma, and a new line with its indent.
 const GAP: usize = 24;
 
-/// The characters of such a list, but for the letters of escaped line breaks.
+/// The characters of such a list, with the sign that assemblers put behind a number (`67h`), but for the letters of
+/// escaped line breaks.
 pub(in crate::secrets) const PARTS: Class = Class::new({
     let mut has = [false; 256];
     let mut byte = 0u8;
@@ -19,7 +20,8 @@ pub(in crate::secrets) const PARTS: Class = Class::new({
         has[byte as usize] = byte.is_ascii_hexdigit()
             || matches!(
                 byte,
-                b',' | b'-' | b'.' | b':' | b';' | b'x' | b' ' | b'\t'..=b'\r' | b'|' | b'"' | b'\'' | b'\\'
+                b',' | b'-' | b'.' | b':' | b';' | b'h' | b'H' | b'x' | b' ' | b'\t'
+                    ..=b'\r' | b'|' | b'"' | b'\'' | b'\\'
             );
         byte += 1;
     }
@@ -114,9 +116,10 @@ fn letter(token: &[u8], radix: u32, wide: bool) -> Option<u8> {
     number(token, radix).or_else(|| (wide && is_beyond()).then_some(b'?'))
 }
 
-/// Two or four bytes of text in as many digits, as `xxd` groups them.
+/// Two to four bytes of text in as many digits, as `xxd` groups them; of what is grouped from its end on the first group
+/// is shorter.
 fn group(token: &[u8], radix: u32, before: Option<&u8>) -> Option<([u8; 4], usize)> {
-    if radix != 16 || !matches!(token.len(), 4 | 8) {
+    if radix != 16 || !matches!(token.len(), 4 | 6 | 8) {
         return None;
     }
     let mut bytes = [0; 4];
@@ -238,24 +241,27 @@ fn is_zlib(bytes: &[u8]) -> bool {
     matches!(bytes, [0x78, second, ..] if u16::from_be_bytes([0x78, *second]).is_multiple_of(31) && second & 0x20 == 0)
 }
 
-/// The bytes of a list that begins like gzip, zip, zstd or zlib, and where they stand.
+/// The bytes of a list that begins like gzip, zip, zstd or zlib, or that is text beyond ASCII, and where they stand.
 pub(in crate::secrets) fn file(text: &[u8]) -> Option<(Vec<u32>, Vec<u8>)> {
     const HEADS: [&[u8]; 3] = [b"\x1f\x8b\x08", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"];
     [10, 16].into_iter().find_map(|radix| {
-        let (mut bytes, mut places, mut at) = (Vec::new(), Vec::new(), 0);
+        let (mut bytes, mut places, mut at, mut is_file) = (Vec::new(), Vec::new(), 0, false);
         for token in text.chunk_by(|a, b| is_digit(*a) == is_digit(*b)) {
             if token.first().copied().is_some_and(is_digit) {
                 let Some(byte) = number(token, radix) else { break };
                 places.push(at as u32);
                 bytes.push(byte);
-                if bytes.len() == 4 && !HEADS.iter().any(|head| bytes.starts_with(head)) && !is_zlib(&bytes) {
+                if bytes.len() == 4 {
+                    is_file = HEADS.iter().any(|head| bytes.starts_with(head)) || is_zlib(&bytes);
+                }
+                if bytes.len() == 4 && !is_file && (bytes.is_ascii() || !super::may_be_wide(&bytes)) {
                     return None;
                 }
             }
             at += token.len();
         }
         places.push(at as u32);
-        (bytes.len() >= STREAK).then_some((places, bytes))
+        (bytes.len() >= STREAK && (is_file || super::is_wide(&bytes))).then_some((places, bytes))
     })
 }
 

@@ -241,6 +241,7 @@ fn folded(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     let bytes = value.iter().filter(|byte| **byte != 0xad).map(|byte| if byte.is_ascii() { *byte } else { b'?' });
     vec![
         show(&|_, out| out.push(b'?')),
+        show(&|letter, out| out.push(latin(letter))),
         show(&utf8),
         Zeroizing::new(bytes.collect()),
         Zeroizing::new(text.chars().map(latin).collect()),

@@ -1,6 +1,7 @@
 //! Secrets in pieces that a program or a person puts together again: strings that are added (`"ghp_ab" + "cd"`), letters
 //! one by one (`["g", "h"]`, `g h p`), lines, hex dumps. The pieces go to a level of their own.
 
+mod cells;
 mod dump;
 mod glue;
 mod suspects;
@@ -46,6 +47,8 @@ struct Row {
 enum Style {
     /// The same bytes between any two letters.
     Letters(Vec<u8>),
+    /// Cells of a line, as `od -c` prints it: letters, escapes and numbers to the right.
+    Cells,
     /// Quotes, and what adds strings.
     Strings,
     Lines,
@@ -136,7 +139,7 @@ impl Pieces {
             row.read += 1;
         };
         // One string or line alone goes over no edge.
-        if row.read > 1 || matches!(row.style, Style::Letters(_) | Style::Dump(_)) {
+        if row.read > 1 || matches!(row.style, Style::Letters(_) | Style::Cells | Style::Dump(_)) {
             row.joined.feed(scan, origin, complete);
         }
         if complete {
@@ -147,9 +150,18 @@ impl Pieces {
 }
 
 impl Style {
+    /// What stands between letters says whose row it is.
+    fn of_letters(buffer: &[u8], start: usize, gap: &[u8]) -> Begin {
+        if gap == cells::GAP {
+            Begin::At(cells::begin(buffer, start), Self::Cells)
+        } else {
+            Begin::At(start, Self::Letters(gap.to_vec()))
+        }
+    }
+
     const fn name(&self) -> &'static str {
         match self {
-            Style::Letters(_) => "letters",
+            Style::Letters(_) | Style::Cells => "letters",
             Style::Strings | Style::Lines => "joined",
             Style::Dump(_) => "hexdump",
         }
@@ -160,7 +172,8 @@ impl Row {
     fn next(&mut self, rest: &[u8], ended: bool) -> Next {
         let first = self.read == 0;
         match &mut self.style {
-            Style::Letters(_) if first => Next::Piece(0, 1),
+            Style::Letters(_) | Style::Cells if first => Next::Piece(0, 1),
+            Style::Cells => cells::next(rest, ended),
             Style::Letters(gap) => match rest.strip_prefix(gap.as_slice()) {
                 Some([letter, next, ..]) if is_letter(Some(*letter)) && !(is_word(*letter) && is_word(*next)) => {
                     Next::Piece(gap.len(), 1)
@@ -230,8 +243,9 @@ enum Begin {
 
 fn begin((buffer, base): (&[u8], u64), place: usize, hint: Hint, walked: &mut Walked, ended: bool) -> Begin {
     match hint {
-        Hint::Letters => suspects::letters(buffer, place)
-            .map_or(Begin::No, |(start, gap)| Begin::At(start, Style::Letters(gap.to_vec()))),
+        Hint::Letters => {
+            suspects::letters(buffer, place).map_or(Begin::No, |(start, gap)| Style::of_letters(buffer, start, gap))
+        }
         Hint::Dump => Begin::At(place, Style::Dump(Dump::default())),
         Hint::Sum => {
             let Some((start, end)) = sum(buffer, place) else { return Begin::No };

@@ -1,6 +1,6 @@
 //! Where a secret may stand in pieces, told by what the other passes see on their way.
 
-use super::{BACK, is_letter};
+use super::{BACK, cells, is_letter};
 use crate::secrets::survey::{Block, Survey};
 use std::ops::Range;
 
@@ -206,7 +206,8 @@ pub(super) fn letters(buffer: &[u8], place: usize) -> Option<(usize, &[u8])> {
     }
     let ends = (1..SHORTEST).map(|number| start + number * step).find(|at| !goes_on(*at));
     let is_open = |at: usize| at + step > buffer.len();
-    ends.is_none_or(is_open).then_some((start, gap))
+    // Cells go on over the end of a line.
+    (gap == cells::GAP || ends.is_none_or(is_open)).then_some((start, gap))
 }
 
 #[cfg(test)]

@@ -70,6 +70,15 @@ impl Runs {
             hex::streaks_either_way(&text, &mut |start, bytes| each("hex", start, bytes, (2, 1)), &mut keep);
             reversed.iter().for_each(|(start, bytes)| each("hex", *start, bytes, (0, 1)));
         }
+        if let Some((digits, places)) = hex::grouped(&text) {
+            let mut found = Vec::new();
+            hex::streaks(&digits, &mut |start, bytes| found.push((start, bytes.to_vec())));
+            for (start, bytes) in found {
+                // As wide as its groups are: no more is known of one byte.
+                let from = places.get(start).copied().unwrap_or(0);
+                each("hex", from, &bytes, ((text.len() - from) as u64, (digits.len() - start) as u64 / 2));
+            }
+        }
         if in_upper || in_lower {
             base32::streaks(&text, &mut |start, bytes| each("base32", start, bytes, (8, 5)));
         }
@@ -202,6 +211,7 @@ pub(in crate::secrets) fn is_coded_over(run: &[u8], edge: usize, is_odd: &mut bo
         *is_odd |= streak.len() * 3 / 4 >= MIXED;
         found |= wide.start + streak.start < edge && edge < wide.start + streak.end + 8;
     });
+    found |= hex::grouped(run).is_some();
     let (before, behind) = (run.get(near.start..edge).unwrap_or_default(), run.get(edge..near.end).unwrap_or_default());
     for (class, shortest) in
         [(&hex::DIGITS, hex::SHORTEST), (&base32::UPPER, base32::SHORTEST), (&base32::LOWER, base32::SHORTEST)]

@@ -54,6 +54,9 @@ pub(super) fn value_set() -> ByteSet {
     ByteSet::of((0..=255).filter(|&byte| is_value(byte)))
 }
 
+/// Labels of a name that is made up to carry something are this long: shorter words with points between them are names.
+const LABEL: usize = 30;
+
 /// What stands before a run may be part of a match that begins with it.
 const LEAD: usize = 16;
 
@@ -212,7 +215,15 @@ impl Runs {
         text.extend_from_slice(buffer.get(start..end).unwrap_or_default());
         let (width, mut last, mut gap) = (end - start, end, 0);
         let mut line_starts = 0;
-        while let Some(length) = line_break(buffer.get(last..).unwrap_or_default(), ended)? {
+        // Names know no capitals: what has both is no label, but a part of a token.
+        let has = |is: fn(&u8) -> bool| text.iter().any(is);
+        let is_label = || !(has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase));
+        let dotted = width >= LABEL && buffer.get(last) == Some(&b'.') && is_label();
+        let next = |at: usize| match buffer.get(at..).unwrap_or_default() {
+            [b'.', ..] if dotted => Some(Some(1)),
+            rest => line_break(rest, ended),
+        };
+        while let Some(length) = next(last)? {
             let line = last + length;
             let stop = run_end(level, line);
             if stop == buffer.len() && !ended && stop - line <= width {

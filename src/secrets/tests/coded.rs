@@ -72,6 +72,67 @@ fn what_cannot_be_looked_into_does_not_pass() {
 }
 
 #[test]
+fn text_in_raw_deflate_is_known_without_a_magic() {
+    let packed = compress(Coding::Deflate, format!("PORT=8080\nTOKEN={PAT}\nDEBUG=false\n").as_bytes());
+    let base64 = data_encoding::BASE64.encode(&packed);
+    let part = [&b"--b\r\nContent-Type: x/y\r\n\r\n"[..], &packed, b"\r\n--b--"].concat();
+    let flushed = [&[0, 0, 0, 0xff, 0xff][..], &packed].concat();
+    for text in
+        [packed, part, format!("SAMLRequest={base64}&a=b").into_bytes(), format!("/sso/{base64}").into_bytes(), flushed]
+    {
+        let whole = observed(&text);
+        assert!(!whole.is_empty(), "{text:?}");
+        let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+        for size in [1, 5, 100] {
+            let chunks: Vec<&[u8]> = text.chunks(size).collect();
+            assert_eq!(body_of(&guard, &host("evil.example"), &chunks).0, whole, "{size}");
+        }
+    }
+}
+
+#[test]
+fn members_that_stand_one_behind_the_other_are_one_text() {
+    let (first, second) = PAT.split_at(20);
+    for (coding, name) in [(Coding::Gzip, "gzip"), (Coding::Zstd, "zstd")] {
+        let [first, second] = [first, second].map(|text| compress(coding, text.as_bytes()));
+        let text = [&first[..], &second].concat();
+        let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+        for size in [1, 3, 50, text.len()] {
+            let chunks: Vec<&[u8]> = text.chunks(size).collect();
+            let (found, out, stopped) = coded(&guard, name, &chunks);
+            assert_eq!((found.len(), stopped), (1, None), "{name} {size}");
+            assert_eq!(out, text, "{name} {size}");
+            assert_eq!(body_of(&guard, &host("evil.example"), &chunks).0.len(), 1, "{name} {size}");
+        }
+        let broken = [&first[..], b"\x1f"].concat();
+        assert!(coded(&super::guard(Settings::default()), name, &[&broken]).2.is_some(), "{name}");
+        let behind = [&first[..], b"\n", PAT.as_bytes()].concat();
+        assert_eq!(observed(&behind).len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn zlib_is_found_where_a_files_parts_begin() {
+    let packed = compress(Coding::Zlib, format!("TOKEN={PAT}\n").as_bytes());
+    let mut tar = b"a.z".to_vec();
+    tar.resize(257, 0);
+    tar.extend_from_slice(b"ustar\x0000");
+    tar.resize(512, 0);
+    let png = [&b"\x89PNG\r\n\x1a\n\0\0\0\x40zTXtComment\0\0"[..], &packed].concat();
+    let international = [&b"\x89PNG\r\n\x1a\n\0\0\0\x40iTXtComment\0\x01\0en\0note\0"[..], &packed].concat();
+    let pdf = [&b"%PDF-1.4\n1 0 obj\n<</Filter/FlateDecode>>\nstream\r\n"[..], &packed, b"\nendstream\n"].concat();
+    for text in [[&tar[..], &packed].concat(), png, international, pdf] {
+        let whole = observed(&text);
+        assert!(!whole.is_empty(), "{text:?}");
+        let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+        for size in [1, 7, 100] {
+            let chunks: Vec<&[u8]> = text.chunks(size).collect();
+            assert_eq!(body_of(&guard, &host("evil.example"), &chunks).0, whole, "{size}");
+        }
+    }
+}
+
+#[test]
 fn a_bomb_is_stopped_early() {
     let guard = guard(Settings::default());
     let bomb = compress(Coding::Gzip, &vec![0; 40 << 20]);

@@ -154,3 +154,70 @@ fn letters_moved_by_thirteen_base85_and_uuencode_are_read() {
         assert!(!found(text), "{text}");
     }
 }
+
+/// A text in pieces of so many bytes, between marks.
+fn cut(text: &str, show: &dyn Fn(usize, &str) -> String, between: &str) -> String {
+    let pieces = text.as_bytes().chunks(9).map(|piece| std::str::from_utf8(piece).unwrap());
+    pieces.enumerate().map(|(at, piece)| show(at, piece)).collect::<Vec<_>>().join(between)
+}
+
+#[test]
+fn secrets_that_are_told_by_a_name_or_a_line_are_put_together_too() {
+    let key = "MIIEpAIBAAKCAQEAq7xT2kLc0nR53vbNwvZ57YiuPRr0fm01p4fCm2UdWaA".repeat(2);
+    for secret in [
+        "DB_PASSWORD=Vq8akX2mzLw9bRt5pN3d".to_owned(),
+        "AWS_SECRET_ACCESS_KEY=9Pjr2X/BygHdesRTOIkovFWTKIkJvKkcLnWyTYcB".to_owned(),
+        "//npm.acme-corp.io/:_authToken=c0nR53vbNwvZ57YiuPRr0fm01p4fCm2UdWaA".to_owned(),
+        format!("-----BEGIN RSA PRIVATE KEY-----\\n{key}\\n-----END RSA PRIVATE KEY-----"),
+    ] {
+        let quoted = |quote: char| move |_: usize, piece: &str| format!("{quote}{piece}{quote}");
+        for text in [
+            cut(&secret, &quoted('\''), " + "),
+            cut(&secret, &quoted('"'), ",\n  "),
+            cut(&secret, &|at, piece| format!("const p{at} = '{piece}';"), "\n"),
+            cut(&secret, &|_, piece| format!("k << '{piece}'"), "\n"),
+            cut(&secret, &|at, piece| format!("{{\"i\": {at}, \"v\": \"{piece}\"}}"), ", "),
+            cut(&secret, &|_, piece| format!("data: {{\"delta\": \"{piece}\"}}"), "\n\n"),
+            cut(&secret, &|_, piece| format!("<c>{piece}</c>"), ""),
+            cut(&secret, &|at, piece| format!("  <part n=\"{at}\">{piece}</part>"), "\n"),
+            cut(&secret, &|_, piece| piece.to_owned(), "\n"),
+            cut(&secret, &|_, piece| format!("- {piece}"), "\n"),
+            cut(&secret, &|at, piece| format!("part.{}={piece}", at + 8), "\n"),
+            cut(&secret, &|at, piece| format!("2026-11-23T12:00:0{at}Z INFO chunk={piece}"), "\n"),
+            cut(&secret, &|_, piece| piece.to_owned(), "|"),
+            cut(&secret, &|_, piece| piece.to_owned(), "\t"),
+        ] {
+            assert!(found(&text), "{text}");
+            assert!(found(&format!("some text before it\n{text}\n")), "{text}");
+        }
+    }
+}
+
+#[test]
+fn words_that_stand_in_strings_make_no_secret() {
+    for text in [
+        "params = ['password=', user, '&token=', 'session']; names = ['secret', 'api_key', 'passwd']",
+        "{\"password\": \"\", \"secret\": null, \"name\": \"orders\", \"id\": \"0a1b2c3d4e5f60718293a4b5c6d7e8f9\"}",
+        "id,password,token\n1,required,optional\n2,required,none\n",
+        "password: must have, eight letters, and one sign, or more of them, as you like",
+        "<label>Password</label><input name=\"password\"/><p>at least 12 letters</p>",
+    ] {
+        assert!(!found(text), "{text}");
+    }
+}
+
+#[test]
+fn a_text_is_read_backwards_as_a_whole() {
+    let backwards = |text: &str| text.chars().rev().collect::<String>();
+    let escaped = |show: &dyn Fn(u8) -> String| PAT.bytes().map(show).collect::<Vec<_>>();
+    for text in [
+        backwards("machine git.acme-corp.io login ci-bot password Vq8kX2zLw9Rt5pN3dQ7m"),
+        backwards("export DB_PASSWORD=Vq8kX2zLw9Rt5pN3dQ7m\nPORT=80\n"),
+        backwards(&escaped(&|byte| format!("&#{byte};")).concat()),
+        backwards(&escaped(&|byte| format!("\\x{byte:02x}")).concat()),
+        backwards(&escaped(&|byte| format!("%{byte:02X}")).concat()),
+        backwards(&escaped(&|byte| byte.to_string()).join(", ")),
+    ] {
+        assert!(found(&text), "{text}");
+    }
+}

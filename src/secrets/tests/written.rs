@@ -41,9 +41,104 @@ fn escapes_are_read_as_their_languages_read_them() {
 fn hexadecimal_is_read_in_groups_and_backwards() {
     let hex = data_encoding::HEXLOWER.encode(PAT.as_bytes());
     let reversed: String = hex.chars().rev().collect();
-    for text in [lines(&hex, 4, " "), lines(&hex, 8, " "), lines(&hex, 4, ":"), reversed] {
+    let shifted = format!("6768{}", lines(&hex[4..], 8, "_"));
+    for text in [
+        lines(&hex, 4, " "),
+        lines(&hex, 8, " "),
+        lines(&hex, 4, ":"),
+        lines(&hex, 8, "_"),
+        lines(&hex, 2, "_"),
+        format!("67_{}", lines(&hex[2..], 8, "_")),
+        shifted.replacen("6768", "6768_", 1),
+        format!("676870 {}", lines(&hex[6..], 8, " ")),
+        each(&|byte| format!("{byte:02X}h ")),
+        each(&|byte| format!("{byte:02x}h,")),
+        reversed,
+    ] {
         assert!(found(text.as_bytes()), "{text}");
     }
+}
+
+#[test]
+fn labels_of_a_name_are_read_as_one_text() {
+    let long = format!("DB_URL=x {PAT} and what stands behind it, for as long as two labels and more");
+    for text in [
+        data_encoding::BASE32_NOPAD.encode(long.as_bytes()).to_lowercase(),
+        data_encoding::HEXLOWER.encode(long.as_bytes()),
+    ] {
+        for width in [40, 60, 63] {
+            assert!(found(lines(&text, width, ".").as_bytes()), "{width} {text}");
+        }
+    }
+    // The parts of a JWT are no labels.
+    let reversed: String = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiI5ODc2NTQzMjEwIiwicm9sZSI6ImFkbWluIn0.c0nR53vbNwvZ57YiuPRr0fm01p4fCm2UdWaAq7xT2kL".chars().rev().collect();
+    assert!(found(reversed.as_bytes()), "{reversed}");
+}
+
+#[test]
+fn letters_in_cells_are_read_over_their_lines() {
+    let secret = format!("login\tci {PAT}\n");
+    let cell = |byte: u8| match byte {
+        b'\n' => "  \\n".to_owned(),
+        b'\t' => "  \\t".to_owned(),
+        byte => format!("   {}", byte as char),
+    };
+    let lines = |offsets: bool| {
+        let line = |(number, line): (usize, &[u8])| {
+            let offset = if offsets { format!("{:07o}", number * 16) } else { String::new() };
+            offset + &line.iter().copied().map(cell).collect::<String>()
+        };
+        secret.as_bytes().chunks(16).enumerate().map(line).collect::<Vec<_>>().join("\n")
+    };
+    for text in [lines(true), lines(false), lines(true).replace(' ', "%20").replace('\n', "%0A")] {
+        assert!(found(text.as_bytes()), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_ascii_is_read_in_every_base() {
+    let wide: String = PAT.chars().map(|letter| char::from_u32(u32::from(letter) + 0xfee0).unwrap()).collect();
+    let invisible: String = PAT.chars().flat_map(|letter| [letter, '\u{200b}']).collect();
+    for plain in [wide, invisible] {
+        let list =
+            |show: &dyn Fn(u8) -> String, between: &str| plain.bytes().map(show).collect::<Vec<_>>().join(between);
+        for text in [
+            data_encoding::HEXLOWER.encode(plain.as_bytes()),
+            data_encoding::BASE32.encode(plain.as_bytes()),
+            data_encoding::BASE64.encode(plain.as_bytes()),
+            list(&|byte| format!("{byte:02x}"), " "),
+            list(&|byte| byte.to_string(), ", "),
+            list(&|byte| format!("\\x{byte:02x}"), ""),
+            list(&|byte| format!("={byte:02X}"), ""),
+        ] {
+            assert!(found(text.as_bytes()), "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_bytes_of_a_file_may_be_escaped() {
+    use crate::secrets::decode::inflate::Coding;
+    let packed = super::super::decode::inflate::tests::compress(Coding::Gzip, format!("a {PAT} b").as_bytes());
+    let list = |show: &dyn Fn(&u8) -> String| packed.iter().map(show).collect::<String>();
+    for text in [
+        list(&|byte| format!("\\x{byte:02x}")),
+        list(&|byte| format!("\\{byte:03o}")),
+        list(&|byte| format!("={byte:02X}")),
+        list(&|byte| format!("%{byte:02x}")),
+    ] {
+        assert!(found(text.as_bytes()), "{text}");
+    }
+}
+
+#[test]
+fn a_key_is_found_though_the_first_escape_stands_within_its_first_line() {
+    let body = "MIIEpAIBAAKCAQEAq7xT2kLc0nR53vbNwvZ57YiuPRr0fm01p4fCm2UdWaA".repeat(2);
+    let key = format!("-----BEGIN RSA PRIVATE KEY-----\n{body}\n-----END RSA PRIVATE KEY-----\n");
+    assert!(found(lines(&key, 20, "=\n").as_bytes()));
+    assert!(found(key.replace("VATE", "%56ATE").as_bytes()));
+    // What nothing goes over ends the text, wherever the escape stands.
+    assert!(!found(b"-----BEGIN RSA PRIV\x1eATE%20KEY-----\x1e%41"));
 }
 
 #[test]
