@@ -7,12 +7,11 @@ use super::recall::memory::{SMALL_BODY, SessionMemory};
 use super::rules::home::Spot;
 use super::rules::rule::{Candidate, is_word};
 use super::settings::special;
-use super::stream::{Hit, Scan, Work};
+use super::stream::{Hit, SEPARATOR, Scan, Work};
 use crate::net::Host;
 use crate::reason::Reason;
 use bytes::{Bytes, BytesMut};
 use std::collections::{HashSet, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 use zeroize::Zeroizing;
@@ -64,8 +63,8 @@ pub struct BodyScan {
     /// Rule, offset, secret and decodings of what was told: pieces that overlap see the same twice.
     told: HashSet<(Arc<str>, u64, Fingerprint, Vec<&'static str>)>,
     masks: Vec<Mask>,
-    /// Credentials at home in a small body: their rules, and where they stand.
-    at_home: Vec<(Arc<str>, Range<u64>)>,
+    /// Credentials at home in a small body, by their rules.
+    at_home: Vec<(Arc<str>, Zeroizing<Vec<u8>>)>,
     /// Its bytes go on as they are or not at all.
     is_fixed: bool,
     stopped: Option<Reason>,
@@ -213,15 +212,12 @@ impl BodyScan {
         if let (Some((memory, now)), Some(small)) = (self.session.take(), self.small.take()) {
             let guard = Guard { inner: self.guard.clone() };
             let text = self.content.plain(&small, SMALL_BODY).unwrap_or_default();
-            let mut found = guard.scan_rows(&self.host, self.surface, &text);
-            // A row that begins in a credential at home: what is behind that makes another of it.
-            found.retain(|row| {
-                !self.at_home.iter().any(|(rule, place)| *rule == row.rule && place.contains(&row.offset))
-            });
-            found.extend(guard.scan_shards(&self.host, self.surface, &text));
-            // Some kinds look the same in another alphabet: read so, one that is at home here is another.
-            let odd = guard.scan_odd(&self.host, self.surface, &text).into_iter();
-            found.extend(odd.filter(|odd| !self.at_home.iter().any(|(rule, _)| *rule == odd.rule)));
+            let others = self.without_at_home(&text);
+            let mut found = guard.scan_rows(&self.host, self.surface, &others);
+            found.extend(guard.scan_shards(&self.host, self.surface, &others));
+            found.extend(guard.scan_odd(&self.host, self.surface, &others));
+            // What stands in base64 too, as a form's signed policy repeats it.
+            found.retain(|finding| !self.at_home.iter().any(|(rule, _)| *rule == finding.rule));
             found.extend(guard.recall_body(&self.host, &text, &memory, now));
             if found.iter().any(|finding| finding.disposition == Disposition::Blocked) {
                 self.stopped = Some(Reason::SecretInRequest);
@@ -229,6 +225,18 @@ impl BodyScan {
             self.findings.extend(found);
         }
         self.check()
+    }
+
+    /// A text without the credentials that are at home here: what stands beside one would make another of it, and some
+    /// kinds look the same in another alphabet.
+    fn without_at_home(&self, text: &[u8]) -> Zeroizing<Vec<u8>> {
+        let mut others = Zeroizing::new(text.to_vec());
+        for (_, value) in &self.at_home {
+            for at in memchr::memmem::find_iter(text, value.as_slice()) {
+                others.get_mut(at..at + value.len()).unwrap_or_default().fill(SEPARATOR);
+            }
+        }
+        others
     }
 
     /// What may go upstream; call it until there is none.
@@ -289,7 +297,7 @@ impl BodyScan {
                     masks.push(Mask { start: hit.start, end: hit.end, shared });
                 }
                 Disposition::CredentialUsed if is_small && at_home.len() < MOST_FINDINGS => {
-                    at_home.push((finding.rule.clone(), hit.start..hit.end));
+                    at_home.push((finding.rule.clone(), Zeroizing::new(hit.candidate.value.to_vec())));
                 }
                 Disposition::Observed | Disposition::CredentialUsed => {}
             }

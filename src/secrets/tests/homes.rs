@@ -266,6 +266,32 @@ fn a_token_in_the_members_of_such_an_upload_is_held_for_the_same_when_a_row_begi
     }
 }
 
+#[test]
+fn members_of_a_login_at_home_are_not_put_together() {
+    let guard = guard(Settings::default());
+    let token =
+        "1//0gk3JhX9vQ2mZt7LwRp5YcB8nDf1GsEa4Uk3JhX9vQ2mZt7LwRp5YcB8nDf1GsEa4Uk3JhX9vQ2mZt7LwRp5YcB8nDf1GsEa4U99";
+    let bodies = [
+        (
+            "application/json",
+            format!(r#"{{"client_id":"9q.apps","refresh_token":"{token}","grant_type":"refresh_token"}}"#),
+        ),
+        ("application/x-www-form-urlencoded", format!("refresh_token={token}&grant_type=refresh_token&client_id=9q")),
+    ];
+    for ((kind, body), (name, wanted)) in bodies
+        .iter()
+        .flat_map(|body| [("oauth2.googleapis.com", false), ("evil.example", true)].map(|host| (body, host)))
+    {
+        let host = host(name);
+        let content_type = Some(kind.as_bytes());
+        let context = BodyContext { host: &host, method: "POST", path: "/token", content_type, content_encoding: None };
+        let scan = guard.body(&context).in_session(Arc::new(SessionMemory::new()), Instant::now());
+        let found = run(scan, &[body.as_bytes()]).0;
+        let blocked = found.iter().any(|finding| finding.disposition == Disposition::Blocked);
+        assert_eq!(blocked, wanted, "{name} {body} {found:?}");
+    }
+}
+
 fn jwt(claims: &str) -> String {
     let part = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
     format!(
