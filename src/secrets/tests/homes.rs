@@ -125,6 +125,7 @@ const FIELDS: &[&str] = &[
     "PRIVATE-TOKEN",
     "JOB-TOKEN",
     "AccessKey",
+    "X-App-Token",
     "Ocp-Apim-Subscription-Key",
     "x-functions-key",
     "X-Wiki-Token",
