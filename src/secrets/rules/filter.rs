@@ -168,12 +168,16 @@ fn is_sequence(lower: &[u8]) -> bool {
 /// Whether a value is a name in code: words between low lines, dashes or capitals, and hardly a digit.
 pub(in crate::secrets) fn is_identifier(variable: &[u8]) -> bool {
     const LOOKED_AT: usize = 256;
+    const MANY_WORDS: usize = 5;
     let variable = variable.get(..LOOKED_AT).unwrap_or(variable);
     let words = variable.split(|byte| matches!(byte, b'_' | b'-')).filter(|word| {
         word.len() >= 2 && word.iter().all(u8::is_ascii_alphanumeric) && word.iter().any(u8::is_ascii_alphabetic)
     });
     let digits = variable.iter().filter(|byte| byte.is_ascii_digit()).count();
-    (words.count() >= 3 && digits * 8 <= variable.len() && is_wordy(variable)) || is_name_of_words(variable)
+    let words = words.count();
+    // So many words are a name, though some have numbers in them (`hs256`).
+    let few_digits = digits * if words >= MANY_WORDS { 5 } else { 8 } <= variable.len();
+    (words >= 3 && few_digits && is_wordy(variable)) || is_name_of_words(variable)
 }
 
 /// Whether an AWS key id is followed by a credential scope (`/20261122/eu-west-1/`): then it stands in a
@@ -234,6 +238,7 @@ mod tests {
             "find-db-config-returns-first-config-for-env",
             "pauseProducingInConnectionMade",
             "generateSecretKeyForPKCS5Scheme2",
+            "encode_with_alg_hs256_and_headers_alg_es256",
         ] {
             assert!(is_identifier(text.as_bytes()), "{text}");
         }

@@ -82,14 +82,16 @@ pub(super) fn is_of_another(name: &str, host: &str) -> bool {
 }
 
 /// The fields that APIs of all kinds read logins in, without their signs and without the `x` in front.
-const LOGINS: [&str; 20] = [
+const LOGINS: [&str; 22] = [
     "accesskey",
     "accesstoken",
     "apiaccesstoken",
     "apikey",
     "apitoken",
     "appkey",
+    "apptoken",
     "auth",
+    "authenticationtoken",
     "authkey",
     "authorization",
     "authtoken",

@@ -126,6 +126,7 @@ const FIELDS: &[&str] = &[
     "PRIVATE-TOKEN",
     "JOB-TOKEN",
     "AccessKey",
+    "X-App-Token",
     "Ocp-Apim-Subscription-Key",
     "x-functions-key",
     "X-Wiki-Token",
