@@ -61,7 +61,7 @@ fn scanned(mut scan: BodyScan, body: &[u8], size: usize) -> Option<(Vec<Finding>
 }
 
 /// A body whole and cut behind every `size` bytes: nothing of that may show.
-fn same_however_cut<'a>(begin: impl Fn(usize) -> BodyScan, body: &'a [u8], size: usize) {
+fn same_however_cut(begin: impl Fn(usize) -> BodyScan, body: &[u8], size: usize) {
     let (whole, cut) = (scanned(begin(0), body, body.len()), scanned(begin(1), body, size));
     if let (Some(whole), Some(cut)) = (whole, cut) {
         assert!(whole.1 == body && cut.1 == body, "what flows on is not what came");
