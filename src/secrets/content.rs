@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 /// The bytes under the content codings.
 pub(super) enum Content {
     Plain(Box<Stream>),
-    Coded(Coding, Option<joins::Kind>, Option<Unpack>),
+    Coded(Coding, Option<joins::Kind>, Option<Box<Unpack>>),
     /// A coding that can't be looked into.
     Unknown,
     /// What the policy lets pass although it can't be looked into any further.
@@ -99,7 +99,7 @@ fn joins_of(content_type: &[u8]) -> Option<joins::Kind> {
 fn feed_coded(
     coding: Coding,
     joins: Option<joins::Kind>,
-    slot: &mut Option<Unpack>,
+    slot: &mut Option<Box<Unpack>>,
     scan: &mut Scan<'_>,
     bytes: &[u8],
     ended: bool,
@@ -108,7 +108,7 @@ fn feed_coded(
     let unpack = match slot {
         Some(unpack) => unpack,
         None if bytes.is_empty() => return Ok(0),
-        None => slot.insert(Unpack::new(coding, Stream::new(0).with_joins(joins), 0).map_err(broken)?),
+        None => slot.insert(Box::new(Unpack::new(coding, Stream::new(0).with_joins(joins), 0).map_err(broken)?)),
     };
     let fed = unpack.feed(scan, &|at| at, bytes).map_err(broken)?;
     if scan.work.is_exhausted() {

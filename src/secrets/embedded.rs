@@ -18,9 +18,8 @@ const MOST_OPEN: usize = 2;
 /// bytes come, and what is found must not: so it is only at these places, in bytes of the level, that one may have
 /// waited for too long.
 const CHECKPOINT: u64 = 16 * 1024;
-/// What it costs to open one.
+/// What it costs to open a pack.
 const OPENING: u64 = 2048;
-const OPENING_ZSTD: u64 = 4 * OPENING;
 
 /// Every magic has a byte that text never has: gzip 1f, zip 03, zstd fd, a pack's version 02 or 03.
 pub(super) const MARKS: [bool; 256] = {
@@ -42,6 +41,8 @@ pub(super) struct Embedded {
     /// How far the open ones have been fed.
     seen: u64,
     open: Vec<Open>,
+    /// Where members of open files begin: they are no files of their own.
+    members: Vec<u64>,
     /// What the level is made of, each of which may begin with a file.
     parts: Parts,
 }
@@ -94,6 +95,14 @@ impl Open {
         goes_on
     }
 
+    /// Where members began that followed another.
+    fn members(&mut self) -> Vec<u64> {
+        match &mut self.file {
+            File::Stream(unpack) => unpack.members().collect(),
+            File::Pack(_) => Vec::new(),
+        }
+    }
+
     fn cleared(&self) -> u64 {
         match &self.file {
             File::Stream(unpack) => unpack.cleared().min(self.at),
@@ -115,7 +124,7 @@ enum Magic {
 impl Magic {
     const fn cost(&self) -> u64 {
         match self {
-            Magic::Stream(Coding::Zstd, _) => OPENING_ZSTD,
+            Magic::Stream(coding, _) => coding.opening(),
             _ => OPENING,
         }
     }
@@ -125,6 +134,7 @@ impl Embedded {
     pub(super) fn reset(&mut self) {
         (self.at, self.seen, self.parts) = (0, 0, Parts::None);
         self.open.clear();
+        self.members.clear();
     }
 
     #[inline(never)]
@@ -156,7 +166,13 @@ impl Embedded {
         if level.base == 0 {
             self.parts = Parts::of(&level.buffer);
         }
-        self.open.retain_mut(|open| open.feed(to, level, scan, origin, ended) && !ended);
+        let (at, members) = (self.at, &mut self.members);
+        members.retain(|member| *member >= at);
+        self.open.retain_mut(|open| {
+            let goes_on = open.feed(to, level, scan, origin, ended);
+            members.extend(open.members());
+            goes_on && !ended
+        });
         loop {
             let (from, end) = ((self.at - level.base) as usize, (to - level.base) as usize);
             let rest = level.buffer.get(from..end).unwrap_or_default();
@@ -174,6 +190,10 @@ impl Embedded {
                 }
             };
             let start = self.at + start as u64;
+            if self.members.contains(&start) {
+                self.at = start + 1;
+                continue;
+            }
             if self.open.len() == MOST_OPEN {
                 self.at = start;
                 if to.is_multiple_of(CHECKPOINT) && to - start >= CHECKPOINT {
@@ -187,7 +207,9 @@ impl Embedded {
                 break;
             }
             let Some(mut open) = Open::new(magic, level.depth + 1, start) else { continue };
-            if open.feed(to, level, scan, origin, ended) && !ended {
+            let goes_on = open.feed(to, level, scan, origin, ended);
+            self.members.extend(open.members());
+            if goes_on && !ended {
                 self.open.push(open);
             }
         }

@@ -18,6 +18,9 @@ const SHORTEST: usize = 20;
 /// Characters that a line of uuencode may have behind its own: some write a sum there.
 const SPARE: usize = 2;
 
+/// So many escapes of a form's ask for another look.
+const FEW: usize = 4;
+
 /// The alphabets: of RFC 1924 and git, of ZeroMQ, of Adobe.
 const ALPHABETS: [&[u8; 85]; 3] = [
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
@@ -55,6 +58,10 @@ impl Guard {
             ALPHABETS.iter().filter_map(|alphabet| base85(alphabet, word)).for_each(|bytes| scan("base85", &bytes));
         }
         findings.extend(self.scan_backwards(host, surface, text));
+        if memchr::memchr_iter(b'%', text).nth(FEW).is_some() {
+            let plain: Zeroizing<Vec<u8>> = Zeroizing::new(percent_encoding::percent_decode(text).collect());
+            findings.extend(self.scan_backwards(host, surface, &plain));
+        }
         findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint);
         findings
     }
@@ -72,7 +79,7 @@ impl Guard {
         let mut work = Work::new();
         work.given = reversed.len() as u64;
         let mut report = |hit: &Hit<'_>| {
-            let is_sure = hit.known.is_some() || is_token(hit) || (named && holds_random(hit.candidate.value));
+            let is_sure = hit.known.is_some() || is_token(hit) || holds_random(hit.candidate.value);
             let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
             findings.extend(is_sure.then(|| self.inner.judge(hit, at)).flatten());
         };

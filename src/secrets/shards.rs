@@ -6,10 +6,11 @@ use super::decode::escape::{self, Unit};
 use super::finding::{Finding, Surface};
 use super::guard::{At, Guard};
 use super::joins::is_token;
+use super::recall::frame;
 use super::recall::seams::Seams;
 use super::rules::generic::is_wordy;
 use super::rules::home::Spot;
-use super::stream::{Hit, Scan, Stream, Work};
+use super::stream::{Hit, SEPARATOR, Scan, Stream, Work};
 use crate::net::Host;
 use aho_corasick::AhoCorasick;
 use std::sync::LazyLock;
@@ -21,12 +22,14 @@ const LONGEST: usize = 256;
 const SHORTEST: usize = 16;
 /// Values without a name or a beginning have a checksum, and are no longer.
 const LONGEST_RUN: usize = 128;
-/// Signs that stand between the cells of a line.
-const SIGNS: [&[u8]; 6] = [b", ", b"|", b"\t", b",", b";", b" "];
+/// Strings that are looked into within each other: code in the arguments of a call.
+const STRINGS: u8 = 3;
+/// What stands between lines, and between the cells of one.
+const SIGNS: [&[u8]; 8] = [b"\n", b"\\\n", b", ", b"|", b"\t", b",", b";", b" "];
 
 /// Names that values stand behind, and what keys and addresses are told by.
 static NAMES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-    let names = ["password", "passwd", "secret", "_auth", "-----begin ", "access_key", "api_key", "apikey"];
+    let names = ["password", "passwd", "secret", "_auth", "-----begin", "access_key", "api_key", "apikey"];
     AhoCorasick::builder().ascii_case_insensitive(true).build(names).ok()
 });
 
@@ -35,51 +38,93 @@ pub(super) fn has_names(text: &[u8]) -> bool {
     NAMES.as_ref().is_some_and(|names| names.is_match(text))
 }
 
-/// Pieces in their order.
-type Row = Vec<Zeroizing<Vec<u8>>>;
+/// Pieces in their order, as one text, and where each ends in it.
+#[derive(Default, PartialEq, Eq)]
+struct Row {
+    text: Zeroizing<Vec<u8>>,
+    edges: Vec<usize>,
+}
+
+impl Row {
+    fn of<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut row = Self::default();
+        pieces.for_each(|piece| row.push(piece));
+        row
+    }
+
+    fn push(&mut self, piece: &[u8]) {
+        if !piece.is_empty() {
+            self.text.extend_from_slice(piece);
+            self.edges.push(self.text.len());
+        }
+    }
+
+    fn pieces(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.edges.iter().copied());
+        self.edges.iter().zip(starts.collect::<Vec<_>>()).filter_map(|(end, start)| self.text.get(start..*end))
+    }
+
+    fn is_one(&self) -> bool {
+        self.edges.len() > 1 && self.text.len() >= SHORTEST
+    }
+
+    /// Whether it is one word that may be a value with a checksum.
+    fn is_run(&self) -> bool {
+        self.text.len() <= LONGEST_RUN && self.text.iter().all(u8::is_ascii_alphanumeric)
+    }
+
+    /// Adds what another row says behind what nothing goes over.
+    fn append(&mut self, other: &Self) {
+        self.text.push(SEPARATOR);
+        let start = self.text.len();
+        self.text.extend_from_slice(&other.text);
+        self.edges.extend(other.edges.iter().map(|edge| start + edge));
+    }
+}
 
 impl Guard {
     /// What the pieces of a small text make together.
     pub(super) fn scan_shards(&self, host: &Host, surface: Surface, text: &[u8]) -> Vec<Finding> {
         let mut rows = Vec::new();
-        strings(text, &mut rows);
+        strings(text, STRINGS, &mut rows);
         tags(text, &mut rows);
-        lines(text, b'\n', &mut rows);
-        if memchr::memchr(b'&', text).is_some() && memchr::memchr(b'=', text).is_some() {
-            // A plus is a space there.
-            let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-            lines(&spaced, b'&', &mut rows);
-        }
         parts(text, &mut rows);
-        signs(text, &mut rows);
-        let mut findings = Vec::new();
-        for row in rows {
-            let pieces: Vec<&[u8]> = row.iter().map(|piece| piece.as_slice()).collect();
-            findings.extend(self.scan_whole(host, surface, &pieces));
+        framed(text, &mut rows);
+        // Each piece may be encoded by itself.
+        let decoded: Vec<Row> = rows.iter().filter_map(decoded).collect();
+        rows.extend(decoded);
+        // One look at all of them: most texts hold nothing.
+        let mut all = Row::default();
+        rows.iter().for_each(|row| all.append(row));
+        if !self.may_hold_whole(&all) {
+            rows.retain(Row::is_run);
         }
+        if !self.inner.known.is_empty() || self.may_hold_whole(&squeezed(text)) {
+            signs(text, &mut rows);
+        }
+        let mut findings: Vec<Finding> = rows.iter().flat_map(|row| self.scan_row(host, surface, row)).collect();
         findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint);
         findings
     }
 
     /// What goes over an edge between pieces, under all the rules that there are for a text.
     pub(super) fn scan_whole(&self, host: &Host, surface: Surface, pieces: &[&[u8]]) -> Vec<Finding> {
-        let text = Zeroizing::new(pieces.concat());
-        let ends = pieces.iter().scan(0, |end, piece| {
-            *end += piece.len();
-            Some(*end)
-        });
-        let edges: Vec<usize> = ends.collect();
-        if pieces.len() < 2 || text.len() < SHORTEST {
+        self.scan_row(host, surface, &Row::of(pieces.iter().copied()))
+    }
+
+    fn may_hold_whole(&self, row: &Row) -> bool {
+        has_names(&row.text) || Seams::new(&self.inner).may_hold(&row.text, &row.edges)
+    }
+
+    fn scan_row(&self, host: &Host, surface: Surface, row: &Row) -> Vec<Finding> {
+        if !row.is_one() || !(row.is_run() || self.may_hold_whole(row)) {
             return Vec::new();
         }
-        let name = NAMES.as_ref().and_then(|names| names.find(&*text)).map(|found| found.start());
-        let is_run = text.len() <= LONGEST_RUN && text.iter().all(u8::is_ascii_alphanumeric);
-        if name.is_none() && !is_run && !Seams::new(&self.inner).may_hold(&text, &edges) {
-            return Vec::new();
-        }
+        let Row { text, edges } = row;
         let mut findings = Vec::new();
         // What stands before the piece that a name begins in is no part of it.
-        let piece = name.map(|name| edges.partition_point(|edge| *edge <= name)).unwrap_or(0);
+        let name = NAMES.as_ref().and_then(|names| names.find(&**text)).map_or(0, |found| found.start());
+        let piece = edges.partition_point(|edge| *edge <= name);
         let front = piece.checked_sub(1).and_then(|before| edges.get(before).copied());
         for from in [Some(0), front].into_iter().flatten() {
             let mut report = |hit: &Hit<'_>| {
@@ -109,47 +154,71 @@ pub(super) fn holds_random(value: &[u8]) -> bool {
     value.iter().any(u8::is_ascii_digit) && value.split(|byte| !byte.is_ascii_alphanumeric()).any(is_random)
 }
 
+/// What the pieces say if each is encoded: the last may be short.
+fn decoded(row: &Row) -> Option<Row> {
+    let mut pieces = row.pieces();
+    let last = pieces.next_back()?;
+    let mut decoded = Row::default();
+    for piece in pieces {
+        decoded.push(&frame::decoded(piece)?);
+    }
+    decoded.push(&frame::decoded_short(last)?);
+    Some(decoded)
+}
+
+/// A text without the signs that stand between cells: what goes over one there stands together here.
+fn squeezed(text: &[u8]) -> Row {
+    Row::of(text.split(|byte| byte.is_ascii_whitespace() || matches!(byte, b',' | b'|' | b';' | b'&' | b'\\')))
+}
+
 fn add(row: Row, rows: &mut Vec<Row>) {
-    if row.len() > 1 && !rows.contains(&row) {
+    if row.is_one() && !rows.contains(&row) {
         rows.push(row);
     }
 }
 
-/// What stands in quotes: the values, and with them the names if there are any.
-fn strings(text: &[u8], rows: &mut Vec<Row>) {
-    let (mut values, mut all, mut at) = (Row::new(), Row::new(), 0);
+/// What stands in quotes: the values, and with them the names if there are any. In a string of code others stand.
+fn strings(text: &[u8], deep: u8, rows: &mut Vec<Row>) {
+    const FEW: usize = 3;
+    let (mut values, mut all, mut at) = (Row::default(), Row::default(), 0);
+    let mut string = Zeroizing::new(Vec::new());
     while let Some(open) = text.get(at..).and_then(|rest| memchr::memchr3(b'"', b'\'', b'`', rest)) {
         let quote = text.get(at + open).copied().unwrap_or_default();
-        let Some((string, length)) = string(text.get(at + open + 1..).unwrap_or_default(), quote) else {
-            at += open + 1;
-            continue;
-        };
-        at += open + 1 + length;
-        if string.len() > LONGEST {
-            for row in [&mut values, &mut all] {
-                add(std::mem::take(row), rows);
-            }
-        } else if !string.is_empty() {
-            let behind = text.get(at..).unwrap_or_default();
-            if !behind.trim_ascii_start().starts_with(b":") {
-                values.push(string.clone());
-            }
-            all.push(string);
+        at += open + 1;
+        string.clear();
+        let Some(length) = unquote(text.get(at..).unwrap_or_default(), quote, &mut string) else { continue };
+        at += length;
+        if deep > 0 && memchr::memchr3_iter(b'"', b'\'', b'`', &string).nth(FEW).is_some() {
+            strings(&string, deep - 1, rows);
         }
+        if string.len() > LONGEST {
+            add(std::mem::take(&mut values), rows);
+            add(std::mem::take(&mut all), rows);
+            continue;
+        }
+        let behind = text.get(at..).unwrap_or_default();
+        if !behind.trim_ascii_start().starts_with(b":") {
+            values.push(&string);
+        }
+        all.push(&string);
     }
     add(values, rows);
     add(all, rows);
 }
 
-/// A string up to its quote, without its escapes, and how long it is with them.
-fn string(text: &[u8], quote: u8) -> Option<(Zeroizing<Vec<u8>>, usize)> {
-    let (mut out, mut at) = (Zeroizing::new(Vec::new()), 0);
+/// A string up to its quote, without its escapes; gives how long it is with them.
+fn unquote(text: &[u8], quote: u8, out: &mut Vec<u8>) -> Option<usize> {
+    let mut at = 0;
     loop {
         let rest = text.get(at..)?;
         match *rest.first()? {
-            byte if byte == quote => return Some((out, at + 1)),
+            byte if byte == quote => return Some(at + 1),
             // An apostrophe, mostly.
             b'\n' if quote != b'`' => return None,
+            // The strings within are the pieces.
+            b'{' if rest.get(1).is_some_and(|next| *next != quote && matches!(next, b'"' | b'\'' | b'`')) => {
+                return None;
+            }
             b'\\' => match escape::unit(rest, true) {
                 Unit::Escape { length, byte } => {
                     out.extend(byte);
@@ -173,43 +242,19 @@ fn tags(text: &[u8], rows: &mut Vec<Row>) {
     if memchr::memmem::find(text, b"</").is_none() && memchr::memmem::find(text, b"/>").is_none() {
         return;
     }
-    let (mut row, mut rest) = (Row::new(), text);
+    let (mut row, mut rest) = (Row::default(), text);
     while let Some(open) = memchr::memchr(b'<', rest) {
         let piece = rest.get(..open).unwrap_or_default().trim_ascii();
         if piece.len() > LONGEST {
             add(std::mem::take(&mut row), rows);
-        } else if !piece.is_empty() {
-            row.push(Zeroizing::new(piece.to_vec()));
+        } else {
+            row.push(piece);
         }
         let tag = rest.get(open..).unwrap_or_default();
         let Some(close) = memchr::memchr(b'>', tag) else { break };
         rest = tag.get(close + 1..).unwrap_or_default();
     }
     add(row, rows);
-}
-
-/// Lines, or the pairs of a form, without what they begin and end with alike.
-fn lines(text: &[u8], between: u8, rows: &mut Vec<Row>) {
-    let lines: Vec<&[u8]> = text.split(|byte| *byte == between).map(<[u8]>::trim_ascii_end).collect();
-    let lines: Vec<&[u8]> = lines.into_iter().filter(|line| !line.is_empty() && line.len() <= 2 * LONGEST).collect();
-    let mut at = 0;
-    while let Some([first, second, ..]) = lines.get(at..) {
-        let (front, _) = alike(first.iter(), second.iter());
-        let model = first.get(..front).unwrap_or_default();
-        let own = |line: &[u8]| alike(model.iter(), line.iter()).0 == front;
-        // A line of the secret's own may stand between two.
-        let goes_on = |at: &usize| lines.get(*at..).unwrap_or_default().iter().take(2).any(|line| own(line));
-        let end = (at..lines.len()).take_while(goes_on).count() + at;
-        if front > 0 || at == 0 {
-            let bare = |line: &&[u8]| {
-                let start = if own(line) { alike(model.iter(), line.iter()).1 } else { 0 };
-                line.get(start..).unwrap_or_default().to_vec()
-            };
-            let inside: Vec<Vec<u8>> = lines.get(at..end).unwrap_or_default().iter().map(bare).collect();
-            add(without_ends(&inside), rows);
-        }
-        at = if front > 0 { end } else { at + 1 };
-    }
 }
 
 /// What stands in the parts of a form with files.
@@ -221,64 +266,108 @@ fn parts(text: &[u8], rows: &mut Vec<Row>) {
     let part = |start: usize| {
         let rest = text.get(start..)?;
         let part = rest.get(..memchr::memmem::find(rest, b"\r\n--")?)?;
-        (part.len() <= LONGEST).then(|| Zeroizing::new(part.to_vec()))
+        (part.len() <= LONGEST).then_some(part)
     };
-    add(begins.filter_map(part).collect(), rows);
+    add(Row::of(begins.filter_map(part)), rows);
+}
+
+/// Lines and the pairs of a form, without what they begin and end with alike.
+fn framed(text: &[u8], rows: &mut Vec<Row>) {
+    lines(text, b'\n', rows);
+    if memchr::memchr(b'&', text).is_some() && memchr::memchr(b'=', text).is_some() {
+        // A plus is a space there.
+        let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+        lines(&spaced, b'&', rows);
+    }
+}
+
+fn lines(text: &[u8], between: u8, rows: &mut Vec<Row>) {
+    let lines = text.split(|byte| *byte == between).map(<[u8]>::trim_ascii_end);
+    let lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty() && line.len() <= 2 * LONGEST).collect();
+    let mut at = 0;
+    while let Some([first, second, ..]) = lines.get(at..) {
+        let (front, _) = alike(first, second);
+        if front == 0 {
+            at += 1;
+            continue;
+        }
+        let model = first.get(..front).unwrap_or_default();
+        let own = |line: &[u8]| alike(model, line).0 == front;
+        // A line of the secret's own may stand between two.
+        let goes_on = |at: &usize| lines.get(*at..).unwrap_or_default().iter().take(2).any(|line| own(line));
+        let end = (at..lines.len()).take_while(goes_on).count() + at;
+        let bare = |line: &&'_ [u8]| if own(line) { alike(model, line).1 } else { 0 };
+        let group = lines.get(at..end).unwrap_or_default();
+        let inside: Vec<&[u8]> = group.iter().filter_map(|line| line.get(bare(line)..)).collect();
+        add(without_ends(&inside), rows);
+        at = end;
+    }
 }
 
 /// The same texts without what they end with alike; the last may end otherwise.
-fn without_ends(texts: &[Vec<u8>]) -> Row {
-    let [first, second, ..] = texts else { return Row::new() };
-    let (back, _) = alike(first.iter().rev(), second.iter().rev());
-    let model: Vec<u8> = first.iter().rev().take(back).copied().collect();
-    let bare = |text: &Vec<u8>| {
-        let (same, end) = alike(model.iter(), text.iter().rev());
-        let end = if same == back { end } else { 0 };
-        Zeroizing::new(text.get(..text.len() - end).unwrap_or_default().to_vec())
+fn without_ends(texts: &[&[u8]]) -> Row {
+    let [first, second, ..] = texts else { return Row::default() };
+    let back = alike_ends(first, second).0;
+    let model = first.get(first.len() - back..).unwrap_or_default();
+    let bare = |text: &&[u8]| {
+        let (same, end) = alike_ends(model, text);
+        if same == back { text.len() - end } else { text.len() }
     };
-    texts.iter().map(bare).filter(|piece| !piece.is_empty() && piece.len() <= LONGEST).collect()
+    Row::of(texts.iter().filter_map(|text| text.get(..bare(text))).filter(|piece| piece.len() <= LONGEST))
 }
 
 /// How far two texts are alike, up to the last sign in each: numbers are all the same.
-fn alike<'a>(a: impl Iterator<Item = &'a u8>, b: impl Iterator<Item = &'a u8>) -> (usize, usize) {
-    let (a, b): (Vec<u8>, Vec<u8>) = (a.copied().collect(), b.copied().collect());
-    let digits = |text: &[u8], at: usize| {
-        text.get(at..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count()
-    };
+fn alike(a: &[u8], b: &[u8]) -> (usize, usize) {
+    alike_by(a.len(), b.len(), |at| a.get(at).copied().unwrap_or(0), |at| b.get(at).copied().unwrap_or(0))
+}
+
+/// The same from their ends on.
+fn alike_ends(a: &[u8], b: &[u8]) -> (usize, usize) {
+    let back =
+        |text: &[u8], at: usize| text.len().checked_sub(at + 1).and_then(|at| text.get(at).copied()).unwrap_or(0);
+    alike_by(a.len(), b.len(), |at| back(a, at), |at| back(b, at))
+}
+
+fn alike_by(a: usize, b: usize, x: impl Fn(usize) -> u8, y: impl Fn(usize) -> u8) -> (usize, usize) {
     let (mut i, mut j, mut edge) = (0, 0, (0, 0));
-    while let (Some(x), Some(y)) = (a.get(i), b.get(j)) {
-        if x.is_ascii_digit() && y.is_ascii_digit() {
-            (i, j) = (i + digits(&a, i), j + digits(&b, j));
+    while i < a && j < b {
+        let (left, right) = (x(i), y(j));
+        if left.is_ascii_digit() && right.is_ascii_digit() {
+            while i < a && x(i).is_ascii_digit() {
+                i += 1;
+            }
+            while j < b && y(j).is_ascii_digit() {
+                j += 1;
+            }
             continue;
         }
-        if x != y {
+        if left != right {
             break;
         }
         (i, j) = (i + 1, j + 1);
-        if !x.is_ascii_alphanumeric() && !matches!(x, b'_' | b'+') {
+        if !left.is_ascii_alphanumeric() && !matches!(left, b'_' | b'+') {
             edge = (i, j);
         }
     }
     edge
 }
 
-/// Cells between signs.
+/// Lines as they are, and cells between signs.
 fn signs(text: &[u8], rows: &mut Vec<Row>) {
     const LEAST: usize = 2;
     for sign in SIGNS {
-        let mut places = memchr::memmem::find_iter(text, sign);
-        if places.by_ref().take(LEAST).count() < LEAST {
+        if memchr::memmem::find_iter(text, sign).nth(LEAST - 1).is_none() {
             continue;
         }
-        let (mut row, mut from) = (Row::new(), 0);
+        let (mut row, mut from) = (Row::default(), 0);
         let ends = memchr::memmem::find_iter(text, sign).chain([text.len()]);
         for end in ends {
             let piece = text.get(from..end).unwrap_or_default();
             from = end + sign.len();
             if piece.len() > LONGEST {
                 add(std::mem::take(&mut row), rows);
-            } else if !piece.is_empty() {
-                row.push(Zeroizing::new(piece.to_vec()));
+            } else {
+                row.push(piece.strip_suffix(b"\r").unwrap_or(piece));
             }
         }
         add(row, rows);

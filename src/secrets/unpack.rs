@@ -14,6 +14,8 @@ pub(super) struct Unpack {
     state: State,
     /// What came behind a member and may be the next one's magic.
     magic: Vec<u8>,
+    /// Where members began that followed another, as far as they weren't asked for.
+    members: Vec<u64>,
 }
 
 /// The longest magic of a member.
@@ -47,6 +49,7 @@ impl Unpack {
             rows: Rows::default(),
             state: State::Open,
             magic: Vec::new(),
+            members: Vec::new(),
         })
     }
 
@@ -106,6 +109,8 @@ impl Unpack {
                 return Ok((0, false));
             }
             Some(true) => {
+                self.members.push(self.trail.read - before as u64);
+                scan.work.spent += coding.opening();
                 (self.inflate, self.state) = (Inflate::new(coding)?, State::Open);
                 let magic = std::mem::take(&mut self.magic);
                 let mut rest = magic.as_slice();
@@ -135,6 +140,11 @@ impl Unpack {
     /// The compressed offset before which everything is decided.
     pub(super) fn cleared(&self) -> u64 {
         self.trail.cleared()
+    }
+
+    /// Where members began that followed another, since the last call.
+    pub(super) fn members(&mut self) -> impl Iterator<Item = u64> {
+        self.members.drain(..)
     }
 
     /// Whether all of it is there, if nothing follows.

@@ -36,6 +36,15 @@ impl Coding {
         }
     }
 
+    /// What it costs to open one.
+    pub(in crate::secrets) const fn opening(self) -> u64 {
+        const OPENING: u64 = 2048;
+        match self {
+            Coding::Zstd => 4 * OPENING,
+            _ => OPENING,
+        }
+    }
+
     /// Whether files of it may stand one behind the other and are one.
     pub(in crate::secrets) const fn has_members(self) -> bool {
         matches!(self, Coding::Gzip | Coding::Zstd)

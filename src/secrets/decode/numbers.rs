@@ -269,6 +269,7 @@ pub(in crate::secrets) fn file(text: &[u8]) -> Option<(Vec<u32>, Vec<u8>)> {
 fn number(token: &[u8], radix: u32) -> Option<u8> {
     let byte = match (radix, token) {
         (16, [high, low] | [b'0', b'x', high, low]) => hex::pair(*high, *low)?,
+        (16, [b'0', b'x', low]) => hex::pair(b'0', *low)?,
         (10, [_] | [_, _] | [_, _, _]) => {
             let digits = |number: u32, byte: &u8| Some(number * 10 + (*byte as char).to_digit(10)?);
             u8::try_from(token.iter().try_fold(0, digits)?).ok()?

@@ -46,9 +46,14 @@ pub(super) fn is_id(text: &[u8]) -> bool {
 
 /// The text that a piece is by itself in base64 or base32.
 pub(in crate::secrets) fn decoded(piece: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    (piece.len() >= SHORTEST_CODED).then(|| decoded_short(piece))?
+}
+
+/// The same for one that may be short: the last of several.
+pub(in crate::secrets) fn decoded_short(piece: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let text = piece.strip_suffix(b"==").or_else(|| piece.strip_suffix(b"=")).unwrap_or(piece);
     let text = text.get(..text.iter().position(|byte| *byte == b'=').unwrap_or(text.len()))?;
-    if text.len() < SHORTEST_CODED || !text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte)) {
+    if text.is_empty() || !text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte)) {
         return None;
     }
     let upper = || Zeroizing::new(text.to_ascii_uppercase());

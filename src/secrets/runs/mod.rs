@@ -282,7 +282,7 @@ impl Runs {
 /// The line break at the front and the indent behind it: their bytes, plain or escaped; the outer `None` if they may
 /// still become one, or a longer one.
 fn line_break(text: &[u8], ended: bool) -> Option<Option<usize>> {
-    const BREAKS: [&[u8]; 8] = [b"\r\n", b"\n", b"\\r\\n", b"\\n", b"%0A", b"\\\n", b"\\\r\n", b"\\\\\\n"];
+    const BREAKS: [&[u8]; 9] = [b"\r\n", b"\n", b"\\r\\n", b"\\n", b"%0A", b"\\\n", b"\\\r\n", b"\\\\n", b"\\\\\\n"];
     if let Some(found) = BREAKS.iter().find(|b| text.starts_with(b)) {
         let indent = indent(text.get(found.len()..).unwrap_or_default(), ended)?;
         return Some(Some(found.len() + indent));

@@ -112,6 +112,25 @@ fn members_that_stand_one_behind_the_other_are_one_text() {
 }
 
 #[test]
+fn many_members_are_one_file_and_cost_what_they_are() {
+    let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+    let filler: String = (0..300).map(|n| format!("line {n} of something\n")).collect();
+    let member = |text: &str| compress(Coding::Gzip, text.as_bytes());
+    let last = member(&format!("{PAT}\n"));
+    let text = [member(&filler).repeat(100), last].concat();
+    for size in [1000, 5000, text.len()] {
+        let chunks: Vec<&[u8]> = text.chunks(size).collect();
+        let rules: Vec<String> =
+            body_of(&guard, &host("evil.example"), &chunks).0.iter().map(|finding| finding.rule.to_string()).collect();
+        assert_eq!(rules, ["github-pat-classic"], "{size}");
+    }
+    // Empty ones are nothing that anybody sends in earnest.
+    let flood = member("").repeat(60_000);
+    let (found, ..) = body_of(&guard, &host("evil.example"), &[&flood]);
+    assert_eq!(found.iter().map(|finding| &*finding.rule).collect::<Vec<_>>(), ["decode-bomb"]);
+}
+
+#[test]
 fn zlib_is_found_where_a_files_parts_begin() {
     let packed = compress(Coding::Zlib, format!("TOKEN={PAT}\n").as_bytes());
     let mut tar = b"a.z".to_vec();

@@ -166,6 +166,10 @@ fn lines_of_base64_may_be_indented_or_quoted() {
         let text = format!("payload: |{between}{}\nother: x\n", lines(&base64, 32, between));
         assert!(found(text.as_bytes()), "{text}");
     }
+    for between in ["\\n", "\\\\n", "\\\\\\n"] {
+        let text = format!("{{\"payload\": \"{}\"}}", lines(&base64, 32, between));
+        assert!(found(text.as_bytes()), "{text}");
+    }
 }
 
 #[test]
