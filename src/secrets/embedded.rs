@@ -4,6 +4,7 @@
 use super::decode::deflate::{self, Looks};
 use super::decode::inflate::Coding;
 use super::decode::pack::Pack;
+use super::parts::Parts;
 use super::stream::{DEEPEST, Origin, Scan, Stream};
 use super::unpack::Unpack;
 
@@ -45,21 +46,6 @@ pub(super) struct Embedded {
     members: Vec<u64>,
     /// What the level is made of, each of which may begin with a file.
     parts: Parts,
-}
-
-/// What a level is made of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Parts {
-    #[default]
-    None,
-    /// What stands behind empty lines.
-    Multipart,
-    /// Blocks of a tar.
-    Blocks,
-    /// Texts in a PNG.
-    Chunks,
-    /// Streams in a PDF.
-    Streams,
 }
 
 /// An open file, and where it goes on.
@@ -113,7 +99,7 @@ impl Open {
 
 /// What begins at a place.
 #[derive(Debug, PartialEq, Eq)]
-enum Magic {
+pub(super) enum Magic {
     Stream(Coding, usize),
     Pack,
     /// Too few bytes to tell.
@@ -277,93 +263,11 @@ fn find<M: Iterator<Item = usize>>(
     Err(open.min(rest.len() - open_magic(rest)))
 }
 
-impl Parts {
-    /// What the first bytes of a level say that it is.
-    fn of(text: &[u8]) -> Self {
-        const TAR: std::ops::Range<usize> = 257..262;
-        match text {
-            [b'-', b'-', ..] => Self::Multipart,
-            [0x89, b'P', b'N', b'G', ..] => Self::Chunks,
-            [b'%', b'P', b'D', b'F', ..] => Self::Streams,
-            _ if text.get(TAR) == Some(b"ustar") => Self::Blocks,
-            _ => Self::None,
-        }
-    }
-
-    /// The first part that begins with a file; `from` is where the bytes stand. An error is how far there is none for
-    /// sure.
-    fn begin(self, rest: &[u8], from: u64, ended: bool) -> Result<(usize, Magic), usize> {
-        const BLOCK: u64 = 512;
-        match self {
-            Self::None => Err(rest.len()),
-            Self::Multipart => {
-                let look = |at: usize| beginning(rest.get(at..).unwrap_or_default(), ended);
-                behind(rest, b"\r\n\r\n", ended, &|at| (at, look(at)))
-            }
-            Self::Streams => {
-                let look = |at: usize| match rest.get(at..).unwrap_or_default() {
-                    [b'\r', b'\n', text @ ..] => (at + 2, zlib(text)),
-                    [b'\n', text @ ..] => (at + 1, zlib(text)),
-                    [b'\r'] | [] => (at, Magic::More),
-                    _ => (at, Magic::No),
-                };
-                behind(rest, b"stream", ended, &look)
-            }
-            Self::Chunks => {
-                let text = behind(rest, b"zTXt", ended, &|at| chunk(rest, at, ended));
-                nearer(text, behind(rest, b"iTXt", ended, &|at| chunk(rest, at, ended)))
-            }
-            Self::Blocks => {
-                let first = (from.next_multiple_of(BLOCK) - from) as usize;
-                for at in (first..rest.len()).step_by(BLOCK as usize) {
-                    match zlib(rest.get(at..).unwrap_or_default()) {
-                        magic @ Magic::Stream(..) => return Ok((at, magic)),
-                        Magic::More if !ended => return Err(at),
-                        _ => {}
-                    }
-                }
-                Err(rest.len())
-            }
-        }
-    }
-}
-
-/// The compressed text of a PNG's chunk, behind names that end in NULs.
-fn chunk(rest: &[u8], at: usize, ended: bool) -> (usize, Magic) {
-    /// Longer names are none.
-    const NEAR: usize = 256;
-    let text = rest.get(at..).unwrap_or_default();
-    let near = text.get(..NEAR).unwrap_or(text);
-    let begins = |start: &usize| matches!(zlib(near.get(*start..).unwrap_or_default()), Magic::Stream(..));
-    match memchr::memchr_iter(0, near).map(|end| end + 1).find(begins) {
-        Some(start) => (at + start, Magic::Stream(Coding::Zlib, 0)),
-        None if near.len() < NEAR && !ended => (at, Magic::More),
-        None => (at, Magic::No),
-    }
-}
-
-/// The first file that begins behind a mark; `look` gives where behind it one would, and what does.
-fn behind(
-    rest: &[u8],
-    mark: &[u8],
-    ended: bool,
-    look: &dyn Fn(usize) -> (usize, Magic),
-) -> Result<(usize, Magic), usize> {
-    let mut open = rest.len();
-    for found in memchr::memmem::find_iter(rest, mark) {
-        match look(found + mark.len()) {
-            (start, magic @ Magic::Stream(..)) => return Ok((start, magic)),
-            (_, Magic::More) if !ended => open = open.min(found),
-            _ => {}
-        }
-    }
-    let ends = |length: &usize| rest.ends_with(mark.get(..*length).unwrap_or_default());
-    let tail = if ended { 0 } else { (1..mark.len()).rev().find(ends).unwrap_or(0) };
-    Err(open.min(rest.len() - tail))
-}
-
 /// Of two looks at the same bytes the one that tells of what comes first.
-fn nearer(a: Result<(usize, Magic), usize>, b: Result<(usize, Magic), usize>) -> Result<(usize, Magic), usize> {
+pub(super) fn nearer(
+    a: Result<(usize, Magic), usize>,
+    b: Result<(usize, Magic), usize>,
+) -> Result<(usize, Magic), usize> {
     let place = |found: &Result<(usize, Magic), usize>| match found {
         Ok((start, _)) => *start,
         Err(clear) => *clear,
@@ -391,7 +295,7 @@ fn open_magic(rest: &[u8]) -> usize {
 }
 
 /// What begins where nothing else stands before: zlib, or raw deflate, which is told by the text in it.
-fn beginning(text: &[u8], ended: bool) -> Magic {
+pub(super) fn beginning(text: &[u8], ended: bool) -> Magic {
     match (zlib(text), deflate::looks(text, ended)) {
         (Magic::No, Looks::Text) => Magic::Stream(Coding::Deflate, 0),
         (Magic::More, _) | (Magic::No, Looks::Open) if !ended => Magic::More,
@@ -400,7 +304,7 @@ fn beginning(text: &[u8], ended: bool) -> Magic {
     }
 }
 
-fn zlib(text: &[u8]) -> Magic {
+pub(super) fn zlib(text: &[u8]) -> Magic {
     match text {
         [0x78, second, ..] => {
             let checked = u16::from_be_bytes([0x78, *second]).is_multiple_of(31) && second & 0x20 == 0;

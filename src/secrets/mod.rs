@@ -25,6 +25,7 @@ mod lists;
 mod loose;
 mod odd;
 mod own;
+mod parts;
 mod pieces;
 mod recall;
 mod reversed;
