@@ -10,7 +10,8 @@ use super::recall::frame;
 use super::recall::seams::Seams;
 use super::rules::generic::is_wordy;
 use super::rules::home::Spot;
-use super::stream::{Hit, SEPARATOR, Scan, Stream, Work};
+use super::rules::rule::Candidate;
+use super::stream::{Hit, SEPARATOR, Scan, Stream, Work, is_whole};
 use crate::net::Host;
 use aho_corasick::AhoCorasick;
 use std::sync::LazyLock;
@@ -129,8 +130,15 @@ impl Guard {
         for from in [Some(0), front].into_iter().flatten() {
             let mut report = |hit: &Hit<'_>| {
                 let next = edges.partition_point(|edge| *edge as u64 <= hit.start);
-                let is_across = edges.get(next).is_some_and(|edge| (*edge as u64) < hit.end);
-                if is_across && (hit.known.is_some() || is_token(hit) || holds_random(hit.candidate.value)) {
+                let edge = edges.get(next).copied().filter(|edge| (*edge as u64) < hit.end);
+                let Some(first) = edge.and_then(|edge| text.get(hit.start as usize..edge)) else { return };
+                // A value of its own was told in its place: what follows only looks like a part of it.
+                let candidate =
+                    |length| Candidate { value: first.get(..length).unwrap_or_default(), after: &[], ..hit.candidate };
+                if is_whole(&self.inner.scanner, hit.rules, first, &mut 0, candidate) {
+                    return;
+                }
+                if hit.known.is_some() || is_token(hit) || holds_random(hit.candidate.value) {
                     let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
                     findings.extend(self.inner.judge(hit, at));
                 }

@@ -3,6 +3,7 @@
 use super::{AFTER, BEFORE, Hit, Origin, Scan, Stream, Work};
 use crate::secrets::rules::rule::Candidate;
 use crate::secrets::rules::shape::{Outcome, Progress, Walk};
+use crate::secrets::scanner::Scanner;
 use crate::secrets::search::walked::Walked;
 
 impl Stream {
@@ -61,15 +62,7 @@ impl Stream {
             return false;
         }
         let hay = self.buffer.get(start..start + piece).unwrap_or_default();
-        let owners = scan.scanner.shapes.iter().filter(|owner| rules.contains(&owner.rule));
-        owners.into_iter().any(|owner| {
-            let walk = Walk { spent: &mut scan.work.spent, walked: &mut Walked::default(), at: from };
-            let Outcome::Match(found) = owner.shape.resume(hay, true, walk, &mut Progress::default()) else {
-                return false;
-            };
-            let rule = scan.scanner.rules.get(owner.rule as usize);
-            rule.is_some_and(|rule| rule.accepts(&self.candidate(start, found), usize::from(owner.prefix)))
-        })
+        is_whole(scan.scanner, rules, hay, &mut scan.work.spent, |found| self.candidate(start, found))
     }
 
     /// The same for a match of the runs' pass.
@@ -127,4 +120,23 @@ impl Stream {
             after: after.get(..AFTER).unwrap_or(after),
         }
     }
+}
+
+/// Whether a text begins with what one of the rules takes as it is.
+pub(in crate::secrets) fn is_whole<'a>(
+    scanner: &Scanner,
+    rules: &[u32],
+    text: &[u8],
+    spent: &mut u64,
+    candidate: impl Fn(usize) -> Candidate<'a>,
+) -> bool {
+    let mut owners = scanner.shapes.iter().filter(|owner| rules.contains(&owner.rule));
+    owners.any(|owner| {
+        let walk = Walk { spent: &mut *spent, walked: &mut Walked::default(), at: 0 };
+        let Outcome::Match(found) = owner.shape.resume(text, true, walk, &mut Progress::default()) else {
+            return false;
+        };
+        let rule = scanner.rules.get(owner.rule as usize);
+        rule.is_some_and(|rule| rule.accepts(&candidate(found), usize::from(owner.prefix)))
+    })
 }

@@ -268,6 +268,22 @@ fn a_token_in_the_members_of_such_an_upload_is_held_for_the_same_when_a_row_begi
 }
 
 #[test]
+fn a_key_at_home_is_not_put_together_with_the_next_field() {
+    let guard = guard(Settings::default());
+    let key = "pcsk_nOA5w_LZUQfozPJFA6beKv2Ju0MFJgnik6Mvy2hKDSezg8B0SoHmh7W48cZrUf7AGXwaJ";
+    let fields = [("user-agent", "client/1.4.2"), ("api-key", key), ("x-pinecone-api-version", "2025-01")];
+    let fields = fields.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    for (name, wanted) in [("api.pinecone.io", false), ("evil.example", true)] {
+        let host = host(name);
+        let view =
+            HeadView { host: &host, method: "GET", path: "/indexes", query: None, fields: &fields, trailers: false };
+        let found = guard.scan_head(&view);
+        let blocked = found.iter().any(|finding| finding.disposition == Disposition::Blocked);
+        assert_eq!(blocked, wanted, "{name} {found:?}");
+    }
+}
+
+#[test]
 fn members_of_a_login_at_home_are_not_put_together() {
     let guard = guard(Settings::default());
     let token =
