@@ -1,6 +1,7 @@
 //! Where in a level files may begin whose first bytes tell too little elsewhere: parts of a form, blocks of a tar, texts
 //! of a PNG, streams of a PDF.
 
+use super::decode::deflate::{Looks, looks};
 use super::decode::inflate::Coding;
 use super::embedded::{Magic, beginning, nearer, zlib};
 
@@ -44,8 +45,8 @@ impl Parts {
             }
             Self::Streams => {
                 let look = |at: usize| match rest.get(at..).unwrap_or_default() {
-                    [b'\r', b'\n', text @ ..] => (at + 2, zlib(text)),
-                    [b'\n', text @ ..] => (at + 1, zlib(text)),
+                    [b'\r', b'\n', text @ ..] => (at + 2, text_in_zlib(text, ended)),
+                    [b'\n', text @ ..] => (at + 1, text_in_zlib(text, ended)),
                     [b'\r'] | [] => (at, Magic::More),
                     _ => (at, Magic::No),
                 };
@@ -67,6 +68,19 @@ impl Parts {
                 Err(rest.len())
             }
         }
+    }
+}
+
+/// What begins at a stream's front, if it is text. Blank pages become a thousand times as long: no bomb, and nothing in it.
+fn text_in_zlib(text: &[u8], ended: bool) -> Magic {
+    const HEADER: usize = 2;
+    match zlib(text) {
+        found @ Magic::Stream(..) => match looks(text.get(HEADER..).unwrap_or_default(), ended) {
+            Looks::Text => found,
+            Looks::Open => Magic::More,
+            Looks::No => Magic::No,
+        },
+        other => other,
     }
 }
 

@@ -152,6 +152,19 @@ fn zlib_is_found_where_a_files_parts_begin() {
 }
 
 #[test]
+fn blank_pages_of_a_scanned_document_are_no_bomb() {
+    let guard = guard(Settings::default());
+    let page = compress(Coding::Zlib, &vec![0xff; 8 << 20]);
+    let image = b"1 0 obj\n<</Subtype/Image/Filter/FlateDecode>>\nstream\n";
+    let mut pdf = b"%PDF-1.4\n".to_vec();
+    for _ in 0..20 {
+        pdf.extend([&image[..], &page, b"\nendstream\nendobj\n"].concat());
+    }
+    let (found, out, stopped) = body_of(&guard, &host("evil.example"), &[&pdf]);
+    assert!(found.is_empty() && stopped.is_none() && out == pdf, "{found:?} {stopped:?}");
+}
+
+#[test]
 fn a_bomb_is_stopped_early() {
     let guard = guard(Settings::default());
     let bomb = compress(Coding::Gzip, &vec![0; 40 << 20]);
