@@ -3,10 +3,10 @@
 use super::finding::{Disposition, Finding, Surface};
 use super::guard::{At, Guard};
 use super::recall::memory::{SessionMemory, is_own};
-use super::recall::seams::Seams;
 use super::recall::seen::{self, Clean, Halves};
 use super::rules::home::Spot;
 use super::settings::special;
+use super::shards::Row;
 use super::stream::{Hit, SEPARATOR, Scan, Stream, Work};
 use crate::net::Host;
 use std::borrow::Cow;
@@ -14,7 +14,6 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
-use zeroize::Zeroizing;
 
 /// Longer values are no pieces of a secret.
 const LONGEST_PIECE: usize = 256;
@@ -168,17 +167,6 @@ impl Guard {
         (found, is_clean)
     }
 
-    /// Whether scanning pieces together may find anything.
-    fn may_join(&self, pieces: &[&[u8]]) -> bool {
-        let text = Zeroizing::new(pieces.concat());
-        let ends = pieces.iter().scan(0, |end, piece| {
-            *end += piece.len();
-            Some(*end)
-        });
-        let edges: Vec<usize> = ends.collect();
-        Seams::new(&self.inner).may_hold(&text, &edges)
-    }
-
     /// The same over one surface, of which `sent` tells all that its pieces are made of.
     fn join_pieces<'a>(
         &self,
@@ -197,10 +185,14 @@ impl Guard {
         let pieces: Vec<&[u8]> = texts.iter().map(AsRef::as_ref).filter(piece).collect();
         let mut is_clean = true;
         let mut found = Vec::new();
-        if pieces.len() > 1 && self.may_join(&pieces) {
-            found = self.across(head.host, surface, &pieces, None, "pieces", &mut is_clean);
+        if pieces.len() > 1 {
+            let row = Row::of(pieces.iter().copied());
+            let may_hold = self.may_hold(&row);
+            if may_hold {
+                found = self.across(head.host, surface, &pieces, None, "pieces", &mut is_clean);
+            }
+            found.extend(self.scan_row(head.host, surface, &row, may_hold));
         }
-        found.extend(self.scan_whole(head.host, surface, &pieces));
         is_clean &= found.is_empty();
         if let Some((seen, part)) = known.filter(|_| is_clean) {
             seen.remember(part);

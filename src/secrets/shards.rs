@@ -41,13 +41,13 @@ pub(super) fn has_names(text: &[u8]) -> bool {
 
 /// Pieces in their order, as one text, and where each ends in it.
 #[derive(Default, PartialEq, Eq)]
-struct Row {
+pub(super) struct Row {
     text: Zeroizing<Vec<u8>>,
     edges: Vec<usize>,
 }
 
 impl Row {
-    fn of<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Self {
+    pub(super) fn of<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut row = Self::default();
         pieces.for_each(|piece| row.push(piece));
         row
@@ -97,28 +97,27 @@ impl Guard {
         // One look at all of them: most texts hold nothing.
         let mut all = Row::default();
         rows.iter().for_each(|row| all.append(row));
-        if !self.may_hold_whole(&all) {
+        if !(has_names(&all.text) || self.may_hold(&all)) {
             rows.retain(Row::is_run);
         }
-        if !self.inner.known.is_empty() || self.may_hold_whole(&squeezed(text)) {
+        let squeezed = squeezed(text);
+        if !self.inner.known.is_empty() || has_names(&squeezed.text) || self.may_hold(&squeezed) {
             signs(text, &mut rows);
         }
-        let mut findings: Vec<Finding> = rows.iter().flat_map(|row| self.scan_row(host, surface, row)).collect();
+        let mut findings: Vec<Finding> =
+            rows.iter().flat_map(|row| self.scan_row(host, surface, row, self.may_hold(row))).collect();
         findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint);
         findings
     }
 
+    /// Whether a token or a known value may go over an edge between pieces.
+    pub(super) fn may_hold(&self, row: &Row) -> bool {
+        Seams::new(&self.inner).may_hold(&row.text, &row.edges)
+    }
+
     /// What goes over an edge between pieces, under all the rules that there are for a text.
-    pub(super) fn scan_whole(&self, host: &Host, surface: Surface, pieces: &[&[u8]]) -> Vec<Finding> {
-        self.scan_row(host, surface, &Row::of(pieces.iter().copied()))
-    }
-
-    fn may_hold_whole(&self, row: &Row) -> bool {
-        has_names(&row.text) || Seams::new(&self.inner).may_hold(&row.text, &row.edges)
-    }
-
-    fn scan_row(&self, host: &Host, surface: Surface, row: &Row) -> Vec<Finding> {
-        if !row.is_one() || !(row.is_run() || self.may_hold_whole(row)) {
+    pub(super) fn scan_row(&self, host: &Host, surface: Surface, row: &Row, may_hold: bool) -> Vec<Finding> {
+        if !row.is_one() || !(may_hold || row.is_run() || has_names(&row.text)) {
             return Vec::new();
         }
         let Row { text, edges } = row;
