@@ -63,8 +63,8 @@ pub struct BodyScan {
     /// Rule, offset, secret and decodings of what was told: pieces that overlap see the same twice.
     told: HashSet<(Arc<str>, u64, Fingerprint, Vec<&'static str>)>,
     masks: Vec<Mask>,
-    /// Credentials at home in a small body, by their rules.
-    at_home: Vec<(Arc<str>, Zeroizing<Vec<u8>>)>,
+    /// Credentials at home in a small body.
+    at_home: Vec<Zeroizing<Vec<u8>>>,
     /// Its bytes go on as they are or not at all.
     is_fixed: bool,
     stopped: Option<Reason>,
@@ -216,8 +216,6 @@ impl BodyScan {
             let mut found = guard.scan_rows(&self.host, self.surface, &others);
             found.extend(guard.scan_shards(&self.host, self.surface, &others));
             found.extend(guard.scan_odd(&self.host, self.surface, &others));
-            // What stands in base64 too, as a form's signed policy repeats it.
-            found.retain(|finding| !self.at_home.iter().any(|(rule, _)| *rule == finding.rule));
             found.extend(guard.recall_body(&self.host, &text, &memory, now));
             if found.iter().any(|finding| finding.disposition == Disposition::Blocked) {
                 self.stopped = Some(Reason::SecretInRequest);
@@ -231,7 +229,7 @@ impl BodyScan {
     /// kinds look the same in another alphabet.
     fn without_at_home(&self, text: &[u8]) -> Zeroizing<Vec<u8>> {
         let mut others = Zeroizing::new(text.to_vec());
-        for (_, value) in &self.at_home {
+        for value in &self.at_home {
             for at in memchr::memmem::find_iter(text, value.as_slice()) {
                 others.get_mut(at..at + value.len()).unwrap_or_default().fill(SEPARATOR);
             }
@@ -297,7 +295,7 @@ impl BodyScan {
                     masks.push(Mask { start: hit.start, end: hit.end, shared });
                 }
                 Disposition::CredentialUsed if is_small && at_home.len() < MOST_FINDINGS => {
-                    at_home.push((finding.rule.clone(), Zeroizing::new(hit.candidate.value.to_vec())));
+                    at_home.push(Zeroizing::new(hit.candidate.value.to_vec()));
                 }
                 Disposition::Observed | Disposition::CredentialUsed => {}
             }

@@ -268,6 +268,35 @@ fn a_token_in_the_members_of_such_an_upload_is_held_for_the_same_when_a_row_begi
 }
 
 #[test]
+fn a_credential_at_home_lets_no_pieces_of_another_of_its_kind_go_with_it() {
+    let guard = guard(Settings::default());
+    let (own, other) = (
+        "xoxb-2915736480-2915736480851-q9Zt7LmX2pKv4RwB8nYsT1cD",
+        "xoxb-9876543210-3210987654321-Zk83hd72KqWn5xTbY0mLq7Xm",
+    );
+    let pieces = |text: &str| {
+        text.as_bytes().chunks(9).map(|piece| format!("\"{}\"", String::from_utf8_lossy(piece))).collect::<Vec<_>>()
+    };
+    for (text, wanted) in [("hello there".to_owned(), false), (pieces(other).join(" | "), true)] {
+        let text = percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC);
+        let body = format!("token={own}&channel=C024BE91L&text={text}");
+        let host = host("slack.com");
+        let content_type = Some(&b"application/x-www-form-urlencoded"[..]);
+        let context = BodyContext {
+            host: &host,
+            method: "POST",
+            path: "/api/chat.postMessage",
+            content_type,
+            content_encoding: None,
+        };
+        let scan = guard.body(&context).in_session(Arc::new(SessionMemory::new()), Instant::now());
+        let found = run(scan, &[body.as_bytes()]).0;
+        let blocked = found.iter().any(|finding| finding.disposition == Disposition::Blocked);
+        assert_eq!(blocked, wanted, "{body} {found:?}");
+    }
+}
+
+#[test]
 fn a_key_at_home_is_not_put_together_with_the_next_field() {
     let guard = guard(Settings::default());
     let key = "pcsk_nOA5w_LZUQfozPJFA6beKv2Ju0MFJgnik6Mvy2hKDSezg8B0SoHmh7W48cZrUf7AGXwaJ";
