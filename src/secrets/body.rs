@@ -294,7 +294,10 @@ impl BodyScan {
                     let shared = 4 * hit.path.len() as u64;
                     masks.push(Mask { start: hit.start, end: hit.end, shared });
                 }
-                Disposition::CredentialUsed if is_small && at_home.len() < MOST_FINDINGS => {
+                // A login that only its name tells may be anything, written in any way.
+                Disposition::CredentialUsed
+                    if is_small && at_home.len() < MOST_FINDINGS && guard.has_home_at(hit, host) =>
+                {
                     at_home.push(Zeroizing::new(hit.candidate.value.to_vec()));
                 }
                 Disposition::Observed | Disposition::CredentialUsed => {}

@@ -272,6 +272,11 @@ impl Inner {
         rule.is_read_at(at.spot) && rule.is_at_home(at.host)
     }
 
+    /// Whether a host is a home of a hit's own kind.
+    pub(super) fn has_home_at(&self, hit: &Hit<'_>, host: &Host) -> bool {
+        hit.rules.iter().filter_map(|rule| self.scanner.rules.get(*rule as usize)).any(|rule| rule.is_at_home(host))
+    }
+
     /// Whether a value that nobody knows the owner of stands where services read logins: in Authorization, in the fields
     /// that stand in for it (`x-api-key`) and in a session's cookies on every host, under names of keys that may be theirs
     /// on the hosts of known services. Who may be logged in to is the allowlist's to say.

@@ -297,6 +297,27 @@ fn a_credential_at_home_lets_no_pieces_of_another_of_its_kind_go_with_it() {
 }
 
 #[test]
+fn a_login_that_its_name_tells_hides_no_token_in_other_letters() {
+    let guard = guard(Settings::default());
+    let turn = |letter: u8| match letter {
+        b'a'..=b'm' | b'A'..=b'M' => letter + 13,
+        b'n'..=b'z' | b'N'..=b'Z' => letter - 13,
+        other => other,
+    };
+    let turned = String::from_utf8(PAT.bytes().map(turn).collect()).unwrap();
+    let host = host("api.openai.com");
+    for (value, wanted) in [("q9Zt7LmX2pKv4RwB8nYsT1cD5fGh3JkM9Zt7Lm", false), (turned.as_str(), true)] {
+        let body = format!(r#"{{"model":"m","token":"{value}"}}"#);
+        let content_type = Some(&b"application/json"[..]);
+        let context = BodyContext { host: &host, method: "POST", path: "/", content_type, content_encoding: None };
+        let scan = guard.body(&context).in_session(Arc::new(SessionMemory::new()), Instant::now());
+        let found = run(scan, &[body.as_bytes()]).0;
+        let blocked = found.iter().any(|finding| finding.disposition == Disposition::Blocked);
+        assert_eq!(blocked, wanted, "{body} {found:?}");
+    }
+}
+
+#[test]
 fn a_key_at_home_is_not_put_together_with_the_next_field() {
     let guard = guard(Settings::default());
     let key = "pcsk_nOA5w_LZUQfozPJFA6beKv2Ju0MFJgnik6Mvy2hKDSezg8B0SoHmh7W48cZrUf7AGXwaJ";
