@@ -19,11 +19,8 @@ use std::time::{Duration, Instant};
 /// How long a connection is kept idle. Shorter than origins commonly wait (60 s and more), so that few
 /// requests meet a connection that is just being closed; and no longer than DNS answers are trusted.
 const IDLE_MAX: Duration = Duration::from_secs(30);
-/// Idle connections kept for one origin, and for one session.
+/// Idle connections kept for one origin.
 const PER_ORIGIN: usize = 32;
-const PER_SESSION: usize = 256;
-/// Idle connections kept for all sessions together.
-const IN_ALL: usize = 2048;
 
 /// A connection to an origin, ready for a request.
 #[derive(Debug)]
@@ -55,7 +52,18 @@ pub struct Pool {
     sessions: Mutex<Sessions>,
     /// Held once by the pool and by every idle connection: their number.
     idle: Arc<()>,
+    bounds: Bounds,
 }
+
+/// How many idle connections are kept.
+struct Bounds {
+    /// For one session.
+    per_session: usize,
+    /// For all of them together.
+    in_all: usize,
+}
+
+const BOUNDS: Bounds = Bounds { per_session: 256, in_all: 2048 };
 
 /// Hashed with a seed of this process, and far cheaper than by the standard hash: every request asks. Only hosts that a
 /// policy allows come in.
@@ -83,6 +91,16 @@ struct Owned {
     origins: HashMap<(Scheme, Authority), PerOrigin, foldhash::fast::RandomState>,
     /// Connections that are idle, all origins together.
     idle: usize,
+}
+
+impl Owned {
+    /// The connection that has been idle for longest. Those of one origin are in the order in which they came.
+    fn take_oldest(&mut self) -> Option<Idle> {
+        let with_idle = self.origins.values_mut().filter(|origin| !origin.idle.is_empty());
+        let origin = with_idle.min_by_key(|origin| origin.idle.first().map(|idle| idle.since))?;
+        self.idle -= 1;
+        Some(origin.idle.remove(0))
+    }
 }
 
 /// The connections to one origin.
@@ -128,7 +146,13 @@ impl Pool {
     /// An empty pool that trusts what `trust` does, and shows the certificates of `clients` where a rule says so.
     #[must_use]
     pub fn new(trust: Trust, clients: ClientCertificates) -> Self {
-        Self { trust, clients: ArcSwap::from_pointee(clients), sessions: Mutex::default(), idle: Arc::default() }
+        Self {
+            trust,
+            clients: ArcSwap::from_pointee(clients),
+            sessions: Mutex::default(),
+            idle: Arc::default(),
+            bounds: BOUNDS,
+        }
     }
 
     /// Shows these from now on.
@@ -189,19 +213,33 @@ impl Pool {
         (is_shared && origin.shared.len() < PER_ORIGIN).then(|| origin.opening.clone())
     }
 
-    /// Keeps a connection for the session's next request. It must have nothing of the last one left.
+    /// Keeps a connection for the session's next request. It must have nothing of the last one left. Where there is no
+    /// room the one goes that has been idle for longest: of the session itself, or of the session that has the most.
     pub fn put(&self, session: &SessionId, permit: &Permit, upstream: Upstream) {
         // One that serves many was kept when it was opened.
         let Upstream { link: Link::Http1(mut wire), address, tls, by_name } = upstream else { return };
         wire.release_buffers();
+        // Closed when nobody waits for the lock any more.
+        let _replaced;
         let mut sessions = self.lock();
+        let owner = Owner::of(session, permit);
         // A session that has ended meanwhile was forgotten, and is not taken in again.
-        let Some(owned) = sessions.get_mut(&Owner::of(session, permit)) else { return };
-        let kept = &mut owned.origins.entry((permit.scheme(), permit.authority().clone())).or_default().idle;
-        if kept.len() < PER_ORIGIN && owned.idle < PER_SESSION && Arc::strong_count(&self.idle) <= IN_ALL {
-            owned.idle += 1;
-            kept.push(Idle { wire, address, tls, by_name, since: Instant::now(), _counted: self.idle.clone() });
+        let Some(mut owned) = sessions.get_mut(&owner) else { return };
+        let key = (permit.scheme(), permit.authority().clone());
+        if owned.origins.get(&key).is_some_and(|origin| origin.idle.len() >= PER_ORIGIN) {
+            return;
         }
+        let is_full = Arc::strong_count(&self.idle) > self.bounds.in_all;
+        if owned.idle >= self.bounds.per_session || is_full && owned.idle > 0 {
+            _replaced = owned.take_oldest();
+        } else if is_full {
+            _replaced = sessions.values_mut().max_by_key(|owned| owned.idle).and_then(Owned::take_oldest);
+            let Some(again) = sessions.get_mut(&owner) else { return };
+            owned = again;
+        }
+        owned.idle += 1;
+        let idle = Idle { wire, address, tls, by_name, since: Instant::now(), _counted: self.idle.clone() };
+        owned.origins.entry(key).or_default().idle.push(idle);
     }
 
     /// Whether a client may be offered HTTP/2: the origin speaks it, as far as this session has seen. Nothing: it has
@@ -331,3 +369,6 @@ impl Pool {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

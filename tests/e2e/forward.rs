@@ -94,19 +94,6 @@ fn connection_close_ends_the_connection_after_the_answer() {
 }
 
 #[test]
-fn an_upstream_connection_is_used_again_by_the_same_session() {
-    let origin = Origin::plain().echo();
-    let world = world(&origin);
-    let agent = world.agent();
-    let mut wire = agent.dial();
-    for _ in 0..5 {
-        push(&mut wire, agent.head("GET", &url("/"), "").as_bytes());
-        assert_eq!(wire.response_to("GET").unwrap().status, 200);
-    }
-    assert_eq!(origin.connections().len(), 1);
-}
-
-#[test]
 fn a_head_is_answered_without_a_body_and_the_connection_goes_on() {
     let origin = Origin::plain().echo();
     let world = world(&origin);

@@ -81,6 +81,8 @@ mod overload_rates;
 mod parents;
 /// What a session may reach.
 mod policy;
+/// Connections to origins that are kept.
+mod pool;
 /// The configuration read again.
 mod reload;
 /// One command behind a gateway of its own.
