@@ -12,12 +12,25 @@ pub(super) enum Coding {
     Hex,
 }
 
+/// Characters that a file or text in hex or base64 may begin with.
+const MAY_BEGIN: [bool; 256] = {
+    let mut may = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        let of_a_file = matches!(byte, b'H' | b'U' | b'K' | b'e');
+        may[byte as usize] = byte.is_ascii_hexdigit() || of_a_file || base64::may_begin_text(byte);
+        byte += 1;
+    }
+    may
+};
+
 impl Coding {
     /// What a run begins with, if it is told by its first characters.
     pub(super) fn of(text: &[u8]) -> Option<Self> {
-        if base64::begins_a_file(text) || base64::begins_wide_text(text) {
+        let may_begin = text.first().is_some_and(|byte| MAY_BEGIN[usize::from(*byte)]);
+        if may_begin && (base64::begins_a_file(text) || base64::begins_wide_text(text)) {
             Some(Self::Base64)
-        } else if hex::begins_a_file(text) || hex::begins_wide_text(text) {
+        } else if may_begin && (hex::begins_a_file(text) || hex::begins_wide_text(text)) {
             Some(Self::Hex)
         } else if base32::begins_a_file(text) || base32::begins_wide_text(text) {
             Some(Self::Base32)

@@ -137,6 +137,6 @@ impl Stream {
 }
 
 /// The digits behind a point.
-fn is_fraction(before: &[u8], run: &[u8]) -> bool {
+pub(super) fn is_fraction(before: &[u8], run: &[u8]) -> bool {
     matches!(before, [.., b'0'..=b'9', b'.']) && run.iter().all(u8::is_ascii_digit)
 }

@@ -46,8 +46,8 @@ const fn may_stand(place: usize) -> [bool; 256] {
 const FIRST: [bool; 256] = may_stand(0);
 const SECOND: [bool; 256] = may_stand(1);
 const THIRD: [bool; 256] = may_stand(2);
-const FRONT: Classes<2> = Classes::new([FIRST, SECOND]);
-const BACK: Classes<1> = Classes::new([THIRD]);
+pub(in crate::secrets) const FRONT: Classes<2> = Classes::new([FIRST, SECOND]);
+pub(in crate::secrets) const BACK: Classes<1> = Classes::new([THIRD]);
 
 /// Whether a run begins like base64 of gzip, zip, zstd, a git pack or zlib.
 pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
@@ -55,17 +55,24 @@ pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
     matches!(text, [b'H' | b'U' | b'K' | b'e', ..]) && HEADS.iter().any(|head| text.starts_with(head))
 }
 
+/// Whether a run may begin with this character that is base64 of text.
+pub(in crate::secrets) const fn may_begin_text(character: u8) -> bool {
+    let value = VALUES[character as usize];
+    // Of the first byte two bits are not known.
+    value != INVALID && !matches!(value << 2, 0..=4 | 16..=28 | 0x80..=0xbc | 0xf8..)
+}
+
 /// Whether a run is base64 of text that isn't ASCII: full-width letters, invisible characters between others.
 pub(in crate::secrets) fn begins_wide_text(text: &[u8]) -> bool {
     const LOOKED_AT: usize = 48;
     // Most runs begin with bytes that no text does.
-    if let [a, b, c, d, ..] = text {
-        let [a, b, c, d] = [a, b, c, d].map(|character| u32::from(VALUES[usize::from(*character)] & 0x3f));
-        let [_, first, second, _] = (a << 18 | b << 12 | c << 6 | d).to_be_bytes();
-        let goes_on = matches!(second, 0x80..0xc0);
-        if matches!(first, 0..=8 | 14..=31 | 0x80..0xc2 | 0xf5..) || goes_on != (first >= 0xc2) {
-            return false;
-        }
+    let [[first, second, _]] = front(text).unwrap_or_default();
+    let goes_on = matches!(second, 0x80..0xc0);
+    if matches!(first, 0..=8 | 14..=31 | 0x80..0xc2 | 0xf5..) || goes_on != (first >= 0xc2) {
+        return false;
+    }
+    if front::<4>(text).is_some_and(|bytes| !super::may_be_wide(bytes.as_flattened())) {
+        return false;
     }
     let mut bytes = Vec::with_capacity(LOOKED_AT);
     decode(text.get(..LOOKED_AT).unwrap_or(text), &mut bytes);
@@ -76,51 +83,65 @@ pub(in crate::secrets) fn begins_wide_text(text: &[u8]) -> bool {
 pub(in crate::secrets) fn begins_deflate(text: &[u8]) -> bool {
     /// Shorter ones hold no token.
     const LEAST: usize = 48;
-    const FIRST: usize = 16;
-    let mut bytes = Vec::with_capacity(deflate::ENOUGH + 3);
-    let begins = |characters: usize, bytes: &mut Vec<u8>| {
-        bytes.clear();
-        decode(text.get(..characters).unwrap_or(text), bytes);
-        deflate::looks(bytes, false)
-    };
-    text.len() >= LEAST
-        && begins(FIRST, &mut bytes) != Looks::No
-        && match begins(deflate::ENOUGH.div_ceil(3) * 4, &mut bytes) {
+    let first = front::<4>(text).filter(|_| text.len() >= LEAST);
+    first.is_some_and(|bytes| deflate::looks(bytes.as_flattened(), false) != Looks::No) && {
+        let mut bytes = Vec::with_capacity(deflate::ENOUGH + 3);
+        decode(text.get(..deflate::ENOUGH.div_ceil(3) * 4).unwrap_or(text), &mut bytes);
+        match deflate::looks(&bytes, false) {
             Looks::Open => deflate::looks(&bytes, true) == Looks::Text,
             looks => looks == Looks::Text,
         }
+    }
+}
+
+/// What the first groups of a run hold.
+fn front<const GROUPS: usize>(text: &[u8]) -> Option<[[u8; 3]; GROUPS]> {
+    let groups = text.as_chunks::<4>().0.first_chunk::<GROUPS>()?;
+    Some(groups.each_ref().map(|group| {
+        let [_, bytes @ ..] = three(group);
+        bytes
+    }))
 }
 
 /// Blocks that are looked at together.
 const SPAN: usize = 16;
 
-/// Whether there may be a streak in 64 characters or fewer.
-pub(in crate::secrets) fn may_have_streaks(text: &[u8]) -> bool {
-    let ([first, second], [third]) = (FRONT.short_masks(text), BACK.short_masks(text));
-    let groups = first & second >> 1 & third >> 2;
+/// Whether there may be a streak in 64 characters or fewer: one bit for each that may be a first, a second and a third of
+/// a group.
+pub(in crate::secrets) const fn has_streak([first, second, third]: [u64; 3]) -> bool {
+    has_four(first & second >> 1 & third >> 2)
+}
+
+/// Whether there may be one in characters that were reversed.
+pub(in crate::secrets) const fn has_streak_backwards([first, second, third]: [u64; 3]) -> bool {
+    has_four(third >> 1 & second >> 2 & first >> 3)
+}
+
+const fn has_four(groups: u64) -> bool {
     groups & groups >> 4 & groups >> 8 & groups >> 12 != 0
 }
 
-/// Whether there may be one in a text that was reversed.
+fn short_masks(text: &[u8]) -> [u64; 3] {
+    let ([first, second], [third]) = (FRONT.short_masks(text), BACK.short_masks(text));
+    [first, second, third]
+}
+
+/// Whether there may be a streak in a text that was reversed.
 pub(in crate::secrets) fn may_have_streaks_backwards(text: &[u8]) -> bool {
     const BLOCK: usize = 64;
     // What a streak of four groups goes over into the next block.
     const OVER: usize = 15;
-    let may_have = |text: &[u8]| {
-        let ([first, second], [third]) = (FRONT.short_masks(text), BACK.short_masks(text));
-        let groups = third >> 1 & second >> 2 & first >> 3;
-        groups & groups >> 4 & groups >> 8 & groups >> 12 != 0
-    };
-    (0..text.len().saturating_sub(OVER))
-        .step_by(BLOCK - OVER)
-        .any(|at| may_have(text.get(at..at + BLOCK).or(text.get(at..)).unwrap_or_default()))
+    (0..text.len().saturating_sub(OVER)).step_by(BLOCK - OVER).any(|at| {
+        let block = text.get(at..at + BLOCK).or(text.get(at..)).unwrap_or_default();
+        has_streak_backwards(short_masks(block))
+    })
 }
 
 /// Finds streaks in a run of base64 characters; `each` gets the characters of one, with a group more on each side: a
 /// token's first and last byte may share theirs with others.
 #[inline(never)]
 pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(Range<usize>)) {
-    if text.len() <= 64 && !may_have_streaks(text) {
+    if text.len() <= 64 && !has_streak(short_masks(text)) {
         return;
     }
     let groups = ascii_groups(text);

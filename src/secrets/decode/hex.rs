@@ -95,25 +95,26 @@ pub(in crate::secrets) fn begins_a_file(text: &[u8]) -> bool {
 /// Whether a run is hex of text that isn't ASCII.
 pub(in crate::secrets) fn begins_wide_text(text: &[u8]) -> bool {
     // Digests begin with bytes that no text does.
-    const FIRST: usize = 8;
-    let digits = |count: usize| text.get(..count).unwrap_or(text);
-    let decoded = |count: usize| {
-        let mut bytes = Vec::with_capacity(count / 2);
-        decode_all(digits(count), &mut bytes);
-        bytes
-    };
-    text.len() >= SHORTEST
-        && digits(SHORTEST).iter().all(u8::is_ascii_hexdigit)
-        && super::may_be_wide(&decoded(FIRST))
-        && super::is_wide(&decoded(2 * super::WIDE))
+    let Some(front) = text.as_chunks::<2>().0.first_chunk::<4>() else { return false };
+    let bytes = front.each_ref().map(|[high, low]| pair(*high, *low).unwrap_or_default());
+    if !super::may_be_wide(&bytes) {
+        return false;
+    }
+    let is_hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+    text.get(..SHORTEST).is_some_and(is_hex) && {
+        let mut bytes = Vec::with_capacity(super::WIDE);
+        decode_all(text.get(..2 * super::WIDE).unwrap_or(text), &mut bytes);
+        super::is_wide(&bytes)
+    }
 }
 
 /// The digits of a run that is hex but for low lines between groups of them, and where each stands.
 pub(in crate::secrets) fn grouped(text: &[u8]) -> Option<(Vec<u8>, Vec<usize>)> {
-    memchr::memchr(b'_', text)?;
+    // Most runs are told from one by their first characters.
     if !text.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'_') {
         return None;
     }
+    memchr::memchr(b'_', text)?;
     let places: Vec<usize> = (0..text.len()).filter(|at| text.get(*at) != Some(&b'_')).collect();
     Some((places.iter().filter_map(|at| text.get(*at).copied()).collect(), places))
 }

@@ -188,10 +188,11 @@ impl Runs {
 }
 
 /// What file a run is, and where it begins: at the front, or in an address behind the segments before it.
-fn file_in(text: &[u8]) -> (Option<Coding>, usize) {
+pub(in crate::secrets) fn file_in(text: &[u8]) -> (Option<Coding>, usize) {
     const NEAR: usize = 64;
-    let near = text.get(..NEAR).unwrap_or(text);
-    let behind = memchr::memchr_iter(b'/', near).map(|slash| slash + 1);
+    // What is left must be long enough by itself.
+    let last = text.len().saturating_sub(LEAST).min(NEAR);
+    let behind = memchr::memchr_iter(b'/', text.get(..last).unwrap_or_default()).map(|slash| slash + 1);
     let found = std::iter::once(0).chain(behind).find_map(|at| Some((Coding::of(text.get(at..)?)?, at)));
     found.map_or((None, 0), |(coding, at)| (Some(coding), at))
 }

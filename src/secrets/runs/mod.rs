@@ -2,7 +2,7 @@
 
 mod coded;
 
-pub(super) use coded::is_coded_over;
+pub(super) use coded::{file_in, is_coded_over};
 
 use super::binary::Binary;
 use super::dull;
