@@ -13,3 +13,4 @@ pub(super) mod home;
 pub(super) mod names;
 pub(super) mod rule;
 pub(super) mod shape;
+pub(super) mod steps;
