@@ -159,6 +159,7 @@ impl BodyScan {
             let mut found = guard.scan_rows(&self.host, self.surface, &others);
             found.extend(guard.scan_shards(&self.host, self.surface, &others));
             found.extend(guard.scan_odd(&self.host, self.surface, &others));
+            found.extend(guard.scan_spelled(&self.host, self.surface, &others, &mut true));
             found.extend(guard.recall_body(&self.host, &text, &memory, now));
             if found.iter().any(|finding| finding.disposition == Disposition::Blocked) {
                 self.stopped = Some(Reason::SecretInRequest);

@@ -36,6 +36,7 @@ mod scanner;
 mod search;
 mod settings;
 mod shards;
+mod spelled;
 mod spots;
 mod stream;
 mod survey;

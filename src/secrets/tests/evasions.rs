@@ -220,3 +220,77 @@ fn nearly_every_token_is_found_behind_two_steps() {
     let told = if std::env::var_os("MISSES").is_some() { wrong.join("\n") } else { String::new() };
     assert!(wrong.len() * 100 <= all * 13, "{} of {all} are missed\n{told}", wrong.len());
 }
+
+/// What a small body of a session holds, and a head that carries the same in its path, its query and a field.
+fn in_session(text: &str) -> [bool; 4] {
+    let guard = observing();
+    let evil = host("evil.example");
+    let context = BodyContext { host: &evil, method: "POST", path: "/", content_type: None, content_encoding: None };
+    let now = std::time::Instant::now();
+    let body = run(guard.body(&context).in_session(Arc::new(SessionMemory::new()), now), &[text.as_bytes()]).0;
+    let encode = |text: &str| -> String {
+        text.bytes().map(|b| if b.is_ascii_alphanumeric() { (b as char).into() } else { format!("%{b:02X}") }).collect()
+    };
+    let (path, query) = (format!("/files/{}/raw", encode(text)), format!("a=1&q={}", encode(text)));
+    let head = |path: &str, query: Option<&str>, fields: &[(&[u8], &[u8])]| {
+        let view = HeadView { host: &evil, method: "GET", path, query, fields, trailers: false };
+        !guard.scan_head(&view).is_empty()
+    };
+    let field = [(&b"x-note"[..], text.as_bytes())];
+    [!body.is_empty(), head(&path, None, &[]), head("/", Some(&query), &[]), head("/", None, &field)]
+}
+
+#[test]
+fn a_token_is_read_out_of_numbers_whatever_stands_between_them() {
+    let each = |show: &dyn Fn(u8) -> String, gap: &str| PAT.bytes().map(show).collect::<Vec<_>>().join(gap);
+    for text in [
+        each(&|byte| format!("#{byte:02x}"), " "),
+        each(&|byte| format!("{byte:02X}"), "/"),
+        each(&|byte| format!("{byte:02x}"), "_"),
+        each(&|byte| format!("0x{byte:02x}"), ""),
+        each(&|byte| format!("(byte)0x{byte:02x}"), ", "),
+        each(&|byte| format!("\"{byte:o}\""), ", "),
+        each(&|byte| format!("{byte:08b}"), ""),
+        each(&|byte| format!("\\x{byte:02x}"), " "),
+        PAT.as_bytes().chunks(8).map(|eight| data_encoding::HEXLOWER.encode(eight)).collect::<Vec<_>>().join(" "),
+    ] {
+        assert_eq!(in_session(&text), [true; 4], "{text}");
+    }
+}
+
+#[test]
+fn base64_in_groups_is_read_wherever_it_stands() {
+    let coded = String::from_utf8(base64(PAT.as_bytes())).unwrap();
+    for width in [4, 5, 8, 16] {
+        let groups: Vec<&str> =
+            coded.as_bytes().chunks(width).map(|group| std::str::from_utf8(group).unwrap()).collect();
+        assert_eq!(in_session(&groups.join(" ")), [true; 4], "{width}");
+    }
+}
+
+#[test]
+fn a_segment_of_a_path_is_read_backwards() {
+    let reversed: String = PAT.chars().rev().collect();
+    assert_eq!(in_session(&reversed), [true; 4]);
+}
+
+#[test]
+fn a_stored_entry_of_a_zip_and_a_long_string_begin_where_their_heads_end() {
+    let entry = super::ways::stored(PAT.as_bytes());
+    let named = {
+        let mut head = entry.clone();
+        let at = head.windows(4).position(|four| four == b"PK\x03\x04").unwrap();
+        let name = usize::from(u16::from_le_bytes([head[at + 26], head[at + 27]]));
+        head[at + 26..at + 28].copy_from_slice(&((name + 9) as u16).to_le_bytes());
+        head.splice(at + 30 + name..at + 30 + name, *b"notes.txt");
+        head
+    };
+    let length = (PAT.len() as u16).to_be_bytes();
+    for text in [
+        [&b"\x82\xa4name\xa1x\xa4note\xda"[..], &length, PAT.as_bytes()].concat(),
+        [&b"\xa1\x64note\x79"[..], &length, PAT.as_bytes()].concat(),
+        named,
+    ] {
+        assert_eq!(observed(&text).len(), 1, "{}", String::from_utf8_lossy(&text));
+    }
+}

@@ -281,7 +281,7 @@ pub(super) fn pack(objects: &[u8]) -> Vec<u8> {
     [b"PACK\0\0\0\x02\0\0\0\x02", objects, &[9; 20]].concat()
 }
 
-fn stored(content: &[u8]) -> Vec<u8> {
+pub(super) fn stored(content: &[u8]) -> Vec<u8> {
     let mut head = b"PK\x03\x04\x14\0\0\0\0\0".to_vec();
     head.resize(26, 0);
     head.extend_from_slice(&[1, 0, 0, 0, b'a']);
