@@ -131,9 +131,13 @@ impl Guard {
                 let next = edges.partition_point(|edge| *edge as u64 <= hit.start);
                 let edge = edges.get(next).copied().filter(|edge| (*edge as u64) < hit.end);
                 let Some(first) = edge.and_then(|edge| text.get(hit.start as usize..edge)) else { return };
-                // A value of its own was told in its place: what follows only looks like a part of it.
+                // A value of its own was told in its place: what follows only looks like a part of it. A name that stands
+                // in another piece made it none.
+                let piece = next.checked_sub(1).and_then(|last| edges.get(last)).map_or(0, |edge| *edge as u64);
+                let own = hit.candidate.before.len().saturating_sub((hit.start - piece) as usize);
+                let before = hit.candidate.before.get(own..).unwrap_or_default();
                 let candidate =
-                    |length| Candidate { value: first.get(..length).unwrap_or_default(), after: &[], ..hit.candidate };
+                    |length| Candidate { before, value: first.get(..length).unwrap_or_default(), after: &[] };
                 if is_whole(&self.inner.scanner, hit.rules, first, &mut 0, candidate) {
                     return;
                 }
