@@ -159,7 +159,13 @@ impl BodyScan {
             let mut found = guard.scan_rows(&self.host, self.surface, &others);
             found.extend(guard.scan_shards(&self.host, self.surface, &others));
             found.extend(guard.scan_odd(&self.host, self.surface, &others));
-            found.extend(guard.scan_spelled(&self.host, self.surface, &others, &mut true));
+            let spelled = guard.scan_spelled(&self.host, self.surface, &others, &mut true);
+            let told = |new: &Finding| {
+                let mut told = self.findings.iter().chain(&found);
+                told.any(|told| (&told.rule, told.fingerprint) == (&new.rule, new.fingerprint))
+            };
+            let spelled: Vec<Finding> = spelled.into_iter().filter(|finding| !told(finding)).collect();
+            found.extend(spelled);
             found.extend(guard.recall_body(&self.host, &text, &memory, now));
             if found.iter().any(|finding| finding.disposition == Disposition::Blocked) {
                 self.stopped = Some(Reason::SecretInRequest);

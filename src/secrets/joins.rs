@@ -120,6 +120,11 @@ impl Joined {
         Self::of(Stream::new(depth), step, told)
     }
 
+    /// Single letters: where each ends says nothing of what stands beside it.
+    pub(super) fn letters() -> Self {
+        Self::of(Stream::joined(DEEPEST), "joined", Told::Across)
+    }
+
     fn of(level: Stream, step: &'static str, told: Told) -> Self {
         let (edges, waiting) = (Vec::new(), Vec::new());
         Self { level: Box::new(level), step, told, edges, waiting, end: 0, cleared: 0 }

@@ -58,7 +58,8 @@ impl Guard {
             ALPHABETS.iter().filter_map(|alphabet| base85(alphabet, word)).for_each(|bytes| scan("base85", &bytes));
         }
         findings.extend(self.scan_backwards(host, surface, text, &mut true));
-        if memchr::memchr_iter(b'%', text).nth(FEW).is_some() {
+        let is_form = || !text.iter().any(u8::is_ascii_whitespace) && memchr::memchr(b'%', text).is_some();
+        if memchr::memchr_iter(b'%', text).nth(FEW).is_some() || is_form() {
             let plain: Zeroizing<Vec<u8>> = Zeroizing::new(percent_encoding::percent_decode(text).collect());
             findings.extend(self.scan_backwards(host, surface, &plain, &mut true));
         }

@@ -38,8 +38,14 @@ impl Guard {
             });
         };
         look(text);
-        if memchr::memchr_iter(b'%', text).nth(FEW).is_some() {
-            look(&Zeroizing::new(percent_encoding::percent_decode(text).collect::<Vec<u8>>()));
+        if memchr::memchr2_iter(b'%', b'+', text).nth(FEW).is_some() {
+            // As forms write it: a plus is a space.
+            let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+            look(&Zeroizing::new(percent_encoding::percent_decode(&spaced).collect::<Vec<u8>>()));
+        }
+        for (start, bytes) in stored(text) {
+            let found = self.scan_text(host, surface, bytes, ("zip", false), is_clean);
+            findings.extend(found.into_iter().map(|finding| Finding { offset: start as u64, ..finding }));
         }
         findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint);
         findings
@@ -90,6 +96,23 @@ impl Guard {
         Stream::new(1).feed(&mut scan, &|at| at, text, true);
         findings
     }
+}
+
+/// What entries of a zip hold that are stored as they are (APPNOTE 4.3.7), up to the next head: some that write them
+/// know no size yet.
+fn stored(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    const HEAD: usize = 30;
+    let begin = |at: usize| {
+        let head = text.get(at..at + HEAD)?;
+        let size = |at: usize| Some(usize::from(u16::from_le_bytes(head.get(at..at + 2)?.try_into().ok()?)));
+        (size(8)? == 0).then_some(at + HEAD + size(26)? + size(28)?)
+    };
+    memchr::memmem::find_iter(text, b"PK\x03\x04").filter_map(begin).filter_map(|start| {
+        let rest = text.get(start..)?;
+        let is_head = |at: &usize| matches!(rest.get(at + 2..at + 4), Some([1 | 3 | 5 | 7, 2 | 4 | 6 | 8]));
+        let end = memchr::memmem::find_iter(rest, b"PK").find(is_head).unwrap_or(rest.len());
+        Some((start, rest.get(..end)?))
+    })
 }
 
 /// Words of one length in a row, the last of which may be shorter, as one: base64 or hex in groups. `each` gets where

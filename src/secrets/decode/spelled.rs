@@ -1,7 +1,7 @@
 //! Bytes spelled out as numbers, whatever stands between them: `#67 #68`, `67/68`, `x'67' x'68'`, `0x670x68`,
 //! `(byte)0x67`, many bytes a word (`6768705f63306e52`), octal, binary. In small texts only: there is no end to the ways.
 
-use super::{hex, is_text};
+use super::{hex, is_text, numbers};
 use std::ops::Range;
 use zeroize::Zeroizing;
 
@@ -15,9 +15,10 @@ const DENSE: usize = 8;
 
 /// Finds text that is spelled out; `each` gets where it begins, and its bytes.
 pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: &mut dyn FnMut(usize, &[u8])) {
+    let wide = shortest < numbers::STREAK;
     for range in dense(text) {
         for radix in [16, 10, 8, 2] {
-            read(text.get(range.clone()).unwrap_or_default(), radix, shortest, &mut |at, bytes| {
+            read(text.get(range.clone()).unwrap_or_default(), (radix, wide), shortest, &mut |at, bytes| {
                 each(range.start + at, bytes);
             });
         }
@@ -41,7 +42,7 @@ fn dense(text: &[u8]) -> Vec<Range<usize>> {
     ranges
 }
 
-fn read(text: &[u8], radix: u32, shortest: usize, each: &mut dyn FnMut(usize, &[u8])) {
+fn read(text: &[u8], radix: (u32, bool), shortest: usize, each: &mut dyn FnMut(usize, &[u8])) {
     let (mut bytes, mut start, mut aside, mut at) = (Zeroizing::new(Vec::new()), 0, 0, 0);
     for token in text.chunk_by(|a, b| a.is_ascii_alphanumeric() == b.is_ascii_alphanumeric()) {
         let from = at;
@@ -74,24 +75,19 @@ fn read(text: &[u8], radix: u32, shortest: usize, each: &mut dyn FnMut(usize, &[
     }
 }
 
-/// Adds what a word says; false, and nothing, where it says none of a text.
-fn add(word: &[u8], radix: u32, bytes: &mut Vec<u8>) -> bool {
+/// Adds what a word says; false, and nothing, where it says none of a text. What is `wide` may have letters beyond ASCII.
+fn add(word: &[u8], (radix, wide): (u32, bool), bytes: &mut Vec<u8>) -> bool {
     let before = bytes.len();
     let said = match radix {
         16 => add_hex(word, bytes),
         2 => add_bits(word, bytes),
         _ => add_number(word, radix, bytes),
     };
+    let mut last = before.checked_sub(1).and_then(|last| bytes.get(last)).copied();
+    let is_said = |byte: &u8| (wide && *byte >= 0x80) || is_text(*byte, last.replace(*byte).as_ref());
+    let said = said && bytes.get(before..).unwrap_or_default().iter().all(is_said);
     if !said {
         bytes.truncate(before);
-    }
-    said
-}
-
-fn push(byte: u8, bytes: &mut Vec<u8>) -> bool {
-    let said = is_text(byte, bytes.last());
-    if said {
-        bytes.push(byte);
     }
     said
 }
@@ -100,7 +96,7 @@ fn push(byte: u8, bytes: &mut Vec<u8>) -> bool {
 fn add_hex(word: &[u8], bytes: &mut Vec<u8>) -> bool {
     let add = |digits: &[u8], bytes: &mut Vec<u8>| {
         let (pairs, rest) = digits.as_chunks::<2>();
-        let said = |[high, low]: &[u8; 2]| hex::pair(*high, *low).is_some_and(|byte| push(byte, bytes));
+        let said = |[high, low]: &[u8; 2]| hex::pair(*high, *low).map(|byte| bytes.push(byte)).is_some();
         !pairs.is_empty() && rest.is_empty() && pairs.iter().all(said)
     };
     match word {
@@ -132,7 +128,7 @@ fn add_number(word: &[u8], radix: u32, bytes: &mut Vec<u8>) -> bool {
     };
     let add = |number: u32, byte: &u8| Some(number * radix + (*byte as char).to_digit(radix)?);
     let number = (1..=3).contains(&digits.len()).then(|| digits.iter().try_fold(0, add)).flatten();
-    number.and_then(|number| u8::try_from(number).ok()).is_some_and(|byte| push(byte, bytes))
+    number.and_then(|number| u8::try_from(number).ok()).map(|byte| bytes.push(byte)).is_some()
 }
 
 /// Eight digits a byte.
@@ -141,7 +137,7 @@ fn add_bits(word: &[u8], bytes: &mut Vec<u8>) -> bool {
     let (groups, rest) = digits.as_chunks::<8>();
     let said = |group: &[u8; 8]| {
         let add = |byte: u8, digit: &u8| matches!(digit, b'0' | b'1').then_some(byte << 1 | (digit & 1));
-        group.iter().try_fold(0, add).is_some_and(|byte| push(byte, bytes))
+        group.iter().try_fold(0, add).map(|byte| bytes.push(byte)).is_some()
     };
     !groups.is_empty() && rest.is_empty() && groups.iter().all(said)
 }

@@ -294,3 +294,20 @@ fn a_stored_entry_of_a_zip_and_a_long_string_begin_where_their_heads_end() {
         assert_eq!(observed(&text).len(), 1, "{}", String::from_utf8_lossy(&text));
     }
 }
+
+#[test]
+fn a_name_in_plain_letters_tells_a_value_that_is_written_otherwise() {
+    for text in [
+        "api_key: toVgxJMJW\u{ad}ZCYRUd5qH1ajBdDamXm1lD4",
+        "{\"client_secret\": \"\u{395}hVmkk2GpQ1z\u{3a1}gy\u{391}\u{3a1}3\u{3bf}\u{3a1}r6anQpLe8x\u{392}L\"}",
+        "IBAN: DE40370400447704580\u{200b}815",
+        "export STRIPE_WEBHOOK_SECRET=3D'C5ZEEsHebXYSXNND1NNMT622Nn0P4C'",
+    ] {
+        let found = observed(text.as_bytes());
+        assert_eq!(found.len(), 1, "{text} {found:?}");
+        for at in 0..text.len() {
+            let (front, back) = text.as_bytes().split_at(at);
+            assert_eq!(body_of(&observing(), &host("evil.example"), &[front, back]).0, found, "{text} {at}");
+        }
+    }
+}

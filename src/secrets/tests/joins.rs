@@ -207,3 +207,26 @@ fn a_value_whose_name_stands_in_two_pieces_is_put_together() {
         assert!(!found.is_empty(), "{body}");
     }
 }
+
+#[test]
+fn pieces_in_the_fields_of_a_form_are_read_as_the_form_writes_them() {
+    let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+    let found = in_session(
+        &guard,
+        "application/x-www-form-urlencoded",
+        "p0=%7B%22aws_secret_access_key&p1=%22%3A+%22%2B%2BTVhrLtLCHiEGKrEV6&p2=XwqcRkelp6EX79PndXgt2%22%7D",
+    );
+    assert!(!found.is_empty());
+}
+
+#[test]
+fn letters_of_a_base64_text_in_cells_are_no_token() {
+    let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+    let blob = "c2Vjd+k3ZxT9pLq8vR2mN5bY7wK1jH4gF6dS0aQ/EAAGm0PX4ZCpsBA9Zq7Lk2Wm5Tn8Rv1Xc4Bz6Hj3Gf0Ds9AqPoIuYtRe2Wq8LkJh\
+                Gf5Dm7k3ZxT9pLq8vR2mN5bY7w/k3ZxT9pLq8vR2mN5bY7w";
+    let cells: String = blob.chars().flat_map(|letter| ['-', '-', '-', letter]).collect();
+    let found = in_session(&guard, "text/plain", &cells.replace('-', " "));
+    assert!(found.is_empty(), "{found:?}");
+    let token: String = PAT.chars().flat_map(|letter| [' ', ' ', ' ', letter]).collect();
+    assert!(!in_session(&guard, "text/plain", &token).is_empty());
+}
