@@ -60,7 +60,10 @@ impl Guard {
         findings.extend(self.scan_backwards(host, surface, text, &mut true));
         let is_form = || !text.iter().any(u8::is_ascii_whitespace) && memchr::memchr(b'%', text).is_some();
         if memchr::memchr_iter(b'%', text).nth(FEW).is_some() || is_form() {
-            let plain: Zeroizing<Vec<u8>> = Zeroizing::new(percent_encoding::percent_decode(text).collect());
+            // A plus is a space in a form.
+            let space = if is_form() { b' ' } else { b'+' };
+            let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { space } else { *byte }).collect();
+            let plain: Zeroizing<Vec<u8>> = Zeroizing::new(percent_encoding::percent_decode(&spaced).collect());
             findings.extend(self.scan_backwards(host, surface, &plain, &mut true));
         }
         findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint);

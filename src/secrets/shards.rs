@@ -31,7 +31,22 @@ const SIGNS: [&[u8]; 8] = [b"\n", b"\\\n", b", ", b"|", b"\t", b",", b";", b" "]
 
 /// Names that values stand behind, and what keys and addresses are told by.
 static NAMES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-    let names = ["password", "passwd", "secret", "_auth", "-----begin", "access_key", "api_key", "apikey"];
+    let names = [
+        "password",
+        "passwd",
+        "secret",
+        "_auth",
+        "-----begin",
+        "access_key",
+        "api_key",
+        "apikey",
+        "bearer ",
+        "iban",
+        "credit card",
+        "card_number",
+        "mnemonic",
+        "seed phrase",
+    ];
     AhoCorasick::builder().ascii_case_insensitive(true).build(names).ok()
 });
 

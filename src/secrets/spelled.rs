@@ -19,8 +19,8 @@ const SHORTEST: usize = 20;
 const SHORTEST_WORD: usize = 4;
 const FEWEST: usize = 2;
 const SHORTEST_TEXT: usize = 24;
-/// So many escapes of a form's ask for another look.
-const FEW: usize = 8;
+/// More escapes of a form's ask for another look.
+const FEW: usize = 2;
 
 impl Guard {
     /// What a small text holds in numbers and in words of one length. Not `is_clean`: something was seen, told or not.
@@ -118,16 +118,22 @@ fn stored(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 /// Words of one length in a row, the last of which may be shorter, as one: base64 or hex in groups. `each` gets where
 /// they begin, and what they come to.
 fn wrapped(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
+    let mut start = 0;
+    for part in text.split(|byte| !is_value(*byte) && !byte.is_ascii_whitespace()) {
+        if part.len() >= SHORTEST_TEXT {
+            wrapped_words(part, &mut |at, bytes| each(start + at, bytes));
+        }
+        start += part.len() + 1;
+    }
+}
+
+fn wrapped_words(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
     let (mut start, mut length, mut count, mut at) = (0, 0, 0, 0);
     let mut tell = |start: usize, end: usize, count: usize| {
         let words = text.get(start..end).unwrap_or_default();
-        if count < FEWEST || words.len() < SHORTEST_TEXT {
-            return;
-        }
-        let bytes: Zeroizing<Vec<u8>> =
-            Zeroizing::new(words.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect());
-        if bytes.iter().all(|byte| is_value(*byte) || *byte == b'=') {
-            each(start, &bytes);
+        if count >= FEWEST && words.len() >= SHORTEST_TEXT {
+            let bytes = words.iter().copied().filter(|byte| !byte.is_ascii_whitespace());
+            each(start, &Zeroizing::new(bytes.collect::<Vec<u8>>()));
         }
     };
     for word in text.split(u8::is_ascii_whitespace) {

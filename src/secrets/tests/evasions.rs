@@ -265,13 +265,17 @@ fn base64_in_groups_is_read_wherever_it_stands() {
         let groups: Vec<&str> =
             coded.as_bytes().chunks(width).map(|group| std::str::from_utf8(group).unwrap()).collect();
         assert_eq!(in_session(&groups.join(" ")), [true; 4], "{width}");
+        assert!(in_session(&format!("a=1&note={}&b=2", groups.join("+").replace('=', "%3D")))[0], "{width}");
     }
 }
 
 #[test]
-fn a_segment_of_a_path_is_read_backwards() {
+fn values_are_read_backwards_wherever_they_stand() {
     let reversed: String = PAT.chars().rev().collect();
     assert_eq!(in_session(&reversed), [true; 4]);
+    // As a form writes `{"client_secret": …}`.
+    let form = "a=1&note=%7D%22LBx8eLpQna6rPo3PAygPz1QpG2kkmVhE%22+%3A%22terces_tneilc%22%7B";
+    assert!(in_session(form)[0]);
 }
 
 #[test]
