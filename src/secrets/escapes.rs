@@ -231,16 +231,35 @@ impl Escapes {
     }
 }
 
-/// Where the text begins that an escape stands in: its word, or a key's first line, which has several.
+/// Where the text begins that an escape stands in: its word, with the name before it if it is one's value, or a key's
+/// first line, which has several words.
 fn text_start(buffer: &[u8], gate: usize) -> usize {
     const HEAD: &[u8] = b"-----BEGIN ";
     const LONGEST_HEAD: usize = 40;
     let word = word_start(buffer, gate);
+    let word = word - name_before(buffer.get(word.saturating_sub(NAME as usize)..word).unwrap_or_default());
     let floor = word.saturating_sub(LONGEST_HEAD);
     let before = buffer.get(floor..word).unwrap_or_default();
     let own = memchr::memrchr(SEPARATOR, before).map_or(0, |at| at + 1);
     let head = before.get(own..).and_then(|before| memchr::memmem::rfind(before, HEAD));
     head.map_or(word, |head| floor + own + head)
+}
+
+/// How much of what stands before a word may be its name: its line, as far as a name reaches. Behind a comma stands
+/// another value.
+fn name_before(near: &[u8]) -> usize {
+    let gap = |byte: &u8| matches!(byte, b' ' | b'\t' | b'"' | b'\'' | b'\\');
+    let end = near.iter().rposition(|byte| !gap(byte)).and_then(|at| near.get(at));
+    if !end.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'=')) {
+        return 0;
+    }
+    let line = memchr::memrchr3(b'\n', b'\r', SEPARATOR, near).map_or(0, |end| end + 1);
+    let line = near.get(line..).unwrap_or_default();
+    if line.len() < NAME as usize {
+        return line.len();
+    }
+    // A word that goes on before it is none.
+    line.iter().position(|byte| is_separator(*byte)).map_or(0, |at| line.len() - at)
 }
 
 /// The first escape at `from` or later that may hide a token's character, and its kind; an error is how far there

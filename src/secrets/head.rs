@@ -119,6 +119,11 @@ impl Guard {
         is_clean &= hits.is_empty();
         let (in_pieces, are_pieces_clean) = self.scan_pieces(&unseen, seen);
         findings.extend(in_pieces);
+        let spelled = self.scan_spelled_head(&unseen, &mut is_clean);
+        let is_told =
+            |new: &Finding| findings.iter().any(|told| (&told.rule, told.fingerprint) == (&new.rule, new.fingerprint));
+        let new: Vec<Finding> = spelled.into_iter().filter(|finding| !is_told(finding)).collect();
+        findings.extend(new);
         if self.inner.own {
             findings.extend(self.not_own(head, &parts, &text, &registered));
         }

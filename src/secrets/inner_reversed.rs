@@ -1,7 +1,7 @@
 //! Tokens read backwards whose literal does not stand at their front: an end of one, in front of what it begins with.
 
 use super::rules::anchor::Anchor;
-use super::rules::shape::Step;
+use super::rules::steps::Step;
 use super::runs::value_set;
 use super::search::byte_set::ByteSet;
 use super::search::heads::{ByHead, Heads};

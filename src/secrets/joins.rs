@@ -3,7 +3,7 @@
 
 use super::decode::escape::{self, Unit};
 use super::rules::generic::is_wordy;
-use super::stream::{DEEPEST, Hit, Origin, Scan, Stream};
+use super::stream::{DEEPEST, Hit, Origin, Scan, Stream, is_placeholder};
 use std::cell::Cell;
 
 /// Longer values are no pieces.
@@ -120,6 +120,11 @@ impl Joined {
         Self::of(Stream::new(depth), step, told)
     }
 
+    /// Single letters: where each ends says nothing of what stands beside it.
+    pub(super) fn letters() -> Self {
+        Self::of(Stream::joined(DEEPEST), "joined", Told::Across)
+    }
+
     fn of(level: Stream, step: &'static str, told: Told) -> Self {
         let (edges, waiting) = (Vec::new(), Vec::new());
         Self { level: Box::new(level), step, told, edges, waiting, end: 0, cleared: 0 }
@@ -150,11 +155,14 @@ impl Joined {
         };
         scan.path.push(self.step);
         let (told, steps) = (self.told, scan.path.len());
-        let report = &mut *scan.report;
+        let (scanner, report) = (scan.scanner, &mut *scan.report);
         let mut report = |hit: &Hit<'_>| {
             let (start, end) = span.get();
             let inner = edges.partition_point(|edge| edge.0 <= start);
-            let across = edges.get(inner).is_some_and(|edge| edge.0 < end);
+            let across = edges.get(inner).is_some_and(|edge| {
+                let piece = || hit.candidate.value.get(..(edge.0 - start) as usize).unwrap_or_default();
+                edge.0 < end && !(hit.path.len() == steps && is_placeholder(scanner, hit.rules, piece()))
+            });
             let tells = match told {
                 Told::Values => hit.joins && across,
                 Told::Across => across && (hit.path.len() > steps || hit.known.is_some() || is_token(hit)),
@@ -165,7 +173,7 @@ impl Joined {
             }
         };
         let path = std::mem::take(&mut scan.path);
-        let mut inner = Scan { scanner: scan.scanner, known: scan.known, report: &mut report, work: scan.work, path };
+        let mut inner = Scan { scanner, known: scan.known, report: &mut report, work: scan.work, path };
         inner.work.spent += self.waiting.len() as u64 * 4;
         self.cleared = self.level.feed(&mut inner, &place, &self.waiting, ended);
         scan.path = inner.path;

@@ -2,7 +2,7 @@
 
 use super::rules::assigned::before_parts;
 use super::rules::rule::Context;
-use super::rules::shape::Step;
+use super::rules::steps::Step;
 use super::runs::SHORTEST;
 use super::scanner::run_length;
 use super::search::byte_set::ByteSet;

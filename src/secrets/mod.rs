@@ -3,6 +3,7 @@
 //! Pure: bytes in, findings out; no I/O but the catalogue compiled into the binary, no clock.
 //! No finding ever holds the secret. One engine for every surface: [`Guard::scan_head`] and [`Guard::body`].
 
+mod alike;
 mod anchors;
 mod binary;
 mod body;
@@ -36,6 +37,8 @@ mod scanner;
 mod search;
 mod settings;
 mod shards;
+mod spelled;
+mod spots;
 mod stream;
 mod survey;
 #[cfg(test)]

@@ -57,18 +57,28 @@ impl Guard {
             let word = word.strip_prefix(b"<~").and_then(|word| word.strip_suffix(b"~>")).unwrap_or(word);
             ALPHABETS.iter().filter_map(|alphabet| base85(alphabet, word)).for_each(|bytes| scan("base85", &bytes));
         }
-        findings.extend(self.scan_backwards(host, surface, text));
-        if memchr::memchr_iter(b'%', text).nth(FEW).is_some() {
-            let plain: Zeroizing<Vec<u8>> = Zeroizing::new(percent_encoding::percent_decode(text).collect());
-            findings.extend(self.scan_backwards(host, surface, &plain));
+        findings.extend(self.scan_backwards(host, surface, text, &mut true));
+        let is_form = || !text.iter().any(u8::is_ascii_whitespace) && memchr::memchr(b'%', text).is_some();
+        if memchr::memchr_iter(b'%', text).nth(FEW).is_some() || is_form() {
+            // A plus is a space in a form.
+            let space = if is_form() { b' ' } else { b'+' };
+            let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { space } else { *byte }).collect();
+            let plain: Zeroizing<Vec<u8>> = Zeroizing::new(percent_encoding::percent_decode(&spaced).collect());
+            findings.extend(self.scan_backwards(host, surface, &plain, &mut true));
         }
         findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint);
         findings
     }
 
     /// What a small body holds when it is read backwards: words are, wherever they stand, but not what goes over
-    /// several, nor what is written another way.
-    fn scan_backwards(&self, host: &Host, surface: Surface, text: &[u8]) -> Vec<Finding> {
+    /// several, nor what is written another way. Not `is_clean`: something was seen, told or not.
+    pub(super) fn scan_backwards(
+        &self,
+        host: &Host,
+        surface: Surface,
+        text: &[u8],
+        is_clean: &mut bool,
+    ) -> Vec<Finding> {
         let reversed: Zeroizing<Vec<u8>> = Zeroizing::new(text.iter().rev().copied().collect());
         let mut seams = Seams::new(&self.inner);
         let (named, coded) = (has_names(&reversed), is_coded(&reversed));
@@ -79,6 +89,7 @@ impl Guard {
         let mut work = Work::new();
         work.given = reversed.len() as u64;
         let mut report = |hit: &Hit<'_>| {
+            *is_clean = false;
             let is_sure = hit.known.is_some() || is_token(hit) || holds_random(hit.candidate.value);
             let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
             findings.extend(is_sure.then(|| self.inner.judge(hit, at)).flatten());

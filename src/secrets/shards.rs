@@ -2,6 +2,7 @@
 //! lines that begin and end alike, between tags, between signs. What is made of letters and digits alone the rows find;
 //! here a password behind its name, a key's lines and an address are put together again.
 
+use super::alike::{alike, alike_ends};
 use super::decode::escape::{self, Unit};
 use super::finding::{Finding, Surface};
 use super::guard::{At, Guard};
@@ -30,7 +31,22 @@ const SIGNS: [&[u8]; 8] = [b"\n", b"\\\n", b", ", b"|", b"\t", b",", b";", b" "]
 
 /// Names that values stand behind, and what keys and addresses are told by.
 static NAMES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-    let names = ["password", "passwd", "secret", "_auth", "-----begin", "access_key", "api_key", "apikey"];
+    let names = [
+        "password",
+        "passwd",
+        "secret",
+        "_auth",
+        "-----begin",
+        "access_key",
+        "api_key",
+        "apikey",
+        "bearer ",
+        "iban",
+        "credit card",
+        "card_number",
+        "mnemonic",
+        "seed phrase",
+    ];
     AhoCorasick::builder().ascii_case_insensitive(true).build(names).ok()
 });
 
@@ -90,6 +106,7 @@ impl Guard {
         strings(text, STRINGS, &mut rows);
         tags(text, &mut rows);
         parts(text, &mut rows);
+        form(text, &mut rows);
         framed(text, &mut rows);
         // Each piece may be encoded by itself.
         let decoded: Vec<Row> = rows.iter().filter_map(decoded).collect();
@@ -131,9 +148,13 @@ impl Guard {
                 let next = edges.partition_point(|edge| *edge as u64 <= hit.start);
                 let edge = edges.get(next).copied().filter(|edge| (*edge as u64) < hit.end);
                 let Some(first) = edge.and_then(|edge| text.get(hit.start as usize..edge)) else { return };
-                // A value of its own was told in its place: what follows only looks like a part of it.
+                // A value of its own was told in its place: what follows only looks like a part of it. A name that stands
+                // in another piece made it none.
+                let piece = next.checked_sub(1).and_then(|last| edges.get(last)).map_or(0, |edge| *edge as u64);
+                let own = hit.candidate.before.len().saturating_sub((hit.start - piece) as usize);
+                let before = hit.candidate.before.get(own..).unwrap_or_default();
                 let candidate =
-                    |length| Candidate { value: first.get(..length).unwrap_or_default(), after: &[], ..hit.candidate };
+                    |length| Candidate { before, value: first.get(..length).unwrap_or_default(), after: &[] };
                 if is_whole(&self.inner.scanner, hit.rules, first, &mut 0, candidate) {
                     return;
                 }
@@ -278,6 +299,21 @@ fn parts(text: &[u8], rows: &mut Vec<Row>) {
     add(Row::of(begins.filter_map(part)), rows);
 }
 
+/// What stands in the fields of a form.
+fn form(text: &[u8], rows: &mut Vec<Row>) {
+    if text.iter().any(u8::is_ascii_whitespace) || memchr::memchr2(b'%', b'+', text).is_none() {
+        return;
+    }
+    let value = |pair: &[u8]| -> Zeroizing<Vec<u8>> {
+        let value = pair.get(memchr::memchr(b'=', pair).map_or(0, |equals| equals + 1)..).unwrap_or_default();
+        // A plus is a space there.
+        let spaced: Vec<u8> = value.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+        Zeroizing::new(percent_encoding::percent_decode(&spaced).collect())
+    };
+    let values: Vec<_> = text.split(|byte| *byte == b'&').map(value).filter(|value| value.len() <= LONGEST).collect();
+    add(Row::of(values.iter().map(|value| value.as_slice())), rows);
+}
+
 /// Lines and the pairs of a form, without what they begin and end with alike.
 fn framed(text: &[u8], rows: &mut Vec<Row>) {
     lines(text, b'\n', rows);
@@ -321,42 +357,6 @@ fn without_ends(texts: &[&[u8]]) -> Row {
         if same == back { text.len() - end } else { text.len() }
     };
     Row::of(texts.iter().filter_map(|text| text.get(..bare(text))).filter(|piece| piece.len() <= LONGEST))
-}
-
-/// How far two texts are alike, up to the last sign in each: numbers are all the same.
-fn alike(a: &[u8], b: &[u8]) -> (usize, usize) {
-    alike_by(a.len(), b.len(), |at| a.get(at).copied().unwrap_or(0), |at| b.get(at).copied().unwrap_or(0))
-}
-
-/// The same from their ends on.
-fn alike_ends(a: &[u8], b: &[u8]) -> (usize, usize) {
-    let back =
-        |text: &[u8], at: usize| text.len().checked_sub(at + 1).and_then(|at| text.get(at).copied()).unwrap_or(0);
-    alike_by(a.len(), b.len(), |at| back(a, at), |at| back(b, at))
-}
-
-fn alike_by(a: usize, b: usize, x: impl Fn(usize) -> u8, y: impl Fn(usize) -> u8) -> (usize, usize) {
-    let (mut i, mut j, mut edge) = (0, 0, (0, 0));
-    while i < a && j < b {
-        let (left, right) = (x(i), y(j));
-        if left.is_ascii_digit() && right.is_ascii_digit() {
-            while i < a && x(i).is_ascii_digit() {
-                i += 1;
-            }
-            while j < b && y(j).is_ascii_digit() {
-                j += 1;
-            }
-            continue;
-        }
-        if left != right {
-            break;
-        }
-        (i, j) = (i + 1, j + 1);
-        if !left.is_ascii_alphanumeric() && !matches!(left, b'_' | b'+') {
-            edge = (i, j);
-        }
-    }
-    edge
 }
 
 /// Lines as they are, and cells between signs.

@@ -143,6 +143,8 @@ fn quoted_printable_gate(text: &[u8]) -> bool {
     }
     match text {
         [b'=', high, low, b'=', ..] => quoted(*high, *low).is_some(),
+        // A value in quotes behind its name.
+        [b'=', b'3', b'D', b'\'' | b'"', ..] => true,
         [b'=', high, low, rest @ ..] => quoted(*high, *low)
             .is_some_and(|byte| matches!(byte, b'_' | b'-' | b'.' | b'+' | b'/') || quoted_again(byte, rest)),
         _ => false,

@@ -251,6 +251,35 @@ fn folded(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     ]
 }
 
+/// A value as JSON and HTML write it where they must: signs of their own, and letters beyond ASCII.
+fn escaped(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
+    let Ok(text) = std::str::from_utf8(value) else { return Vec::new() };
+    let show = |show: &dyn Fn(char, &mut String)| {
+        let mut shown = Zeroizing::new(String::with_capacity(6 * value.len()));
+        text.chars().for_each(|letter| show(letter, &mut shown));
+        Zeroizing::new(shown.as_bytes().to_vec())
+    };
+    let json = |upper: bool, ascii: bool| {
+        show(&move |letter, out| match letter {
+            '"' | '\\' => out.extend(['\\', letter]),
+            letter if ascii && !letter.is_ascii() => {
+                for unit in letter.encode_utf16(&mut [0; 2]) {
+                    out.push_str(&if upper { format!("\\u{unit:04X}") } else { format!("\\u{unit:04x}") });
+                }
+            }
+            letter => out.push(letter),
+        })
+    };
+    let html = show(&|letter, out| match letter {
+        '&' => out.push_str("&amp;"),
+        '<' => out.push_str("&lt;"),
+        '>' => out.push_str("&gt;"),
+        '"' => out.push_str("&quot;"),
+        letter => out.push(letter),
+    });
+    vec![json(false, false), json(false, true), json(true, true), html]
+}
+
 /// A value as it may stand in text: itself, backwards, and if it is short or no ASCII its base64 and base32 at each
 /// alignment and its hex.
 fn images(value: &[u8]) -> Vec<(Zeroizing<Vec<u8>>, Option<&'static str>)> {
@@ -262,6 +291,11 @@ fn images(value: &[u8]) -> Vec<(Zeroizing<Vec<u8>>, Option<&'static str>)> {
     for image in folded(value) {
         if image.len() >= SHORTEST && !all.iter().any(|(known, _)| *known == image) {
             all.push((image, Some("unicode")));
+        }
+    }
+    for image in escaped(value) {
+        if !all.iter().any(|(known, _)| *known == image) {
+            all.push((image, Some("escape")));
         }
     }
     if value.len() >= LONGEST_IMAGE && value.is_ascii() {

@@ -66,7 +66,8 @@ impl Guard {
         };
         let (scanner, known) = (&self.inner.scanner, &self.inner.known);
         let mut scan = Scan { scanner, known, report: &mut report, work: &mut work, path: vec![step] };
-        let mut joined = Joined::new();
+        let is_spelled = step == ROW && pieces.iter().all(|piece| piece.len() == 1);
+        let mut joined = if is_spelled { Joined::letters() } else { Joined::new() };
         let mut start = 0;
         for piece in pieces {
             joined.add(piece, start);

@@ -39,7 +39,8 @@ struct Chain {
     text: Zeroizing<Vec<u8>>,
     /// Where each piece ends.
     edges: Vec<u16>,
-    /// Steps from each piece to the next; none for a beginning, which may go on at any of the next few.
+    /// Steps from each piece to the next; none for a beginning, which may go on at any of the next few, and for a pair,
+    /// which any of the next values may complete: there is no telling how many others stand between a field and a body.
     step: Option<u64>,
     /// When its next piece is due; of a beginning when the last may be.
     due: u64,
@@ -59,6 +60,11 @@ impl Chain {
         let text = self.with(piece);
         let edges = self.edges.iter().copied().chain([text.len() as u16]).collect();
         Self { text, edges, step: Some(step), due: turn + step, at, message: self.message }
+    }
+
+    /// The same, to be completed by one piece more.
+    fn paired_with(&self, piece: &[u8], turn: u64, at: Instant) -> Self {
+        Self { step: None, due: turn, ..self.followed_by(piece, 0, turn, at) }
     }
 
     /// Whether it may go on at `turn`. What is overdue waits: what came was none of its pieces.
@@ -165,9 +171,17 @@ impl Trail {
             let Some(chain) = self.chains.get_mut(number) else { continue };
             match chain.step {
                 Some(step) => *chain = chain.followed_by(piece, step, turn, now),
-                None => fresh.extend((1..=FARTHEST).map(|step| chain.followed_by(piece, step, turn, now))),
+                None => {
+                    fresh.push(chain.paired_with(piece, turn, now));
+                    fresh.extend((1..=FARTHEST).map(|step| chain.followed_by(piece, step, turn, now)));
+                }
             }
         }
-        self.chains.extend(fresh);
+        for chain in fresh {
+            let is_known = |known: &Chain| known.step.is_none() && *known.text == *chain.text;
+            if chain.step.is_some() || !self.chains.iter().any(is_known) {
+                self.chains.push_back(chain);
+            }
+        }
     }
 }

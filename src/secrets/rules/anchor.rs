@@ -2,7 +2,7 @@
 
 use super::super::search::byte_set::ByteSet;
 use super::super::stream::is_separator;
-use super::shape::Step;
+use super::steps::Step;
 
 /// A literal is compared up to this many bytes; the shape does the rest.
 pub(in crate::secrets) const LONGEST_LITERAL: usize = 24;

@@ -165,7 +165,7 @@ impl Rule {
         let Candidate { before, value, after } = *candidate;
         // Behind a field's value the next field's tag stands, which may be a letter.
         let is_field = || is_field(before, value.len());
-        if self.right && after.first().is_some_and(|byte| is_word(*byte)) && !is_field() {
+        if self.right && !is_right_edge(after) && !is_field() {
             return false;
         }
         if self.left && !self.certain && !is_left_edge(before) && !is_field() {
@@ -202,6 +202,11 @@ impl Rule {
             return false;
         }
         (self.entropy <= 0.0 || filter::entropy(variable) >= self.entropy) && !filter::is_placeholder(variable)
+    }
+
+    /// Whether a match of the shape was made up to stand for a secret.
+    pub(in crate::secrets) fn is_placeholder(value: &[u8], prefix: usize) -> bool {
+        filter::is_placeholder(value.get(prefix..).unwrap_or_default())
     }
 }
 
@@ -252,7 +257,8 @@ pub(in crate::secrets) const fn is_word(byte: u8) -> bool {
 
 /// Whether a string of this length starts here: its tag and its length stand before it, and many lengths are letters.
 pub(in crate::secrets) fn is_field(before: &[u8], length: usize) -> bool {
-    matches!(before, [.., tag, size] if is_tag(*tag) && usize::from(*size) == length)
+    let of_one_byte = matches!(before, [.., tag, size] if is_tag(*tag) && usize::from(*size) == length);
+    of_one_byte || matches!(before, [.., tag, high, low] if is_long_tag(*tag) && long(*high, *low) == length)
 }
 
 /// What stands before a string's length: in protobuf the wire type 2, in CBOR and MessagePack a byte of its own.
@@ -260,9 +266,45 @@ const fn is_tag(byte: u8) -> bool {
     byte & 7 == 2 || matches!(byte, 0x78 | 0xd9)
 }
 
+/// The same in CBOR and MessagePack before a length of two bytes.
+const fn is_long_tag(byte: u8) -> bool {
+    matches!(byte, 0x79 | 0xda)
+}
+
+fn long(high: u8, low: u8) -> usize {
+    u16::from_be_bytes([high, low]).into()
+}
+
 /// Whether a value may start here, as far as that is known before its length is.
 pub(in crate::secrets) fn may_begin(before: &[u8]) -> bool {
-    is_left_edge(before) || matches!(before, [.., tag, _] if is_tag(*tag) && !(0x40..0x78).contains(tag))
+    /// Longer strings are texts: behind other lengths a letter is one of a word.
+    const LONGEST: u8 = 8;
+    let may_be_field = || match before {
+        [.., tag, _] if is_tag(*tag) && !(0x40..0x78).contains(tag) => true,
+        [.., tag, high, _] => is_long_tag(*tag) && *high < LONGEST,
+        _ => false,
+    };
+    is_left_edge(before) || may_be_field()
+}
+
+/// Whether a value may end here: no word character behind, or the next head of a zip, whose entry is stored as it is.
+fn is_right_edge(after: &[u8]) -> bool {
+    !after.first().is_some_and(|byte| is_word(*byte)) || matches!(after, [b'P', b'K', 1 | 3 | 5 | 7, 2 | 4 | 6 | 8, ..])
+}
+
+/// Whether the head of a zip's entry ends here: its content stands behind it, which may be stored as it is (APPNOTE
+/// 4.3.7).
+fn ends_zip_head(before: &[u8]) -> bool {
+    const HEAD: usize = 30;
+    const LONGEST: usize = 512;
+    let near = before.get(before.len().saturating_sub(LONGEST)..).unwrap_or(before);
+    let is_head = |mark: usize| {
+        let head = near.get(mark.checked_sub(2)?..)?;
+        let [b'P', b'K', 3, 4, _, _, _, _, 0, 0, ..] = head else { return None };
+        let size = |at: usize| Some(usize::from(u16::from_le_bytes(head.get(at..at + 2)?.try_into().ok()?)));
+        Some(HEAD + size(26)? + size(28)? == head.len())
+    };
+    memchr::memrchr_iter(3, near).any(|mark| is_head(mark) == Some(true))
 }
 
 /// Whether a value may start here: no word character before, or one that belongs to an escape (`\n`, `%3D`, `u003d`).
@@ -274,7 +316,7 @@ fn is_left_edge(before: &[u8]) -> bool {
         [.., b'%', high, low] | [.., b'u', b'0', b'0', high, low] if high.is_ascii_hexdigit() => {
             low.is_ascii_hexdigit()
         }
-        [.., byte] => !is_word(*byte),
+        [.., byte] => !is_word(*byte) || ends_zip_head(before),
         [] => true,
     }
 }

@@ -10,7 +10,7 @@ mod settle;
 
 pub(super) use literals::Pending;
 pub(super) use scan::{Hit, Origin, Scan, Work};
-pub(super) use settle::is_whole;
+pub(super) use settle::{is_placeholder, is_whole};
 
 use super::anchors::Sighting;
 use super::embedded::Embedded;

@@ -1,7 +1,7 @@
 //! Which of the matches at a place is told, and as what.
 
 use super::{AFTER, BEFORE, Hit, Origin, Scan, Stream, Work};
-use crate::secrets::rules::rule::Candidate;
+use crate::secrets::rules::rule::{Candidate, Rule};
 use crate::secrets::rules::shape::{Outcome, Progress, Walk};
 use crate::secrets::scanner::Scanner;
 use crate::secrets::search::walked::Walked;
@@ -122,7 +122,7 @@ impl Stream {
     }
 }
 
-/// Whether a text begins with what one of the rules takes as it is.
+/// Whether a text begins with what one of the rules takes as it is, or with what documentation writes in its place.
 pub(in crate::secrets) fn is_whole<'a>(
     scanner: &Scanner,
     rules: &[u32],
@@ -131,12 +131,24 @@ pub(in crate::secrets) fn is_whole<'a>(
     candidate: impl Fn(usize) -> Candidate<'a>,
 ) -> bool {
     let mut owners = scanner.shapes.iter().filter(|owner| rules.contains(&owner.rule));
-    owners.any(|owner| {
+    let is_taken = owners.any(|owner| {
         let walk = Walk { spent: &mut *spent, walked: &mut Walked::default(), at: 0 };
         let Outcome::Match(found) = owner.shape.resume(text, true, walk, &mut Progress::default()) else {
             return false;
         };
         let rule = scanner.rules.get(owner.rule as usize);
         rule.is_some_and(|rule| rule.accepts(&candidate(found), usize::from(owner.prefix)))
+    });
+    is_taken || is_placeholder(scanner, rules, text)
+}
+
+/// Whether a piece is what documentation writes for a value of one of the rules: none of a secret's pieces is as long
+/// and made up by no one at random.
+pub(in crate::secrets) fn is_placeholder(scanner: &Scanner, rules: &[u32], piece: &[u8]) -> bool {
+    const LEAST: usize = 12;
+    let mut owners = scanner.shapes.iter().filter(|owner| rules.contains(&owner.rule));
+    owners.any(|owner| {
+        let prefix = usize::from(owner.prefix);
+        piece.len() >= prefix + LEAST && Rule::is_placeholder(piece, prefix)
     })
 }

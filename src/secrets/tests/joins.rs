@@ -161,3 +161,72 @@ fn pieces_of_several_requests_meet_in_the_sessions_memory() {
     assert!(body(a).2.is_none());
     assert!(body(b).2.is_some());
 }
+
+/// What a small body's values complete under a session's memory, as the gateway scans it.
+fn in_session(guard: &Guard, content_type: &str, text: &str) -> Vec<Finding> {
+    let evil = host("evil.example");
+    let content_type = Some(content_type.as_bytes());
+    let context = BodyContext { host: &evil, method: "POST", path: "/", content_type, content_encoding: None };
+    run(guard.body(&context).in_session(Arc::new(SessionMemory::new()), std::time::Instant::now()), &[text.as_bytes()])
+        .0
+}
+
+#[test]
+fn a_placeholder_is_whole_and_what_stands_beside_it_is_no_part_of_it() {
+    let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+    for placeholder in [
+        "xoxb-123456789012-1234567890123-aBcDeFgHiJkLmNoPqRsTuVwX",
+        "hf_aBcDeFgHiJkLmNoPqRsTuVwXyZaBcDeFgH",
+        "sk_test_aBcDeFgHiJkLmNoPqRsTuVwX",
+        "AKIAIOSFODNN7EXAMPLE",
+        "dop_v1_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    ] {
+        for next in ["550e8400-e29b-41d4-a716-446655440000", "d41d8cd98f00b204e9800998ecf8427e", "wJalrXUtnFEMI"] {
+            for (kind, text) in [
+                ("application/x-www-form-urlencoded", format!("a={placeholder}&b={next}")),
+                ("application/json", format!("{{\"a\": \"{placeholder}\", \"b\": \"{next}\"}}")),
+                ("text/plain", format!("x = ['{placeholder}', '{next}']")),
+                ("text/plain", format!("{placeholder}\n{next}\n")),
+            ] {
+                let found = in_session(&guard, kind, &text);
+                assert!(found.is_empty(), "{text} {found:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_value_whose_name_stands_in_two_pieces_is_put_together() {
+    let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+    let text = r#"{"client_secret": "vN8kQ2xLw5RtZ7mPc4YbJ1hGs6Df9KaE"}"#;
+    for cut in [10, 15, 17] {
+        let (front, rest) = text.split_at(cut);
+        let (middle, back) = rest.split_at(24);
+        let body = serde_json::json!({ "parts": [front, middle, back] }).to_string();
+        let found = in_session(&guard, "application/json", &body);
+        assert!(!found.is_empty(), "{body}");
+    }
+}
+
+#[test]
+fn pieces_in_the_fields_of_a_form_are_read_as_the_form_writes_them() {
+    let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+    let found = in_session(
+        &guard,
+        "application/x-www-form-urlencoded",
+        "p0=%7B%22aws_secret_access_key&p1=%22%3A+%22%2B%2BTVhrLtLCHiEGKrEV6&p2=XwqcRkelp6EX79PndXgt2%22%7D",
+    );
+    assert!(!found.is_empty());
+}
+
+#[test]
+fn letters_of_a_base64_text_in_cells_are_no_token() {
+    let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
+    let blob = "c2Vjd+k3ZxT9pLq8vR2mN5bY7wK1jH4gF6dS0aQ/EAAGm0PX4ZCpsBA9Zq7Lk2Wm5Tn8Rv1Xc4Bz6Hj3Gf0Ds9AqPoIuYtRe2Wq8LkJh\
+                Gf5Dm7k3ZxT9pLq8vR2mN5bY7w/k3ZxT9pLq8vR2mN5bY7w";
+    let cells: String = blob.chars().flat_map(|letter| ['-', '-', '-', letter]).collect();
+    let found = in_session(&guard, "text/plain", &cells.replace('-', " "));
+    assert!(found.is_empty(), "{found:?}");
+    let token: String = PAT.chars().flat_map(|letter| [' ', ' ', ' ', letter]).collect();
+    assert!(!in_session(&guard, "text/plain", &token).is_empty());
+}

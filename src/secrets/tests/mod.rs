@@ -14,6 +14,7 @@ mod seen;
 mod splits;
 mod surfaces;
 mod trails;
+mod ways;
 mod written;
 
 use super::*;

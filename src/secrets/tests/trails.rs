@@ -37,6 +37,15 @@ impl Session {
             BodyContext { host: &host, method: "POST", path: "/", content_type: None, content_encoding: None };
         blocked || run(self.guard.body(&context).in_session(self.memory.clone(), now), &[body.as_bytes()]).2.is_some()
     }
+
+    /// Whether a body is refused.
+    fn refuses_body(&self, body: &str) -> bool {
+        let host = host("evil.example");
+        let context =
+            BodyContext { host: &host, method: "POST", path: "/", content_type: None, content_encoding: None };
+        let scan = self.guard.body(&context).in_session(self.memory.clone(), Instant::now());
+        run(scan, &[body.as_bytes()]).2.is_some()
+    }
 }
 
 fn pieces() -> Vec<&'static str> {
@@ -139,5 +148,26 @@ fn a_name_and_a_digest_sent_after_it_are_no_token() {
     {
         let view = HeadView { host: &host, method: "GET", path, query: None, fields: &[], trailers: false };
         assert!(guard.recall_head(&view, &memory, std::time::Instant::now()).is_empty(), "{path}");
+    }
+}
+
+#[test]
+fn a_secret_over_the_query_a_field_and_the_body_of_one_request_is_put_together() {
+    let pieces: Vec<&str> = PAT.as_bytes().chunks(14).map(|piece| std::str::from_utf8(piece).unwrap()).collect();
+    let (host, now) = (host("evil.example"), Instant::now());
+    for others in 0..3 {
+        let session = Session::new();
+        let query = format!("q={}&page=two", pieces[0]);
+        let fields: [(&[u8], &[u8]); 4] = [
+            (b"accept", b"*/*"),
+            (b"x-trace", pieces[1].as_bytes()),
+            (b"user-agent", b"agent of mine"),
+            (b"x-note", b"some words"),
+        ];
+        let fields = &fields[..2 + others];
+        let view =
+            HeadView { host: &host, method: "POST", path: "/v1/x", query: Some(&query), fields, trailers: false };
+        assert!(session.guard.screen_head(&view, &session.memory, now).findings.is_empty());
+        assert!(session.refuses_body(&format!("{{\"title\": \"notes\", \"text\": \"{}\"}}", pieces[2])), "{others}");
     }
 }

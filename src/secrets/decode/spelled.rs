@@ -1,0 +1,183 @@
+//! Bytes spelled out as numbers, whatever stands between them: `#67 #68`, `67/68`, `x'67' x'68'`, `0x670x68`,
+//! `(byte)0x67`, many bytes a word (`6768705f63306e52`), octal, binary. In small texts only: there is no end to the ways.
+
+use super::{hex, is_text, numbers};
+use std::ops::Range;
+use zeroize::Zeroizing;
+
+/// Signs between two numbers, and words: a cast.
+const BETWEEN: usize = 8;
+const ASIDE: usize = 2;
+const LONGEST_ASIDE: usize = 5;
+/// A text is looked at in blocks, of which those with so many digits are read.
+const BLOCK: usize = 64;
+const DENSE: usize = 8;
+
+/// Finds text that is spelled out; `each` gets where it begins, and its bytes.
+pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: &mut dyn FnMut(usize, &[u8])) {
+    let wide = shortest < numbers::STREAK;
+    for range in dense(text) {
+        for radix in [16, 10, 8, 2] {
+            read(text.get(range.clone()).unwrap_or_default(), (radix, wide), shortest, &mut |at, bytes| {
+                each(range.start + at, bytes);
+            });
+        }
+    }
+}
+
+/// The parts of a text that have many digits, each with a block beside it: a byte of text has one in every radix.
+fn dense(text: &[u8]) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for (number, block) in text.chunks(BLOCK).enumerate() {
+        let digits = block.iter().map(|byte| usize::from(byte.is_ascii_digit())).sum::<usize>();
+        if digits * BLOCK < DENSE * block.len() {
+            continue;
+        }
+        let range = (number.max(1) - 1) * BLOCK..text.len().min((number + 2) * BLOCK);
+        match ranges.last_mut() {
+            Some(last) if range.start <= last.end => last.end = range.end,
+            _ => ranges.push(range),
+        }
+    }
+    ranges
+}
+
+fn read(text: &[u8], radix: (u32, bool), shortest: usize, each: &mut dyn FnMut(usize, &[u8])) {
+    let (mut bytes, mut start, mut aside, mut at) = (Zeroizing::new(Vec::new()), 0, 0, 0);
+    for token in text.chunk_by(|a, b| a.is_ascii_alphanumeric() == b.is_ascii_alphanumeric()) {
+        let from = at;
+        at += token.len();
+        let is_word = token.first().is_some_and(u8::is_ascii_alphanumeric);
+        if !is_word && token.len() <= BETWEEN {
+            continue;
+        }
+        if is_word && add(token, radix, &mut bytes) {
+            aside = 0;
+            continue;
+        }
+        aside += 1;
+        let is_cast = is_word && token.len() <= LONGEST_ASIDE && token.iter().all(u8::is_ascii_alphabetic);
+        if is_cast && aside <= ASIDE && !bytes.is_empty() {
+            continue;
+        }
+        if bytes.len() >= shortest {
+            each(start, &bytes);
+        }
+        bytes.clear();
+        // The word may begin another.
+        (start, aside) = (at, 0);
+        if is_word && add(token, radix, &mut bytes) {
+            start = from;
+        }
+    }
+    if bytes.len() >= shortest {
+        each(start, &bytes);
+    }
+}
+
+/// Adds what a word says; false, and nothing, where it says none of a text. What is `wide` may have letters beyond ASCII.
+fn add(word: &[u8], (radix, wide): (u32, bool), bytes: &mut Vec<u8>) -> bool {
+    let before = bytes.len();
+    let said = match radix {
+        16 => add_hex(word, bytes),
+        2 => add_bits(word, bytes),
+        _ => add_number(word, radix, bytes),
+    };
+    let mut last = before.checked_sub(1).and_then(|last| bytes.get(last)).copied();
+    let is_said = |byte: &u8| (wide && *byte >= 0x80) || is_text(*byte, last.replace(*byte).as_ref());
+    let said = said && bytes.get(before..).unwrap_or_default().iter().all(is_said);
+    if !said {
+        bytes.truncate(before);
+    }
+    said
+}
+
+/// `67`, `x67`, `67h`, `0x67`, `0x670x68`, and words of whole bytes.
+fn add_hex(word: &[u8], bytes: &mut Vec<u8>) -> bool {
+    let add = |digits: &[u8], bytes: &mut Vec<u8>| {
+        let (pairs, rest) = digits.as_chunks::<2>();
+        let said = |[high, low]: &[u8; 2]| hex::pair(*high, *low).map(|byte| bytes.push(byte)).is_some();
+        !pairs.is_empty() && rest.is_empty() && pairs.iter().all(said)
+    };
+    match word {
+        [b'0', b'x' | b'X', ..] => {
+            let lower = word.to_ascii_lowercase();
+            let mut rest = &*lower;
+            while let Some(digits) = rest.strip_prefix(b"0x") {
+                let end = memchr::memmem::find(digits, b"0x").unwrap_or(digits.len());
+                let (digits, next) = digits.split_at(end);
+                if !add(digits, bytes) {
+                    return false;
+                }
+                rest = next;
+            }
+            true
+        }
+        [b'x' | b'X', digits @ ..] => add(digits, bytes),
+        [high, low, b'h' | b'H'] => add(&[*high, *low], bytes),
+        digits => add(digits, bytes),
+    }
+}
+
+/// A number of three digits at most, with a sign for octal and with the name of its type, or not.
+fn add_number(word: &[u8], radix: u32, bytes: &mut Vec<u8>) -> bool {
+    let word = word.strip_suffix(b"u8").unwrap_or(word);
+    let digits = match (radix, word) {
+        (8, [b'0', b'o' | b'O', digits @ ..] | [b'0', digits @ ..]) => digits,
+        (_, digits) => digits,
+    };
+    let add = |number: u32, byte: &u8| Some(number * radix + (*byte as char).to_digit(radix)?);
+    let number = (1..=3).contains(&digits.len()).then(|| digits.iter().try_fold(0, add)).flatten();
+    number.and_then(|number| u8::try_from(number).ok()).map(|byte| bytes.push(byte)).is_some()
+}
+
+/// Eight digits a byte.
+fn add_bits(word: &[u8], bytes: &mut Vec<u8>) -> bool {
+    let digits = word.strip_prefix(b"0b").unwrap_or(word);
+    let (groups, rest) = digits.as_chunks::<8>();
+    let said = |group: &[u8; 8]| {
+        let add = |byte: u8, digit: &u8| matches!(digit, b'0' | b'1').then_some(byte << 1 | (digit & 1));
+        group.iter().try_fold(0, add).map(|byte| bytes.push(byte)).is_some()
+    };
+    !groups.is_empty() && rest.is_empty() && groups.iter().all(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "ghp_c0nR53vbNwvZ57YiuPRr";
+
+    #[test]
+    fn bytes_are_read_whatever_stands_between_them() {
+        let each = |show: &dyn Fn(u8) -> String, gap: &str| TEXT.bytes().map(show).collect::<Vec<_>>().join(gap);
+        for text in [
+            each(&|byte| format!("#{byte:02x}"), " "),
+            each(&|byte| format!("{byte:02X}"), "/"),
+            each(&|byte| format!("x'{byte:02x}'"), " "),
+            each(&|byte| format!("0x{byte:02x}"), ""),
+            each(&|byte| format!("(byte)0x{byte:02x}"), ", "),
+            each(&|byte| format!("{byte:02X}h"), " "),
+            each(&|byte| format!("{byte}u8"), ", "),
+            each(&|byte| format!("\"{byte:o}\""), ", "),
+            each(&|byte| format!("0o{byte:o}"), ", "),
+            each(&|byte| format!("{byte:08b}"), ""),
+            each(&|byte| format!("0b{byte:08b}"), ", "),
+            TEXT.as_bytes().chunks(8).map(|eight| data_encoding::HEXLOWER.encode(eight)).collect::<Vec<_>>().join(" "),
+        ] {
+            let (mut found, text) = (Vec::new(), format!("see here: {text}; so it is"));
+            streaks(text.as_bytes(), 16, &mut |_, bytes| found.push(String::from_utf8_lossy(bytes).into_owned()));
+            assert!(found.iter().any(|bytes| bytes.contains(TEXT)), "{text} {found:?}");
+        }
+    }
+
+    #[test]
+    fn digests_dates_and_tables_of_numbers_spell_nothing() {
+        for text in [
+            "2026-11-22 13:05:07 550e8400-e29b-41d4-a716-446655440000 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c",
+            "1 200 300 4 500 600 7 800 900 1 200 300 4 500 600 7 800 900 1 200 300 4 500 600 7 800 900",
+        ] {
+            streaks(text.as_bytes(), 16, &mut |_, bytes| panic!("{:?}", String::from_utf8_lossy(bytes)));
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What small bodies and the values of a head hold in numbers, in words of one length, and backwards: whatever stands
+//! between the numbers and the words.
+
+use super::decode::{numbers, spelled};
+use super::finding::{Finding, Surface};
+use super::guard::{At, Guard};
+use super::head::HeadView;
+use super::known;
+use super::recall::memory::is_own;
+use super::rules::home::Spot;
+use super::runs::is_value;
+use super::stream::{Hit, Scan, Stream, Work};
+use crate::net::Host;
+use zeroize::Zeroizing;
+
+/// Shorter values of a head hold nothing in numbers, and no token backwards.
+const SHORTEST: usize = 20;
+/// Words of one length are so long and so many, and come to so many bytes.
+const SHORTEST_WORD: usize = 4;
+const FEWEST: usize = 2;
+const SHORTEST_TEXT: usize = 24;
+/// More escapes of a form's ask for another look.
+const FEW: usize = 2;
+
+impl Guard {
+    /// What a small text holds in numbers and in words of one length. Not `is_clean`: something was seen, told or not.
+    pub(super) fn scan_spelled(&self, host: &Host, surface: Surface, text: &[u8], is_clean: &mut bool) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut look = |text: &[u8]| {
+            let shortest = if self.inner.known.is_empty() { numbers::STREAK } else { known::SHORTEST };
+            spelled::streaks(text, shortest, &mut |start, bytes| {
+                let found = self.scan_text(host, surface, bytes, ("numbers", false), is_clean);
+                findings.extend(found.into_iter().map(|finding| Finding { offset: start as u64, ..finding }));
+            });
+            wrapped(text, &mut |start, bytes| {
+                let found = self.scan_text(host, surface, bytes, ("wrapped", true), is_clean);
+                findings.extend(found.into_iter().map(|finding| Finding { offset: start as u64, ..finding }));
+            });
+        };
+        look(text);
+        if memchr::memchr2_iter(b'%', b'+', text).nth(FEW).is_some() {
+            // As forms write it: a plus is a space.
+            let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+            look(&Zeroizing::new(percent_encoding::percent_decode(&spaced).collect::<Vec<u8>>()));
+        }
+        for (start, bytes) in stored(text) {
+            let found = self.scan_text(host, surface, bytes, ("zip", false), is_clean);
+            findings.extend(found.into_iter().map(|finding| Finding { offset: start as u64, ..finding }));
+        }
+        findings.dedup_by(|a, b| a.rule == b.rule && a.fingerprint == b.fingerprint);
+        findings
+    }
+
+    /// The same for the values of a head, and what they hold backwards.
+    pub(super) fn scan_spelled_head(&self, head: &HeadView<'_>, is_clean: &mut bool) -> Vec<Finding> {
+        let decode = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
+        let value = |parameter: &str| decode(parameter.split_once('=').map_or(parameter, |(_, value)| value));
+        let is_long = |text: &&str| text.len() >= SHORTEST;
+        let path: Vec<_> = head.path.split('/').filter(is_long).map(decode).collect();
+        let query: Vec<_> = head.query.unwrap_or_default().split('&').filter(is_long).map(value).collect();
+        let own = head.fields.iter().filter(|(name, value)| value.len() >= SHORTEST && is_own(name));
+        let fields: Vec<_> = own.map(|(_, value)| value.to_vec()).collect();
+        let mut findings = Vec::new();
+        let field = if head.trailers { Surface::Trailer } else { Surface::Header };
+        for (surface, texts) in [(Surface::Path, path), (Surface::Query, query), (field, fields)] {
+            let text = Zeroizing::new(texts.join(&b'\n'));
+            if text.len() >= SHORTEST {
+                findings.extend(self.scan_spelled(head.host, surface, &text, is_clean));
+                findings.extend(self.scan_backwards(head.host, surface, &text, is_clean));
+            }
+        }
+        findings
+    }
+
+    /// What a text holds that is written so; `coded`: only what is written another way once more.
+    fn scan_text(
+        &self,
+        host: &Host,
+        surface: Surface,
+        text: &[u8],
+        (step, coded): (&'static str, bool),
+        is_clean: &mut bool,
+    ) -> Vec<Finding> {
+        let (mut findings, mut work) = (Vec::new(), Work::new());
+        work.given = text.len() as u64;
+        let mut report = |hit: &Hit<'_>| {
+            if coded && hit.path.len() < 2 {
+                return;
+            }
+            *is_clean = false;
+            let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
+            findings.extend(self.inner.judge(hit, at));
+        };
+        let (scanner, known) = (&self.inner.scanner, &self.inner.known);
+        let mut scan = Scan { scanner, known, report: &mut report, work: &mut work, path: vec![step] };
+        Stream::new(1).feed(&mut scan, &|at| at, text, true);
+        findings
+    }
+}
+
+/// What entries of a zip hold that are stored as they are (APPNOTE 4.3.7), up to the next head: some that write them
+/// know no size yet.
+fn stored(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    const HEAD: usize = 30;
+    let begin = |at: usize| {
+        let head = text.get(at..at + HEAD)?;
+        let size = |at: usize| Some(usize::from(u16::from_le_bytes(head.get(at..at + 2)?.try_into().ok()?)));
+        (size(8)? == 0).then_some(at + HEAD + size(26)? + size(28)?)
+    };
+    memchr::memmem::find_iter(text, b"PK\x03\x04").filter_map(begin).filter_map(|start| {
+        let rest = text.get(start..)?;
+        let is_head = |at: &usize| matches!(rest.get(at + 2..at + 4), Some([1 | 3 | 5 | 7, 2 | 4 | 6 | 8]));
+        let end = memchr::memmem::find_iter(rest, b"PK").find(is_head).unwrap_or(rest.len());
+        Some((start, rest.get(..end)?))
+    })
+}
+
+/// Words of one length in a row, the last of which may be shorter, as one: base64 or hex in groups. `each` gets where
+/// they begin, and what they come to.
+fn wrapped(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
+    let mut start = 0;
+    for part in text.split(|byte| !is_value(*byte) && !byte.is_ascii_whitespace()) {
+        if part.len() >= SHORTEST_TEXT {
+            wrapped_words(part, &mut |at, bytes| each(start + at, bytes));
+        }
+        start += part.len() + 1;
+    }
+}
+
+fn wrapped_words(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
+    let (mut start, mut length, mut count, mut at) = (0, 0, 0, 0);
+    let mut tell = |start: usize, end: usize, count: usize| {
+        let words = text.get(start..end).unwrap_or_default();
+        if count >= FEWEST && words.len() >= SHORTEST_TEXT {
+            let bytes = words.iter().copied().filter(|byte| !byte.is_ascii_whitespace());
+            each(start, &Zeroizing::new(bytes.collect::<Vec<u8>>()));
+        }
+    };
+    for word in text.split(u8::is_ascii_whitespace) {
+        let from = at;
+        at += word.len() + 1;
+        if word.is_empty() || (word.len() == length && count > 0) {
+            count += usize::from(!word.is_empty());
+            continue;
+        }
+        // The last one may be shorter.
+        let end = if word.len() < length { at - 1 } else { from };
+        tell(start, end, count);
+        (start, length, count) = (from, word.len(), usize::from(word.len() >= SHORTEST_WORD));
+    }
+    tell(start, text.len(), count);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_one_length_are_one_text() {
+        let read = |text: &str| {
+            let mut found = Vec::new();
+            wrapped(text.as_bytes(), &mut |at, bytes| found.push((at, String::from_utf8(bytes.to_vec()).unwrap())));
+            found
+        };
+        let words = "Z2hwX2Mw blI1M3Zi Tnd2WjU3 WWl1UFJy MGZt";
+        let one = words.replace(' ', "");
+        assert_eq!(read(words), [(0, one.clone())]);
+        assert_eq!(read(&format!("see {words}")), [(4, one.clone())]);
+        assert_eq!(read(&words.replace(' ', "\r\n  ")), [(0, one.clone())]);
+        assert_eq!(read(&format!("{words} and on")), [(0, one)]);
+        assert!(read("the cat sat on the mat and the dog ran off far too").is_empty());
+    }
+}
