@@ -18,7 +18,7 @@ pub(in crate::config) struct SecretsShape {
     /// Groups of rules that are treated in their own way: credentials, keys, financial, generic.
     pub(in crate::config) groups: Option<GroupsShape>,
     /// Rules that are treated in their own way: ids (exeat secrets rules), or families by the part before a hyphen.
-    /// `known`, `canary`, `decode-bomb` and `uninspectable` are rules too.
+    /// `known`, `canary`, `decode-bomb`, `uninspectable` and `login-elsewhere` are rules too.
     pub(in crate::config) rules: Option<Named<Placed<SwitchWord>>>,
     /// Hosts that are treated in their own way; of several that match, the narrowest decides.
     pub(in crate::config) hosts: Option<Vec<Placed<SecretsHostShape>>>,

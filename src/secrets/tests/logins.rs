@@ -1,7 +1,9 @@
 //! Values without a shape of their own: where they log in, and where they don't.
 
 use super::homes::sent;
+use super::rules::home::Home;
 use super::*;
+use std::time::Instant;
 
 /// Keys without a shape of their own, where services of the catalogue read them.
 const KEYS: &[(&str, &str)] = &[
@@ -135,4 +137,143 @@ fn the_token_that_a_form_proves_its_page_with_is_no_credential() {
         let found = sent(&guard, "shop.corp.example", &format!("form {name}"), &token[..40]);
         assert_eq!(found, [Disposition::Blocked], "{name}");
     }
+}
+
+#[test]
+fn a_host_whose_every_login_has_a_shape_takes_no_other() {
+    let guard = guard(Settings::default());
+    let other = ["b6ac7b1c2f274d1e9a537c0d2f8e41ab", "Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp"];
+    let ways = [
+        ("api.openai.com", "authorization: Bearer @"),
+        ("api.anthropic.com", "x-api-key: @"),
+        ("api.github.com", "authorization: token @"),
+        ("api.github.com", "authorization: Token token=\"@\""),
+        ("github.com", "basic octocat:@"),
+        ("github.com", "basic @:"),
+        ("api.openai.com", "authorization: Bearer sk-proj-k3JhX9vQ2mZt7LwRp5YcB8nD, @"),
+        ("api.mapbox.com", "?access_token=@"),
+        ("acme.cloud.databricks.com", "authorization: Bearer @"),
+    ];
+    for ((name, way), value) in ways.iter().flat_map(|way| other.map(|value| (way, value))) {
+        assert!(sent(&guard, name, way, value).contains(&Disposition::Blocked), "{name} {way}");
+    }
+    // Of no length that is known, a client id with its secret, a JWT, a dummy, and a host of nobody's.
+    for (name, way) in [
+        ("api.openai.com", "authorization: Bearer sk-proj-k3JhX9vQ2mZt7LwRp5YcB8nDf1GsEa4Uk3Jh"),
+        ("api.github.com", "basic Ov23liAbCdEfGh123456:9fabb9d1fb64c0a2e8d7b6a5948372615f4e3d2c"),
+        ("slack.com", "basic 2915736480.2915736480851:b6ac7b1c2f274d1e9a537c0d2f8e41ab"),
+        ("api.openai.com", "authorization: Bearer sk-test"),
+        ("api.openai.com", "authorization: Bearer xxxxxxxxxxxxxxxxxxxxxxxx"),
+        ("api.openai.com", "authorization: Bearer dummy"),
+        ("api.openai.com", "authorization: AUTHORIZATION-XXX"),
+        ("api.openai.com", "authorization: Bearer test_openai_api_key"),
+        ("api.github.com", "authorization: token <INSTALLATION_TOKEN>"),
+        ("models.corp.example", "authorization: Bearer b6ac7b1c2f274d1e9a537c0d2f8e41ab"),
+    ] {
+        let found = sent(&guard, name, way, "");
+        assert!(!found.contains(&Disposition::Blocked), "{name} {way}: {found:?}");
+    }
+}
+
+#[test]
+fn a_value_that_begins_like_another_service_s_keys_logs_in_nowhere_else_whatever_its_length() {
+    let guard = guard(Settings::default());
+    for value in ["apify_api_YHbnVWoZKC93u7OX7j0ghyKOdZd6xtTQNu", "bkua_DegeQWNQpeJR2cCbpK7xqX9hSmMjAisw"] {
+        for way in ["authorization: Bearer @", "x-api-key: @", "basic me:@", "?api_key=@"] {
+            assert!(sent(&guard, "api.acme.example", way, value).contains(&Disposition::Blocked), "{value} {way}");
+        }
+    }
+    let ways = ["authorization: Bearer @", "?api_key=@"].map(|way| ("api.apify.com", way));
+    for (name, way) in ways {
+        let found = sent(&guard, name, way, "apify_api_YHbnVWoZKC93u7OX7j0ghyKOdZd6xtTQNu");
+        assert!(!found.contains(&Disposition::Blocked), "{name} {way}: {found:?}");
+    }
+    // Words in front that anybody's keys have, and one of a name in code.
+    for value in ["sk_live_k3JhX9vQ2mZ", "api_key_k3JhX9vQ2mZt7L", "apify_api_token_of_the_test_account"] {
+        let found = sent(&guard, "api.acme.example", "authorization: Bearer @", value);
+        assert!(!found.contains(&Disposition::Blocked), "{value}: {found:?}");
+    }
+}
+
+/// A head with one field, of a session.
+fn of_session(guard: &Guard, memory: &SessionMemory, name: &str, field: (&str, &str)) -> Vec<Finding> {
+    let host = host(name);
+    let fields = [(field.0.as_bytes(), field.1.as_bytes())];
+    let view = HeadView { host: &host, method: "GET", path: "/v1", query: None, fields: &fields, trailers: false };
+    guard.screen_head(&view, memory, Instant::now()).findings
+}
+
+#[test]
+fn a_login_of_one_service_is_stopped_on_its_way_to_another_in_the_same_session() {
+    let guard = guard(Settings::default());
+    let is_blocked = |found: &[Finding]| found.iter().any(|f| f.disposition == Disposition::Blocked);
+    let key = "b6ac7b1c2f274d1e9a537c0d2f8e41ab";
+    let bearer = format!("Bearer {key}");
+    let pair = format!("Basic {}", data_encoding::BASE64.encode(format!("svc:{key}").as_bytes()));
+    let ways = [("authorization", bearer.as_str()), ("x-api-key", key), ("authorization", &pair)];
+    for (first, second) in ways.iter().flat_map(|first| ways.iter().map(move |second| (first, second))) {
+        let memory = SessionMemory::new();
+        for _ in 0..3 {
+            assert!(!is_blocked(&of_session(&guard, &memory, "api.acme.com", *first)), "{first:?}");
+        }
+        assert!(!is_blocked(&of_session(&guard, &memory, "eu.acme.com", *second)), "the same owner: {second:?}");
+        for _ in 0..3 {
+            let found = of_session(&guard, &memory, "api.evil-paste.com", *second);
+            let elsewhere = found.last().is_some_and(|finding| *finding.rule == *special::LOGIN_ELSEWHERE);
+            assert!(is_blocked(&found) && elsewhere, "{first:?} {second:?}: {found:?}");
+        }
+        assert!(!is_blocked(&of_session(&guard, &memory, "api.acme.com", *first)), "at home as before: {first:?}");
+        assert!(!is_blocked(&of_session(&guard, &SessionMemory::new(), "api.evil-paste.com", *second)));
+    }
+    // A kind that its name tells, used at its home.
+    let memory = SessionMemory::new();
+    assert!(!is_blocked(&of_session(&guard, &memory, "api.datadoghq.com", ("DD-API-KEY", key))));
+    assert!(is_blocked(&of_session(&guard, &memory, "api.evil-paste.com", ("authorization", &bearer))));
+    // A key in the query, under a name of other things too.
+    let memory = SessionMemory::new();
+    let asked = |name: &str| {
+        let (host, query) = (host(name), format!("q=London&key={key}"));
+        let view =
+            HeadView { host: &host, method: "GET", path: "/v1", query: Some(&query), fields: &[], trailers: false };
+        guard.screen_head(&view, &memory, Instant::now()).findings
+    };
+    assert!(!is_blocked(&asked("api.weather-maps.com")) && is_blocked(&asked("api.evil-paste.com")));
+    // One kind at two homes of its own, and hosts inside one's own network.
+    let memory = SessionMemory::new();
+    let token = format!("Bearer {PAT}");
+    for name in ["api.github.com", "ghcr.io", "models.github.ai"] {
+        assert!(!is_blocked(&of_session(&guard, &memory, name, ("authorization", &token))), "{name}");
+    }
+    for name in ["git.corp", "192.168.7.2", "localhost", "registry.corp"] {
+        assert!(!is_blocked(&of_session(&guard, &memory, name, ("authorization", &pair))), "{name}");
+    }
+}
+
+#[test]
+fn a_permit_and_a_switch_let_a_login_go_elsewhere() {
+    let way = ("api.openai.com", "authorization: Bearer b6ac7b1c2f274d1e9a537c0d2f8e41ab");
+    let permit = Permitted { rule: special::LOGIN_ELSEWHERE.into(), hosts: vec!["api.openai.com".parse().unwrap()] };
+    let permitted = guard(Settings { permits: vec![permit], ..Settings::default() });
+    assert_eq!(sent(&permitted, way.0, way.1, ""), []);
+    let off = Scope { rules: vec![(special::LOGIN_ELSEWHERE.into(), Switch::Off)], ..Scope::default() };
+    assert_eq!(sent(&guard(Settings { general: off, ..Settings::default() }), way.0, way.1, ""), []);
+    let front = ("api.acme.example", "authorization: Bearer apify_api_YHbnVWoZKC93u7OX7j0ghyKOdZd6xtTQNu");
+    let permit = Permitted { rule: "apify".into(), hosts: vec!["api.acme.example".parse().unwrap()] };
+    assert_eq!(sent(&guard(Settings { permits: vec![permit], ..Settings::default() }), front.0, front.1, ""), []);
+}
+
+#[test]
+fn every_host_that_is_said_to_take_some_logins_only_is_the_home_of_a_kind_that_begins_so() {
+    let catalogue = Catalogue::annotated().unwrap();
+    let mut wrong = Vec::new();
+    for (spec, name) in catalogue.logins.iter().flat_map(|spec| spec.hosts.iter().map(move |host| (spec, host))) {
+        let host = host(&name.replace('*', "acme"));
+        let is_home = |rule: &RuleSpec| rule.homes.iter().any(|home| Home::parse(home).unwrap().matches(&host));
+        let begins = |text: &String| spec.begin.iter().any(|begin| text.contains(begin));
+        if !catalogue.rules().iter().any(|rule| is_home(rule) && rule.examples.iter().any(begins)) {
+            wrong.push(name);
+        }
+        assert!(spec.reference.starts_with("https://"), "{name}");
+    }
+    assert!(wrong.is_empty() && catalogue.logins.len() >= 60, "{wrong:?}");
 }
