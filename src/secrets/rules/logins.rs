@@ -64,9 +64,15 @@ const EVERYONES: [&str; 20] = [
     "sec", "svc", "test", "tok", "usr", "web",
 ];
 
-/// What values of rules begin with, where the front says whose they are (`apify_api_`), and whose rules these are.
+/// What values of rules begin with, where the front says whose they are (`apify_api_`).
 #[derive(Default)]
-pub(in crate::secrets) struct Fronts(HashMap<[u8; HEAD], Vec<(Box<[u8]>, Vec<u32>)>>);
+pub(in crate::secrets) struct Fronts(HashMap<[u8; HEAD], Vec<Front>>);
+
+/// A front, and the rules whose values begin with it.
+struct Front {
+    literal: Box<[u8]>,
+    rules: Vec<u32>,
+}
 
 impl Fronts {
     /// Adds the literal that a rule's values begin with, up to its last sign, if that tells whose they are.
@@ -75,18 +81,18 @@ impl Fronts {
         let literal = literal.get(..end).unwrap_or_default();
         let Some(head) = literal.first_chunk().filter(|_| says_whose(literal)) else { return };
         let fronts = self.0.entry(*head).or_default();
-        match fronts.iter_mut().find(|(front, _)| **front == *literal) {
-            Some((_, rules)) => rules.push(rule),
-            None => fronts.push((literal.into(), vec![rule])),
+        match fronts.iter_mut().find(|front| *front.literal == *literal) {
+            Some(front) => front.rules.push(rule),
+            None => fronts.push(Front { literal: literal.into(), rules: vec![rule] }),
         }
     }
 
     /// The longest front of a value, and the rules whose values begin with it.
     pub(in crate::secrets) fn of(&self, value: &[u8]) -> Option<(&[u8], impl Iterator<Item = u32>)> {
         let fronts = self.0.get(value.first_chunk()?)?;
-        let same = fronts.iter().filter(|(front, _)| value.starts_with(front));
-        let (longest, _) = same.clone().max_by_key(|(front, _)| front.len())?;
-        Some((longest, same.flat_map(|(_, rules)| rules).copied()))
+        let same = fronts.iter().filter(|front| value.starts_with(&front.literal));
+        let longest = same.clone().max_by_key(|front| front.literal.len())?;
+        Some((&longest.literal, same.flat_map(|front| &front.rules).copied()))
     }
 }
 
