@@ -1,44 +1,40 @@
 //! The composition root: a configuration becomes a running gateway, and a running gateway ends.
 
 mod entrances;
+mod keys;
 mod reload;
 mod rulesets;
+mod services;
 
 pub use reload::{ReloadError, Reloaded, Reloader};
 
 use crate::ca::{self, CertificateAuthority, Leaves, Trust};
 use crate::config::{self, Config, SecretSource};
-use crate::control::{self, Control, OperatorKey};
+use crate::control::{self, Control};
 use crate::dns::{OwnListeners, Resolver};
 use crate::flow::{Feed, Journal};
 use crate::proxy::{self, Admission, Floods, InForce, Shared};
-use crate::secrets::{self, FingerprintKey};
+use crate::secrets;
 use crate::store::{Embedded, Memory, Sessions, Store};
 use crate::telemetry::Metrics;
 use crate::upstream::{Dialler, Pool};
 use crate::wire::Descriptors;
 use arc_swap::ArcSwap;
 use entrances::Entrances;
+use keys::{fingerprint_key, operator_key, random};
 use reload::Fixed;
 use rulesets::{client_certificates, rulesets};
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use services::{reap, watch_journal};
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
-use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How often idle upstream connections are looked after.
-const REAP_EVERY: Duration = Duration::from_secs(5);
-/// The file of the fingerprints' key, in the state folder.
-const FINGERPRINT_KEY: &str = "fingerprint.key";
 /// How long connections have to end once the drain's grace is over: all flows are recorded by then, and what is left waits
 /// for peers to take in their last answer.
 const KILL_GRACE: Duration = Duration::from_millis(700);
@@ -323,46 +319,6 @@ fn told(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// The key of the configuration, made where it is a file that is not there yet.
-fn operator_key(source: &SecretSource) -> Result<OperatorKey, StartError> {
-    match source {
-        SecretSource::File(path) => OperatorKey::load_or_create(path).map_err(StartError::Key),
-        SecretSource::Env(_) => {
-            let value = source.read().map_err(StartError::KeySource)?;
-            OperatorKey::new(value.as_str().into()).map_err(StartError::Key)
-        }
-    }
-}
-
-/// The key of the findings' fingerprints. A service keeps it, so that a secret has one fingerprint over
-/// restarts; a command's dies with it.
-fn fingerprint_key(state: &Path, role: Role) -> Result<FingerprintKey, StartError> {
-    let failed = |source| StartError::FingerprintKey { path: state.join(FINGERPRINT_KEY), source };
-    let mut bytes = [0; 32];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| failed(io::Error::other("no random bits")))?;
-    if role == Role::Service {
-        let path = state.join(FINGERPRINT_KEY);
-        std::fs::create_dir_all(state).map_err(failed)?;
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-            Ok(mut file) => file.write_all(&bytes).map_err(failed)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let kept = std::fs::read(&path).map_err(failed)?;
-                bytes = kept
-                    .try_into()
-                    .map_err(|_| failed(io::Error::other("not 32 bytes; delete it to have a new one")))?;
-            }
-            Err(error) => return Err(failed(error)),
-        }
-    }
-    Ok(FingerprintKey::new(&bytes))
-}
-
-fn random() -> io::Result<[u8; 16]> {
-    let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| io::Error::other("no random bits"))?;
-    Ok(bytes)
-}
-
 fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
     entrances::bind_with(address, |_| Ok(())).map_err(|source| StartError::Listen { key, address, source })
 }
@@ -370,36 +326,4 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartErro
 /// With the port that the system chose where 0 was asked for.
 fn local_address(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(asked)
-}
-
-/// Records floods, looks after idle connections, and forgets those of sessions that have ended.
-async fn reap(shared: Arc<Shared>, stop: CancellationToken) {
-    while stop.run_until_cancelled(sleep(REAP_EVERY)).await.is_some() {
-        stir();
-        shared.record_floods(false);
-        shared.pool.reap(|session| shared.sessions.show(session.as_str()).is_some());
-    }
-}
-
-/// Wakes every thread of the runtime: what one does when it has nothing to do it does once, and much may have come to
-/// an end on others since, of which it holds the memory.
-fn stir() {
-    for _ in 0..2 * Handle::current().metrics().num_workers() {
-        tokio::spawn(async {
-            for _ in 0..8 {
-                yield_now().await;
-            }
-        });
-    }
-}
-
-/// Interrupts live flows when the journal breaks, and lets new ones in when it works again.
-async fn watch_journal(shared: Arc<Shared>, stop: CancellationToken) {
-    while stop.run_until_cancelled(shared.journal.broken()).await.is_some() {
-        shared.journal_broken.load().cancel();
-        if stop.run_until_cancelled(shared.journal.recovered()).await.is_none() {
-            return;
-        }
-        shared.journal_broken.store(Arc::new(CancellationToken::new()));
-    }
 }

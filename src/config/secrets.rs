@@ -93,7 +93,7 @@ fn note_unknown_rules(shape: &SecretsShape, own: &OwnRules, notes: &mut Notes) {
     let Ok(catalogue) = own.with_builtin() else { return };
     let ids: Vec<&str> = catalogue.rules().iter().map(|rule| rule.id.as_str()).collect();
     for rule in permits {
-        if !is_named(&rule.value, special::KNOWN) {
+        if ![special::KNOWN, special::LOGIN_ELSEWHERE].iter().any(|id| is_named(&rule.value, id)) {
             note_unknown(rule, &ids, notes);
         }
     }

@@ -35,7 +35,7 @@ impl FingerprintKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
     }
 
-    fn fingerprint(&self, value: &[u8]) -> Fingerprint {
+    pub(super) fn fingerprint(&self, value: &[u8]) -> Fingerprint {
         let tag = hmac::sign(&self.0, value);
         Fingerprint(tag.as_ref().first_chunk().copied().unwrap_or_default())
     }
@@ -50,12 +50,12 @@ pub struct Guard {
 #[derive(Clone)]
 pub(super) struct Inner {
     pub(super) scanner: Arc<Scanner>,
-    settings: Arc<Settings>,
+    pub(super) settings: Arc<Settings>,
     pub(super) known: Arc<Known>,
     /// For each known secret, the rules that its value matches: it may go where they let it go.
     known_rules: Arc<[Vec<u32>]>,
-    permits: Arc<HashMap<u32, Vec<HostPattern>>>,
-    key: FingerprintKey,
+    pub(super) permits: Arc<HashMap<u32, Vec<HostPattern>>>,
+    pub(super) key: FingerprintKey,
     /// Known secrets only may go home.
     pub(super) own: bool,
 }

@@ -60,7 +60,9 @@ impl Guard {
     /// Scans a head. Any finding that is [`Blocked`](super::Disposition::Blocked) stops the request.
     #[must_use]
     pub fn scan_head(&self, head: &HeadView<'_>) -> Vec<Finding> {
-        self.scan_new(head, None).findings
+        let mut findings = self.scan_new(head, None).findings;
+        findings.extend(self.logins_elsewhere(head, &findings, None));
+        findings
     }
 
     /// Scans a head of a session and remembers its values; gives what it holds and what its values complete. What the
@@ -69,6 +71,9 @@ impl Guard {
     pub fn screen_head(&self, head: &HeadView<'_>, memory: &SessionMemory, now: Instant) -> Screened {
         let seen = memory.seen.under(&self.inner);
         let mut screened = self.scan_new(head, seen.as_deref());
+        let elsewhere = self.logins_elsewhere(head, &screened.findings, Some(&memory.logins));
+        screened.is_clean &= elsewhere.is_empty();
+        screened.findings.extend(elsewhere);
         screened.findings.extend(self.recall_head(head, memory, now));
         screened
     }

@@ -23,6 +23,7 @@ mod inner_reversed;
 mod joins;
 pub mod known;
 mod lists;
+mod logins;
 mod loose;
 mod odd;
 mod own;

@@ -6,6 +6,7 @@ use super::loose::Loose;
 use super::rules::anchor::{Anchor, anchors_of, has_delimiter};
 use super::rules::catalogue::{Catalogue, PublicSpec, RuleSpec};
 use super::rules::examples::Examples;
+use super::rules::logins::{Fronts, Logins};
 use super::rules::rule::{Rule, RuleError};
 use super::rules::shape::{Parts, Shape};
 use super::rules::steps::Step;
@@ -36,6 +37,10 @@ pub struct Scanner {
     address_homes: HashSet<Box<str>>,
     /// The same for literals inside shapes.
     inner_reversed: InnerReversed,
+    /// What the logins of some hosts begin with.
+    pub(super) logins: Logins,
+    /// What values begin with that says whose they are.
+    pub(super) fronts: Fronts,
 }
 
 /// A shape and whose it is.
@@ -92,6 +97,9 @@ impl Scanner {
             reversed: ByHead::default(),
             address_homes: HashSet::new(),
             inner_reversed: InnerReversed::default(),
+            logins: Logins::new(&catalogue.logins)
+                .map_err(|error| Error { rule: "logins".to_owned(), source: error.into() })?,
+            fronts: Fronts::default(),
         };
         let (mut anchors, mut joined, mut in_runs) = (Vec::new(), Vec::new(), HashSet::new());
         let public: Vec<RuleSpec> = catalogue.public.iter().map(PublicSpec::to_rule).collect();
@@ -118,6 +126,9 @@ impl Scanner {
                 let shape = if one_each { first + number as u32 } else { first };
                 let (least, _) = run_length(steps);
                 let found = anchors_of(steps);
+                if at < catalogue.rules.len() && !spec.homes.is_empty() {
+                    this.fronts.add(&front_of(steps), rule);
+                }
                 for anchor in &found {
                     if anchor.farthest == 0 {
                         this.add_reversed(&anchor.literal);
@@ -325,6 +336,11 @@ fn fourth_of(steps: &[Step]) -> ByteSet {
 
 fn prefix_of(steps: &[Step]) -> usize {
     steps.iter().take_while(|step| step.min == 1 && step.max == 1 && step.set.len() == 1).count()
+}
+
+/// The literal that a shape begins with.
+fn front_of(steps: &[Step]) -> Vec<u8> {
+    steps.iter().take(prefix_of(steps)).filter_map(|step| step.set.bytes().next()).collect()
 }
 
 /// How many value characters (`[A-Za-z0-9+/_-]`) a shape begins with, at least and at most.

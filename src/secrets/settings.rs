@@ -78,9 +78,11 @@ pub mod special {
     pub const UNINSPECTABLE: &str = "uninspectable";
     /// A credential that the session has not registered, under a rule with `credentials: own`.
     pub const NOT_OWN: &str = "credential-not-own";
+    /// A value without a shape of its own that is a login, and none of this host's.
+    pub const LOGIN_ELSEWHERE: &str = "login-elsewhere";
 
     /// Those that a policy can switch.
-    pub const ALL: [&str; 5] = [CANARY, KNOWN, BOMB, DEPTH, UNINSPECTABLE];
+    pub const ALL: [&str; 6] = [CANARY, KNOWN, BOMB, DEPTH, UNINSPECTABLE, LOGIN_ELSEWHERE];
 }
 
 impl Settings {

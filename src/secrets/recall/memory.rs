@@ -6,6 +6,7 @@ use super::super::guard::Guard;
 use super::super::head::HeadView;
 use super::super::scanner::Scanner;
 use super::frame;
+use super::logins::Logins;
 use super::row::Row;
 use super::seams::Seams;
 use super::seen::Seen;
@@ -61,6 +62,7 @@ pub(in crate::secrets) fn is_own(name: &[u8]) -> bool {
 pub struct SessionMemory {
     slots: Mutex<Slots>,
     pub(in crate::secrets) seen: Seen,
+    pub(in crate::secrets) logins: Logins,
 }
 
 #[derive(Default)]

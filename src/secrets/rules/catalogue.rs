@@ -14,6 +14,7 @@ pub struct Catalogue {
     pub(in crate::secrets) rules: Vec<RuleSpec>,
     pub(in crate::secrets) public: Vec<PublicSpec>,
     pub(in crate::secrets) examples: ExamplesSpec,
+    pub(in crate::secrets) logins: Vec<LoginsSpec>,
 }
 
 /// Why a catalogue was refused.
@@ -75,6 +76,8 @@ struct File {
     #[allow(dead_code, reason = "holds the YAML anchor that the rules refer to")]
     homes: Vec<String>,
     #[serde(default)]
+    logins: Vec<LoginsSpec>,
+    #[serde(default)]
     rules: Vec<RuleSpec>,
 }
 
@@ -131,6 +134,21 @@ pub(in crate::secrets) struct ExamplesSpec {
     pub(in crate::secrets) values: Vec<String>,
     /// Where they may go: to models, to git hosts and registries, to documentation.
     pub(in crate::secrets) hosts: Vec<String>,
+}
+
+/// Hosts that take as a login nothing but what begins in these ways: another value there is no login of theirs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::secrets) struct LoginsSpec {
+    pub(in crate::secrets) hosts: Vec<String>,
+    /// The beginnings of all that they take, JWTs (`eyJ`) and client ids in front of a secret too.
+    pub(in crate::secrets) begin: Vec<String>,
+    /// They take client ids with their secrets too, in Basic, which have no shape.
+    #[serde(default)]
+    pub(in crate::secrets) client_pairs: bool,
+    /// The provider's own words on it.
+    #[cfg_attr(not(test), allow(dead_code, reason = "for people, and a test holds it to be there"))]
+    pub(in crate::secrets) reference: String,
 }
 
 /// A rule as it is written.
@@ -308,6 +326,7 @@ impl Catalogue {
         self.public.extend(file.public);
         self.examples.values.extend(file.examples.values);
         self.examples.hosts.extend(file.examples.hosts);
+        self.logins.extend(file.logins);
         Ok(())
     }
 

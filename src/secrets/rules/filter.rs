@@ -201,9 +201,30 @@ pub(in crate::secrets) fn is_inside_base64(before: &[u8], value: &[u8], after: &
     mixed && value.iter().all(base64) && (value.len() >= 100 || goes_on)
 }
 
+/// Whether a match begins inside a digest in the alphabet of URLs, in which a dash is a letter like others: a list of a
+/// wheel's files holds thousands (`sha256=…`), and keys that begin in three letters stand in some by chance.
+pub(in crate::secrets) fn is_inside_digest(before: &[u8], value: &[u8], after: &[u8]) -> bool {
+    const DIGESTS: [(&[u8], usize); 3] = [(b"sha256=", 43), (b"sha384=", 64), (b"sha512=", 86)];
+    let letter = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let inside = before.iter().rev().take_while(letter).count();
+    let (named, begun) = before.split_at(before.len() - inside);
+    let rest = value.iter().chain(after).take_while(letter).count();
+    let is_digest = |(name, length): &(&[u8], usize)| named.ends_with(name) && begun.len() + rest == *length;
+    DIGESTS.iter().any(is_digest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn letters_within_a_digest_of_a_list_of_files_are_no_token() {
+        let list = b"tax/_item.py,sha256=lo12Q4D2xWtk-";
+        assert!(is_inside_digest(list, b"m0-qZcoTo5pHJQBV3I8jfPn0lsY8Fg", b",2108"));
+        assert!(is_inside_digest(b"a.svg,sha256=", b"fk-eVwY_-ZclxO3IPPco07v3cVv9hvo_M-ZO8ZNpuvQ", b",1790"));
+        assert!(!is_inside_digest(b"FACTORY_KEY=", b"fk-eVwY_-ZclxO3IPPco07v3cVv9hvo_M-ZO8ZNpuvQ", b"\n"));
+        assert!(!is_inside_digest(list, b"m0-qZcoTo5pHJQBV3I8jfPn0lsY8Fg", b"k3"));
+    }
 
     #[test]
     fn letters_within_base64_are_no_token() {

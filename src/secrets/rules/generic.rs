@@ -22,14 +22,17 @@ pub(in crate::secrets) fn is_secret(before: &[u8], value: &[u8], after: &[u8], r
         return is_password(before, value, after);
     }
     let looks_so = if rule.digest { is_random_digest(value) } else { is_random(value) };
-    if !looks_so || is_code(value, after) || is_scoped(value) {
+    if !looks_so || is_code(value, after) || is_scoped(value) || is_address(value) {
         return false;
     }
     let Some(name) = assigned_name(before) else { return false };
     let telling = match tells_secret(name, &rule.names) {
         Some(Telling::Plainly) => true,
-        // Ids are UUIDs, or hex of 24 digits.
-        Some(Telling::ByItsEnd) if rule.digest => is_constant(name) || (value.len() >= 32 && !value.contains(&b'-')),
+        // Ids are UUIDs, or hex of 24 digits; and a package may be called so.
+        Some(Telling::ByItsEnd) if rule.digest => {
+            is_constant(name)
+                || (value.len() >= 32 && !value.contains(&b'-') && !is_in_a_list(before, name, value, &rule.names))
+        }
         Some(Telling::ByItsEnd) => true,
         None => false,
     };
@@ -40,6 +43,26 @@ pub(in crate::secrets) fn is_secret(before: &[u8], value: &[u8], after: &[u8], r
 fn is_scoped(value: &[u8]) -> bool {
     let scope = memchr::memchr(b'/', value).and_then(|slash| value.get(slash..)).unwrap_or_default();
     is_credential_scope(scope) && value.ends_with(b"4_request")
+}
+
+/// Whether a value is the address of an account or a contract, which is public: `feeToken: "0x…"`.
+fn is_address(value: &[u8]) -> bool {
+    const DIGITS: usize = 40;
+    let digits = value.strip_prefix(b"0x").unwrap_or_default();
+    digits.len() == DIGITS && digits.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Whether a digest follows one as long on the line before, under a name that tells nothing: a lock file's list.
+fn is_in_a_list(before: &[u8], name: &[u8], value: &[u8], names: &[Box<[u8]>]) -> bool {
+    const BETWEEN: usize = 12;
+    let above = memchr::memmem::rfind(before, name).and_then(|at| before.get(..at)).unwrap_or_default();
+    let end = above.iter().rposition(u8::is_ascii_hexdigit).map_or(0, |at| at + 1);
+    let (above, between) = above.split_at(end);
+    let is_line = between.len() <= BETWEEN && memchr::memchr2(b'\n', b'\\', between).is_some();
+    let digits = above.iter().rev().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let (named, _) = above.split_at(end - digits);
+    let tells = |named| assigned_name(named).is_none_or(|name| tells_secret(name, names).is_some());
+    is_line && digits == value.len() && !tells(named)
 }
 
 /// Whether a match of name and value is a password that chance made, however short: of three kinds of characters.
@@ -88,7 +111,7 @@ pub(in crate::secrets) fn is_named_form_token(before: &[u8]) -> bool {
 
 /// Whether the value before which this stands is assigned to a name that says something else: an id, a digest.
 pub(in crate::secrets) fn is_named_otherwise(before: &[u8], words: &[Box<[u8]>]) -> bool {
-    const OTHERWISE: [&[u8]; 22] = [
+    const OTHERWISE: [&[u8]; 24] = [
         // Lines of go.sum, integrity values.
         b"h1",
         b"sha512",
@@ -112,6 +135,8 @@ pub(in crate::secrets) fn is_named_otherwise(before: &[u8], words: &[Box<[u8]>])
         b"integrity",
         b"version",
         b"resolved",
+        b"user",
+        b"identifier",
     ];
     let Some(name) = assigned_name(before) else { return false };
     let camel = [&b"Id"[..], b"Uuid", b"UUID", b"Hash", b"Sha"].iter().any(|end| name.ends_with(end));
@@ -305,8 +330,24 @@ mod tests {
             r#"{"access_token": "eyJhbGciOiJub25lIn0.@q9Zt7LmX2pKv4RwB8nYs@"}"#,
             "token = client.@q9Zt7LmX2pKv4RwB8nYs@",
             r#"{"name":"password reset","value":"@q9Zt7LmX2pKv4RwB8nYs@"}"#,
+            r#"feeToken: "@0x20c00a57B3de1f9C02a4e6D8b1735fE09c4D2a86@""#,
         ] {
             assert!(!found(text), "{text}");
         }
+    }
+
+    #[test]
+    fn a_digest_in_a_list_of_digests_is_none_and_one_below_another_secret_is() {
+        let rule = Assigned { names: ["secret".as_bytes().into()].into(), digest: true, named: false };
+        let digests = ["77a402cf12526877167c404de044d7ab107d6bbf", "ded94040fbcb9212a336552016da82e57c195bb0"];
+        let found = |first: &str, second: &str| {
+            let before = first.replace('@', digests[0]) + second;
+            is_secret(before.as_bytes(), digests[1].as_bytes(), b"\n", &rule)
+        };
+        assert!(!found("SPEC CHECKSUMS:\n  Fmt: @\n  ", "Solana-Native-Token: "));
+        assert!(!found("  Fmt: @\\n  ", "Native-Token: "));
+        assert!(found("  acme_secret: @\n  ", "native_token: "));
+        assert!(found("GIT_SHA=@\n", "ACME_KEY="));
+        assert!(found("", "Native-Token: "));
     }
 }

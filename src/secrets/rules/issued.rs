@@ -72,7 +72,7 @@ const BROKERS: [&str; 12] = [
 ];
 
 /// The name that tells whose a host is: nobody else has one below `googleapis.com`, which is listed as if they could.
-fn owner(name: &str) -> Option<&str> {
+pub(in crate::secrets) fn owner(name: &str) -> Option<&str> {
     if name.ends_with(".googleapis.com") { Some("googleapis.com") } else { psl::domain_str(name) }
 }
 

@@ -11,6 +11,7 @@ pub(super) mod filter;
 pub(super) mod generic;
 pub(super) mod home;
 pub(super) mod issued;
+pub(super) mod logins;
 pub(super) mod names;
 pub(super) mod rule;
 pub(super) mod shape;

@@ -110,6 +110,11 @@ const LOGINS: [&str; 22] = [
 /// Whether a field has such a name, in front of which the host's own may stand (`x-wiki-token`).
 pub(super) fn is_login_name(name: &str, host: &str) -> bool {
     const LEAST: usize = 3;
+    // Most fields of a request don't even end so.
+    let end = name.as_bytes().last_chunk::<3>().map(|end| end.map(|byte| byte.to_ascii_lowercase()));
+    if !end.is_some_and(|end| matches!(&end, b"key" | b"ken" | b"uth" | b"ion")) {
+        return false;
+    }
     let folded = fold_context(name.as_bytes());
     let is_host = |word: &[u8]| word.len() >= LEAST && host.split('.').any(|label| label.as_bytes() == word);
     let is_login = |words: &[&[u8]]| LOGINS.iter().any(|login| login.as_bytes() == words.concat());
@@ -119,7 +124,7 @@ pub(super) fn is_login_name(name: &str, host: &str) -> bool {
 }
 
 /// Whether a word is one of them, or some of them in a row (`apikey`).
-fn is_common(word: &[u8]) -> bool {
+pub(super) fn is_common(word: &[u8]) -> bool {
     let rest = |known: &str| word.strip_prefix(known.as_bytes());
     word.is_empty() || (word.len() <= LONGEST_WORD && COMMON.split_ascii_whitespace().filter_map(rest).any(is_common))
 }

@@ -86,6 +86,11 @@ pub(in crate::secrets) struct Candidate<'a> {
     pub(in crate::secrets) after: &'a [u8],
 }
 
+/// So few letters in front stand in some digest by chance, where many are listed.
+const FEW_LETTERS: usize = 3;
+/// So short words stand by chance among random letters.
+const SHORT_WORD: usize = 6;
+
 impl Rule {
     pub(in crate::secrets) fn new(spec: &RuleSpec, prefix: usize) -> Result<Self, RuleError> {
         let checksum = spec.checksum.as_ref().map(Checksum::new).transpose()?;
@@ -177,6 +182,13 @@ impl Rule {
         if self.left && !self.certain && filter::is_inside_base64(before, value, after) {
             return false;
         }
+        if self.left
+            && prefix <= FEW_LETTERS
+            && self.context.is_none()
+            && filter::is_inside_digest(before, value, after)
+        {
+            return false;
+        }
         if self.checksum.as_ref().is_some_and(|checksum| !checksum.holds(value)) {
             return false;
         }
@@ -238,8 +250,25 @@ impl Context {
     fn stands_before(&self, before: &[u8]) -> bool {
         let window = before.get(before.len().saturating_sub(self.within)..).unwrap_or(before);
         let window = fold_context(window);
-        self.finders.iter().any(|word| word.find(&window).is_some())
+        let stands =
+            |word: &Finder<'_>| word.find_iter(&window).any(|at| !is_by_chance(&window, at, word.needle().len()));
+        self.finders.iter().any(stands)
     }
+}
+
+/// Whether a short word is no word there, but letters among random ones and digits (`0khf4tuyamvzfcg4la`).
+fn is_by_chance(text: &[u8], at: usize, length: usize) -> bool {
+    const MORE: usize = 6;
+    let inside = |byte: &&u8| byte.is_ascii_alphanumeric();
+    let (before, rest) = text.split_at(at);
+    let (word, after) = rest.split_at(length);
+    let left = before.iter().rev().take_while(inside);
+    let around: Vec<&u8> = left.chain(after.iter().take_while(inside)).collect();
+    let is_word = word.iter().all(u8::is_ascii_alphabetic);
+    is_word
+        && length <= SHORT_WORD
+        && around.len() >= MORE
+        && around.iter().filter(|byte| byte.is_ascii_digit()).count() >= 2
 }
 
 /// Lower case, and one separator for all: `DD-API-KEY`, `dd.api key` → `dd_api_key`.

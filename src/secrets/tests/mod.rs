@@ -7,6 +7,7 @@ mod floods;
 mod grpc;
 mod homes;
 mod joins;
+mod logins;
 mod public;
 mod rows;
 mod seams;

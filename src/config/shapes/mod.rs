@@ -2,12 +2,15 @@
 //!
 //! The comments here are what editors show: they end up in the JSON schema.
 
-use super::entrances::ListenShape;
-use super::placed::Placed;
-use super::secret::SecretSource;
-use super::units::{Size, Span, Written};
-use super::words::{MethodWords, Named, NameserverWords, PortWord, PresetWord, ServiceWord};
-use crate::net::HostPattern;
+mod secrets;
+
+pub(super) use secrets::{ActionWord, GroupsShape, PermitShape, SecretsHostShape, SecretsShape, SwitchWord};
+
+use crate::config::entrances::ListenShape;
+use crate::config::placed::Placed;
+use crate::config::secret::SecretSource;
+use crate::config::units::{Size, Span, Written};
+use crate::config::words::{MethodWords, Named, NameserverWords, PortWord, PresetWord, ServiceWord};
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -288,94 +291,6 @@ pub(super) enum ProtocolWord {
     Ssh,
     /// Anything.
     Any,
-}
-
-/// What happens to credentials in requests.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SecretsShape {
-    /// What is done about one that is on its way to a place where it does not belong. What is said about the rule
-    /// goes before what is said about its group, and that before this; of each, what a host says goes first.
-    pub(super) action: Option<ActionWord>,
-    /// Groups of rules that are treated in their own way: credentials, keys, financial, generic.
-    pub(super) groups: Option<GroupsShape>,
-    /// Rules that are treated in their own way: ids (exeat secrets rules), or families by the part before a hyphen.
-    /// `known`, `canary`, `decode-bomb` and `uninspectable` are rules too.
-    pub(super) rules: Option<Named<Placed<SwitchWord>>>,
-    /// Hosts that are treated in their own way; of several that match, the narrowest decides.
-    pub(super) hosts: Option<Vec<Placed<SecretsHostShape>>>,
-    /// Rules of your own: files like those of config/secrets, folders of them, or `folder/*.yaml`.
-    pub(super) catalogue: Option<Vec<Placed<String>>>,
-    /// More places where a credential belongs.
-    pub(super) permit: Option<Vec<Placed<PermitShape>>>,
-    /// Values that are matched exactly, in every encoding: `env:NAME`, `file:PATH`.
-    pub(super) known: Option<Vec<Placed<Written<SecretSource>>>>,
-}
-
-/// What is done about a credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum ActionWord {
-    /// The request is stopped.
-    Block,
-    /// It is replaced by other characters of the same length, in bodies that are text.
-    Mask,
-    /// It is told and let through.
-    Observe,
-}
-
-/// What is done about a group or a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum SwitchWord {
-    /// It is looked for, with the action of the group, of the host or of the policy.
-    On,
-    /// It is not looked for.
-    Off,
-    /// The request is stopped.
-    Block,
-    /// It is replaced by other characters of the same length, in bodies that are text.
-    Mask,
-    /// It is told and let through.
-    Observe,
-}
-
-/// Groups of rules that are treated in their own way.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct GroupsShape {
-    /// Tokens and passwords of services.
-    pub(super) credentials: Option<SwitchWord>,
-    /// Private keys.
-    pub(super) keys: Option<SwitchWord>,
-    /// Cards, accounts, seed phrases, wallet keys.
-    pub(super) financial: Option<SwitchWord>,
-    /// A name that says secret and a value that looks random.
-    pub(super) generic: Option<SwitchWord>,
-}
-
-/// What is said about credentials on their way to some hosts.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SecretsHostShape {
-    /// Exact, `*.x` (one label), `**.x` (any depth, not the apex), an address, or `**` for any name.
-    pub(super) host: Placed<String>,
-    /// What is done where neither a rule nor a group says it.
-    pub(super) action: Option<ActionWord>,
-    /// Groups of rules.
-    pub(super) groups: Option<GroupsShape>,
-    /// Rules.
-    pub(super) rules: Option<Named<Placed<SwitchWord>>>,
-}
-
-/// More places where a credential belongs.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PermitShape {
-    /// The kind of credential (exeat secrets rules).
-    pub(super) rule: Placed<String>,
-    /// The hosts.
-    pub(super) hosts: Vec<Written<HostPattern>>,
 }
 
 /// What each session may spend.
