@@ -1,15 +1,18 @@
 //! Connections to origins, kept for the session that opened them and for no other.
 
+mod kept;
+
 use super::{ByName, Dialled, Error, Opening, Streams, tls};
 use crate::ca::{ClientCertificates, Trust};
 use crate::flow::UpstreamTls;
 use crate::http1::Version;
-use crate::net::{AddressClass, Authority, Scheme};
+use crate::net::{AddressClass, Scheme};
 use crate::policy::{ClientCertificate, Permit, Resolve};
 use crate::session::SessionId;
 use crate::wire::{Stream, Transport, Wire};
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
+use kept::{Idle, Owned, Shared, Speaks};
 use rustls::ClientConfig;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -50,14 +53,14 @@ pub struct Pool {
     trust: Trust,
     clients: ArcSwap<ClientCertificates>,
     sessions: Mutex<Sessions>,
-    /// Held once by the pool and by every idle connection: their number.
-    idle: Arc<()>,
+    /// Held once by the pool and by every connection that it keeps: their number.
+    kept: Arc<()>,
     bounds: Bounds,
 }
 
-/// How many idle connections are kept.
+/// How many connections are kept.
 struct Bounds {
-    /// For one session.
+    /// For one session, of those that serve one request at a time, and of those that serve many.
     per_session: usize,
     /// For all of them together.
     in_all: usize,
@@ -84,64 +87,6 @@ impl Owner {
     }
 }
 
-struct Owned {
-    config: Arc<ClientConfig>,
-    /// The same, sharing the tickets, that offers HTTP/2 too.
-    config_h2: Arc<ClientConfig>,
-    origins: HashMap<(Scheme, Authority), PerOrigin, foldhash::fast::RandomState>,
-    /// Connections that are idle, all origins together.
-    idle: usize,
-}
-
-impl Owned {
-    /// The connection that has been idle for longest. Those of one origin are in the order in which they came.
-    fn take_oldest(&mut self) -> Option<Idle> {
-        let with_idle = self.origins.values_mut().filter(|origin| !origin.idle.is_empty());
-        let origin = with_idle.min_by_key(|origin| origin.idle.first().map(|idle| idle.since))?;
-        self.idle -= 1;
-        Some(origin.idle.remove(0))
-    }
-}
-
-/// The connections to one origin.
-#[derive(Default)]
-struct PerOrigin {
-    idle: Vec<Idle>,
-    shared: Vec<Shared>,
-    speaks: Speaks,
-    opening: Arc<Opening>,
-}
-
-/// The versions that an origin was seen to speak.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Speaks {
-    #[default]
-    Unknown,
-    /// It was offered HTTP/2 and chose HTTP/1.1.
-    Http1,
-    /// It chose HTTP/2.
-    Http2,
-    /// It takes nothing else.
-    OnlyHttp2,
-}
-
-struct Idle {
-    wire: Wire,
-    address: SocketAddr,
-    tls: Option<UpstreamTls>,
-    by_name: Option<ByName>,
-    since: Instant,
-    _counted: Arc<()>,
-}
-
-struct Shared {
-    streams: Streams,
-    address: SocketAddr,
-    tls: Option<UpstreamTls>,
-    by_name: Option<ByName>,
-    used: Instant,
-}
-
 impl Pool {
     /// An empty pool that trusts what `trust` does, and shows the certificates of `clients` where a rule says so.
     #[must_use]
@@ -150,7 +95,7 @@ impl Pool {
             trust,
             clients: ArcSwap::from_pointee(clients),
             sessions: Mutex::default(),
-            idle: Arc::default(),
+            kept: Arc::default(),
             bounds: BOUNDS,
         }
     }
@@ -229,16 +174,16 @@ impl Pool {
         if owned.origins.get(&key).is_some_and(|origin| origin.idle.len() >= PER_ORIGIN) {
             return;
         }
-        let is_full = Arc::strong_count(&self.idle) > self.bounds.in_all;
+        let is_full = self.is_full();
         if owned.idle >= self.bounds.per_session || is_full && owned.idle > 0 {
             _replaced = owned.take_oldest();
         } else if is_full {
-            _replaced = sessions.values_mut().max_by_key(|owned| owned.idle).and_then(Owned::take_oldest);
+            _replaced = give_up_one(&mut sessions);
             let Some(again) = sessions.get_mut(&owner) else { return };
             owned = again;
         }
         owned.idle += 1;
-        let idle = Idle { wire, address, tls, by_name, since: Instant::now(), _counted: self.idle.clone() };
+        let idle = Idle { wire, address, tls, by_name, since: Instant::now(), _counted: self.kept.clone() };
         owned.origins.entry(key).or_default().idle.push(idle);
     }
 
@@ -298,6 +243,7 @@ impl Pool {
                 tls: tls.clone(),
                 by_name: by_name.clone(),
                 used: Instant::now(),
+                _counted: self.kept.clone(),
             },
         );
         Ok(Upstream { link: Link::Http2(streams), address, tls, by_name })
@@ -328,9 +274,19 @@ impl Pool {
         }
     }
 
+    /// Keeps a connection that serves many, for which one goes that serves nobody where there are enough.
     fn share(&self, session: &SessionId, permit: &Permit, shared: Shared) {
+        let _replaced;
         let mut sessions = self.lock();
-        let Some(owned) = sessions.get_mut(&Owner::of(session, permit)) else { return };
+        let owner = Owner::of(session, permit);
+        let Some(mut owned) = sessions.get_mut(&owner) else { return };
+        if owned.shared() >= self.bounds.per_session {
+            owned.forget_unused();
+        } else if self.is_full() {
+            _replaced = give_up_one(&mut sessions);
+            let Some(again) = sessions.get_mut(&owner) else { return };
+            owned = again;
+        }
         let origin = owned.origins.entry((permit.scheme(), permit.authority().clone())).or_default();
         if origin.speaks != Speaks::OnlyHttp2 {
             origin.speaks = Speaks::Http2;
@@ -364,10 +320,24 @@ impl Pool {
         Owned { config, config_h2: Arc::new(config_h2), origins: HashMap::default(), idle: 0 }
     }
 
+    fn is_full(&self) -> bool {
+        Arc::strong_count(&self.kept) > self.bounds.in_all
+    }
+
     fn lock(&self) -> MutexGuard<'_, Sessions> {
         // A panic while it was held leaves a map that is whole: no step of ours spans two changes.
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes from the session that has most the connection that nobody has used for longest.
+fn give_up_one(sessions: &mut Sessions) -> Option<Idle> {
+    let most = sessions.values_mut().max_by_key(|owned| owned.idle + owned.shared())?;
+    let oldest = most.take_oldest();
+    if oldest.is_none() {
+        most.forget_unused();
+    }
+    oldest
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::ca::TrustSettings;
+use crate::net::Authority;
 use crate::policy::{Mode, Policy, Rule, Rules};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -43,9 +44,24 @@ impl World {
         self.pool.put(&id, &permit, Upstream { link, address, tls: None, by_name: None });
     }
 
-    /// Which of these the session has an idle connection to.
+    /// A connection of this session to this host serves many, and nobody yet.
+    async fn share(&mut self, session: &str, host: &str) {
+        let address = self.listener.local_addr().unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let origin = h2::server::handshake(self.listener.accept().await.unwrap().0);
+        let (streams, origin) = tokio::join!(Streams::open(Stream::from(stream), IDLE_MAX), origin);
+        let mut origin = origin.unwrap();
+        tokio::spawn(async move { while origin.accept().await.is_some() {} });
+        let (id, permit) = (id(session), self.permit(host));
+        self.pool.config(&id, &permit, Version::Http2);
+        let (streams, used, _counted) = (streams.unwrap(), Instant::now(), self.pool.kept.clone());
+        self.pool.share(&id, &permit, Shared { streams, address, tls: None, by_name: None, used, _counted });
+    }
+
+    /// Which of these the session has an idle connection to, or one that serves many.
     fn kept<'h>(&self, session: &str, hosts: &[&'h str]) -> Vec<&'h str> {
-        let has = |host: &&&str| self.pool.take(&id(session), &self.permit(host), Version::Http11).is_some();
+        let take = |host: &str, version| self.pool.take(&id(session), &self.permit(host), version);
+        let has = |host: &&&str| [Version::Http2, Version::Http11].into_iter().any(|one| take(host, one).is_some());
         hosts.iter().filter(has).copied().collect()
     }
 }
@@ -86,4 +102,22 @@ async fn more_than_enough_connections_to_one_origin_cost_no_other() {
         world.put("one", "a").await;
     }
     assert_eq!(world.kept("one", &[&["a"; PER_ORIGIN + 5][..], &["b"]].concat()).len(), PER_ORIGIN + 1);
+}
+
+#[tokio::test]
+async fn of_connections_that_serve_many_those_go_that_serve_nobody() {
+    let mut world = World::new().await;
+    world.share("one", "a").await;
+    let in_use = world.pool.take(&id("one"), &world.permit("a"), Version::Http2);
+    for host in ["b", "c", "d", "e"] {
+        world.share("one", host).await;
+    }
+    assert_eq!(world.kept("one", &["a", "b", "c", "d", "e"]), ["a", "c", "d", "e"]);
+    drop(in_use);
+    for (session, host) in [("two", "a"), ("two", "b"), ("three", "a")] {
+        world.put(session, host).await;
+    }
+    assert_eq!(world.kept("one", &["a", "c", "d", "e"]).len(), 3, "all together are too many");
+    assert_eq!(world.kept("two", &["a", "b"]), ["a", "b"]);
+    assert_eq!(world.kept("three", &["a"]), ["a"]);
 }
