@@ -9,6 +9,7 @@ use super::recall::logins::Logins;
 use super::rules::catalogue::Group;
 use super::rules::checksum;
 use super::rules::filter::{entropy, is_identifier, is_placeholder};
+use super::rules::generic::is_wordy;
 use super::rules::home::Spot;
 use super::rules::issued::owner;
 use super::rules::logins::Given;
@@ -175,7 +176,9 @@ impl Login<'_> {
 
 /// Whether chance made a value: neither words nor what stands for a login where there is none.
 fn may_open(secret: &[u8]) -> bool {
-    let looks_so = secret.len() >= SHORTEST && secret.iter().any(u8::is_ascii_digit);
+    let has = |kind: fn(&u8) -> bool| secret.iter().any(kind);
+    let is_mixed = || has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && !is_wordy(secret);
+    let looks_so = secret.len() >= SHORTEST && (has(u8::is_ascii_digit) || is_mixed());
     looks_so && entropy(secret) >= LEAST_ENTROPY && !is_identifier(secret) && !is_placeholder(secret)
 }
 

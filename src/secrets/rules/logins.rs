@@ -49,7 +49,9 @@ impl Logins {
         let of_end = self.0.get(last_labels(name)).into_iter().flatten();
         let known: Vec<&Known> = of_end.filter(|known| known.host.matches(host)).collect();
         let mut begin = known.iter().flat_map(|known| known.begin.iter());
-        let is_client = login.is_pair && known.iter().any(|known| known.client_pairs);
+        // A key alone goes as the name, with no password or a short one.
+        let has_both = login.is_pair && login.whole.ends_with(login.secret);
+        let is_client = has_both && known.iter().any(|known| known.client_pairs);
         let is_one = begin.any(|begin| login.whole.starts_with(begin) || login.secret.starts_with(begin));
         let is_more = || login.secret.iter().any(|byte| byte.is_ascii_whitespace() || *byte == b',');
         !known.is_empty() && !is_client && (!is_one || is_more())

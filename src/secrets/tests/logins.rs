@@ -142,7 +142,7 @@ fn the_token_that_a_form_proves_its_page_with_is_no_credential() {
 #[test]
 fn a_host_whose_every_login_has_a_shape_takes_no_other() {
     let guard = guard(Settings::default());
-    let other = ["b6ac7b1c2f274d1e9a537c0d2f8e41ab", "Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp"];
+    let other = ["b6ac7b1c2f274d1e9a537c0d2f8e41ab", "Zk83hd72KqWn5xTbY0mLq7Xm2Zt9LwRp", "yHQUWNvwokUrxJajfagocroC"];
     let ways = [
         ("api.openai.com", "authorization: Bearer @"),
         ("api.anthropic.com", "x-api-key: @"),
@@ -152,6 +152,7 @@ fn a_host_whose_every_login_has_a_shape_takes_no_other() {
         ("github.com", "basic @:"),
         ("api.openai.com", "authorization: Bearer sk-proj-k3JhX9vQ2mZt7LwRp5YcB8nD, @"),
         ("api.mapbox.com", "?access_token=@"),
+        ("slack.com", "basic @:x"),
         ("acme.cloud.databricks.com", "authorization: Bearer @"),
     ];
     for ((name, way), value) in ways.iter().flat_map(|way| other.map(|value| (way, value))) {
