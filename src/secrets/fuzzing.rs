@@ -2,7 +2,7 @@
 //! something is wrong.
 
 use super::decode::inflate::{Coding, Inflate};
-use super::decode::{base32, base64, escape, gates, hex, numbers};
+use super::decode::{base32, base64, escape, gates, hex, numbers, spelled};
 use super::{
     Action, BodyContext, BodyScan, Catalogue, Finding, FingerprintKey, Guard, HeadView, Scanner, SessionMemory,
     Settings,
@@ -124,6 +124,9 @@ pub fn lists(data: &[u8]) {
     if let Some((places, bytes)) = numbers::file(data) {
         check(&places, &bytes);
     }
+    spelled::streaks(data, numbers::STREAK, &mut |start, bytes| {
+        assert!(bytes.len() >= numbers::STREAK && start + bytes.len() <= data.len());
+    });
 }
 
 /// An escape ends within the text, and what is complete doesn't ask for more.

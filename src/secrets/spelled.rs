@@ -51,25 +51,40 @@ impl Guard {
         findings
     }
 
-    /// The same for the values of a head, and what they hold backwards.
+    /// The same for the values of a head, and what they hold backwards beyond what the head itself tells: words of a
+    /// path, and what is escaped or named.
     pub(super) fn scan_spelled_head(&self, head: &HeadView<'_>, is_clean: &mut bool) -> Vec<Finding> {
-        let decode = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
-        let value = |parameter: &str| decode(parameter.split_once('=').map_or(parameter, |(_, value)| value));
-        let is_long = |text: &&str| text.len() >= SHORTEST;
-        let path: Vec<_> = head.path.split('/').filter(is_long).map(decode).collect();
-        let query: Vec<_> = head.query.unwrap_or_default().split('&').filter(is_long).map(value).collect();
-        let own = head.fields.iter().filter(|(name, value)| value.len() >= SHORTEST && is_own(name));
-        let fields: Vec<_> = own.map(|(_, value)| value.to_vec()).collect();
-        let mut findings = Vec::new();
+        let value = |parameter: &'_ str| parameter.find('=').map_or(0, |equals| equals + 1);
+        let value = |parameter| str::get(parameter, value(parameter)..).unwrap_or_default().as_bytes();
+        let path = head.path.split('/').map(str::as_bytes).collect();
+        let query = head.query.unwrap_or_default().split('&').map(value).collect();
+        let fields = head.fields.iter().filter(|field| is_own(field.0)).map(|field| field.1).collect();
         let field = if head.trailers { Surface::Trailer } else { Surface::Header };
-        for (surface, texts) in [(Surface::Path, path), (Surface::Query, query), (field, fields)] {
-            let text = Zeroizing::new(texts.join(&b'\n'));
-            if text.len() >= SHORTEST {
-                findings.extend(self.scan_spelled(head.host, surface, &text, is_clean));
-                findings.extend(self.scan_backwards(head.host, surface, &text, is_clean));
+        let mut findings = Vec::new();
+        let values: [(Surface, Vec<&[u8]>); 3] = [(Surface::Path, path), (Surface::Query, query), (field, fields)];
+        for (surface, mut values) in values {
+            values.retain(|value| value.len() >= SHORTEST);
+            if values.is_empty() {
+                continue;
+            }
+            let text = joined(surface, &values);
+            findings.extend(self.scan_spelled(head.host, surface, &text, is_clean));
+            values.retain(|value| self.may_be_backwards(surface, value));
+            if !values.is_empty() {
+                findings.extend(self.scan_backwards(head.host, surface, &joined(surface, &values), is_clean));
             }
         }
         findings
+    }
+
+    fn may_be_backwards(&self, surface: Surface, value: &[u8]) -> bool {
+        let scanner = &self.inner.scanner;
+        match surface {
+            Surface::Path | Surface::Query if memchr::memchr(b'%', value).is_some() => true,
+            Surface::Path => scanner.ends_reversed(value) || scanner.is_reversed_in(value),
+            Surface::Query => false,
+            _ => memchr::memchr3(b'=', b'"', b'@', value).is_some(),
+        }
     }
 
     /// What a text holds that is written so; `coded`: only what is written another way once more.
@@ -98,6 +113,13 @@ impl Guard {
     }
 }
 
+/// Values of a head, a line each, as they are without their escapes.
+fn joined(surface: Surface, values: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let text = values.join(&b'\n');
+    let is_escaped = matches!(surface, Surface::Path | Surface::Query) && text.contains(&b'%');
+    Zeroizing::new(if is_escaped { percent_encoding::percent_decode(&text).collect() } else { text })
+}
+
 /// What entries of a zip hold that are stored as they are (APPNOTE 4.3.7), up to the next head: some that write them
 /// know no size yet.
 fn stored(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
@@ -118,6 +140,9 @@ fn stored(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 /// Words of one length in a row, the last of which may be shorter, as one: base64 or hex in groups. `each` gets where
 /// they begin, and what they come to.
 fn wrapped(text: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
+    if text.iter().filter(|byte| byte.is_ascii_whitespace()).nth(FEWEST - 2).is_none() {
+        return;
+    }
     let mut start = 0;
     for part in text.split(|byte| !is_value(*byte) && !byte.is_ascii_whitespace()) {
         if part.len() >= SHORTEST_TEXT {
