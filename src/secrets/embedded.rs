@@ -73,12 +73,16 @@ impl Open {
             self.at += fed.read as u64;
         }
         if !goes_on || ended {
-            match &mut self.file {
-                File::Stream(unpack) => unpack.finish(scan, origin),
-                File::Pack(pack) => pack.finish(scan, origin),
-            }
+            self.finish(scan, origin);
         }
         goes_on
+    }
+
+    fn finish(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>) {
+        match &mut self.file {
+            File::Stream(unpack) => unpack.finish(scan, origin),
+            File::Pack(pack) => pack.finish(scan, origin),
+        }
     }
 
     /// Where members began that followed another.
@@ -145,6 +149,14 @@ impl Embedded {
         }
         let held = self.open.iter().map(Open::cleared).min().unwrap_or(end);
         if ended { end } else { held.min(self.at) }
+    }
+
+    /// The text ends in which the open files stand: they end with it.
+    pub(super) fn close(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>) {
+        for open in &mut self.open {
+            open.finish(scan, origin);
+        }
+        self.open.clear();
     }
 
     /// The pass over the bytes before `to`.

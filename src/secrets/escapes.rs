@@ -22,6 +22,15 @@ const GAP: [u8; 16] = [SEPARATOR; 16];
 /// Where an escape stands, and what it is called.
 type Gate = (usize, &'static str);
 
+/// What the bytes end with that are unescaped now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Upto {
+    More,
+    /// A text: what follows it has nothing to do with it.
+    Text,
+    End,
+}
+
 /// The pass over escaped words.
 #[derive(Default)]
 pub(super) struct Escapes {
@@ -96,7 +105,7 @@ impl Escapes {
                 self.inside = None;
                 self.word_end = level.base + at as u64;
             }
-            self.flush(level.depth, scan, origin, kind, false);
+            self.flush(level.depth, scan, origin, kind, if closed { Upto::Text } else { Upto::More });
             if !closed && self.out.is_empty() {
                 let rest = buffer.get(at..).unwrap_or_default();
                 let stuck = rest.is_empty() || (!ended && rest.len() < escape::LONGEST);
@@ -106,7 +115,7 @@ impl Escapes {
             }
         }
         if ended && self.map.end > 0 {
-            self.flush(level.depth, scan, origin, self.inside.unwrap_or("escape"), true);
+            self.flush(level.depth, scan, origin, self.inside.unwrap_or("escape"), Upto::End);
         }
         self.at = level.base + at as u64;
         match self.map.open() {
@@ -199,7 +208,8 @@ impl Escapes {
         self.map.escape(self.out.len());
     }
 
-    fn flush(&mut self, depth: u8, scan: &mut Scan<'_>, origin: Origin<'_>, kind: &'static str, ended: bool) {
+    fn flush(&mut self, depth: u8, scan: &mut Scan<'_>, origin: Origin<'_>, kind: &'static str, upto: Upto) {
+        let ended = upto == Upto::End;
         if self.out.is_empty() && !ended {
             return;
         }
@@ -224,6 +234,9 @@ impl Escapes {
         let path = std::mem::take(&mut scan.path);
         let mut inner = Scan { scanner: scan.scanner, known: scan.known, report: &mut report, work: scan.work, path };
         let cleared = child.feed(&mut inner, &place, &self.out, ended);
+        if upto == Upto::Text {
+            child.close_files(&mut inner, &place);
+        }
         scan.path = inner.path;
         scan.path.pop();
         self.map.fed(self.out.len(), cleared);

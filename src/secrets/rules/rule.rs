@@ -167,6 +167,12 @@ impl Rule {
 
     /// Whether a match of the shape is a finding: neighbours, checksum, entropy, no placeholder, context.
     pub(in crate::secrets) fn accepts(&self, candidate: &Candidate<'_>, prefix: usize) -> bool {
+        self.may_stand(candidate) && self.holds(candidate, prefix)
+    }
+
+    /// Whether what stands around a match lets it be one: its neighbours, and the words before it. However long the match
+    /// is, that costs the same.
+    pub(in crate::secrets) fn may_stand(&self, candidate: &Candidate<'_>) -> bool {
         let Candidate { before, value, after } = *candidate;
         // Behind a field's value the next field's tag stands, which may be a letter.
         let is_field = || is_field(before, value.len());
@@ -176,6 +182,13 @@ impl Rule {
         if self.left && !self.certain && !is_left_edge(before) && !is_field() {
             return false;
         }
+        let is_named = |context: &Context| self.assigned.is_some() || context.stands_before(before);
+        self.public || self.context.as_ref().is_none_or(is_named)
+    }
+
+    /// Whether a match that [may stand](Self::may_stand) where it does is a finding.
+    pub(in crate::secrets) fn holds(&self, candidate: &Candidate<'_>, prefix: usize) -> bool {
+        let Candidate { before, value, after } = *candidate;
         if self.public {
             return true;
         }
@@ -195,12 +208,9 @@ impl Rule {
         if self.aws_key_id && filter::is_credential_scope(after) {
             return false;
         }
-        let named = match (&self.assigned, &self.context) {
-            // Its words stand in the name.
-            (Some(assigned), _) => generic::is_secret(before, value, after, assigned),
-            (None, Some(context)) => context.stands_before(before),
-            (None, None) => true,
-        };
+        // Its words stand in the name.
+        let is_secret = |assigned| generic::is_secret(before, value, after, assigned);
+        let named = self.assigned.as_ref().is_none_or(is_secret);
         let is_otherwise = |context: &Context| {
             generic::is_named_otherwise(before, &context.keywords) || generic::is_named_form_token(before)
         };

@@ -145,6 +145,11 @@ impl Stream {
         self.cleared
     }
 
+    /// A text ends behind which another begins: no file goes on from one to the other.
+    pub(super) fn close_files(&mut self, scan: &mut Scan<'_>, origin: Origin<'_>) {
+        self.embedded.close(scan, origin);
+    }
+
     /// Gives back the room beyond what is held: the next bytes may be long in coming.
     pub(super) fn rest(&mut self) {
         self.buffer.shrink_to_fit();

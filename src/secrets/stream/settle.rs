@@ -24,8 +24,12 @@ impl Stream {
             let Some(owner) = scan.scanner.shapes.get(shape as usize) else { continue };
             let Some(rule) = scan.scanner.rules.get(owner.rule as usize) else { continue };
             let candidate = self.candidate(start, length);
+            if rules.contains(&owner.rule) || !rule.may_stand(&candidate) {
+                scan.work.spent += Work::ATTEMPT;
+                continue;
+            }
             scan.work.spent += length as u64 * Work::PER_JUDGED_BYTE;
-            if !rules.contains(&owner.rule) && rule.accepts(&candidate, usize::from(owner.prefix)) {
+            if rule.holds(&candidate, usize::from(owner.prefix)) {
                 best = Some((start, length));
                 rules.push(owner.rule);
             }

@@ -50,6 +50,22 @@ fn a_dull_body_of_any_kind_passes_and_costs_little() {
 }
 
 #[test]
+fn rows_of_zeroes_in_base64_are_no_flood() {
+    let table: Vec<u8> = (0..12_000u32).flat_map(|n| [&[0; 17][..], &n.to_le_bytes()[..3]].concat()).collect();
+    let body = format!(r#"{{"encoding": "base64", "content": "{}"}}"#, data_encoding::BASE64.encode(&table));
+    assert_eq!(cost(&observing(), body.as_bytes(), 16 << 10).stopped, None);
+}
+
+#[test]
+fn files_that_begin_in_texts_that_end_are_no_bomb() {
+    // A gzip whose text goes on for 64 KiB, which no text with an escape in it does.
+    let head = r"\u001f\u008b\u0008\u0000\u0000\u0000\u0000\u0000\u0000\u0003\u0000\u00ff\u00ff\u0000\u0000";
+    let body = format!("{head} {}\n", "some words of a text ".repeat(20)).repeat(300);
+    let cost = cost(&observing(), body.as_bytes(), 16 << 10);
+    assert_eq!((cost.stopped, cost.spent < 44 * cost.given), (None, true));
+}
+
+#[test]
 fn a_flood_or_a_bomb_is_given_up_before_it_costs_much() {
     let guard = observing();
     let mut dear = Vec::new();
