@@ -86,7 +86,7 @@ impl Inner {
         let fingerprint = self.key.fingerprint(secret);
         let has_kind = found.iter().any(|finding| {
             let is_this = finding.fingerprint == fingerprint && finding.disposition == Disposition::CredentialUsed;
-            is_this && !self.is_generic(&finding.rule)
+            is_this && !self.scanner.is_generic(&finding.rule)
         });
         let given = Given { whole: &login.value, secret, is_pair: login.is_pair };
         // JWTs name their hosts themselves.
@@ -131,11 +131,6 @@ impl Inner {
         let (Some(first), Some(here)) = (memory.first_of(login), owner_of(host)) else { return false };
         let have_a_kind = || self.scanner.rules.iter().any(|rule| rule.is_at_home(&first) && rule.is_at_home(host));
         owner_of(&first).is_some_and(|there| there != here) && !have_a_kind()
-    }
-
-    /// Whether a rule's name alone tells its values, which says nothing of whose they are.
-    fn is_generic(&self, id: &str) -> bool {
-        self.scanner.rules.iter().any(|rule| rule.group == Group::Generic && *rule.id == *id)
     }
 
     /// Nothing where it is switched off or permitted.
@@ -184,7 +179,7 @@ fn may_open(secret: &[u8]) -> bool {
 
 /// The values of a head that stand where services read logins.
 fn logins_of<'a>(head: &HeadView<'a>) -> Vec<Login<'a>> {
-    let fields = head.fields.iter().filter_map(|(name, value)| {
+    let fields = head.fields.iter().filter(|(_, value)| value.len() >= SHORTEST).filter_map(|(name, value)| {
         let name = std::str::from_utf8(name).ok().filter(|name| Spot::Header(name).is_key_field())?;
         Some(Login::of_field(name, value, Spot::Header(name).is_login_field(head.host)))
     });

@@ -4,7 +4,7 @@ use super::anchors::{Anchors, Traits};
 use super::inner_reversed::InnerReversed;
 use super::loose::Loose;
 use super::rules::anchor::{Anchor, anchors_of, has_delimiter};
-use super::rules::catalogue::{Catalogue, PublicSpec, RuleSpec};
+use super::rules::catalogue::{Catalogue, Group, PublicSpec, RuleSpec};
 use super::rules::examples::Examples;
 use super::rules::logins::{Fronts, Logins};
 use super::rules::rule::{Rule, RuleError};
@@ -35,6 +35,8 @@ pub struct Scanner {
     pub(super) reversed: ByHead<Box<[u8]>>,
     /// The last two labels of hosts whose addresses are credentials as a whole.
     address_homes: HashSet<Box<str>>,
+    /// The rules whose values only a name tells.
+    generic: Vec<Arc<str>>,
     /// The same for literals inside shapes.
     inner_reversed: InnerReversed,
     /// What the logins of some hosts begin with.
@@ -96,6 +98,7 @@ impl Scanner {
             first_pieces: ByHead::default(),
             reversed: ByHead::default(),
             address_homes: HashSet::new(),
+            generic: Vec::new(),
             inner_reversed: InnerReversed::default(),
             logins: Logins::new(&catalogue.logins)
                 .map_err(|error| Error { rule: "logins".to_owned(), source: error.into() })?,
@@ -119,6 +122,8 @@ impl Scanner {
                 rule.is_exact = parts.alternatives.iter().all(|steps| leeway(steps) <= LEEWAY);
             }
             this.address_homes.extend(this.rules.last().into_iter().flat_map(Rule::address_homes));
+            let generic = this.rules.last().filter(|rule| rule.group == Group::Generic);
+            this.generic.extend(generic.map(|rule| rule.id.clone()));
             let left = this.rules.last().is_some_and(Rule::wants_left_edge);
             let one_each = parts.shapes.len() == parts.alternatives.len();
             let first = this.shapes.len() as u32;
@@ -202,6 +207,11 @@ impl Scanner {
     pub(super) fn begins_a_first_piece(&self, run: &[u8]) -> bool {
         let head = run.first_chunk().copied().unwrap_or_default();
         self.first_pieces.get(head).iter().any(|literal| run.starts_with(literal))
+    }
+
+    /// Whether a rule's name alone tells its values, which says nothing of whose they are.
+    pub(super) fn is_generic(&self, id: &str) -> bool {
+        self.generic.iter().any(|generic| **generic == *id)
     }
 
     /// Whether one of these rules tells its values by more than a few letters at an edge.

@@ -16,11 +16,16 @@ const DENSE: usize = 8;
 /// Finds text that is spelled out; `each` gets where it begins, and its bytes.
 pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: &mut dyn FnMut(usize, &[u8])) {
     let wide = shortest < numbers::STREAK;
+    let mut tokens = Vec::new();
     for range in dense(text) {
+        tokens.clear();
+        let part = text.get(range.clone()).unwrap_or_default();
+        tokens.extend(part.chunk_by(|a, b| a.is_ascii_alphanumeric() == b.is_ascii_alphanumeric()));
+        if !may_say(&tokens, shortest, wide) {
+            continue;
+        }
         for radix in [16, 10, 8, 2] {
-            read(text.get(range.clone()).unwrap_or_default(), (radix, wide), shortest, &mut |at, bytes| {
-                each(range.start + at, bytes);
-            });
+            read(&tokens, (radix, wide), shortest, &mut |at, bytes| each(range.start + at, bytes));
         }
     }
 }
@@ -42,9 +47,34 @@ fn dense(text: &[u8]) -> Vec<Range<usize>> {
     ranges
 }
 
-fn read(text: &[u8], radix: (u32, bool), shortest: usize, each: &mut dyn FnMut(usize, &[u8])) {
+/// Whether there may be so many bytes in a row, in any radix.
+fn may_say(tokens: &[&[u8]], shortest: usize, wide: bool) -> bool {
+    let mut said = 0;
+    tokens.iter().filter(|token| token.first().is_some_and(u8::is_ascii_alphanumeric)).any(|word| {
+        said = most_of(word, wide).map_or(0, |bytes| said + bytes);
+        said >= shortest
+    })
+}
+
+/// How many bytes of a text a word says at the most; nothing where it ends a row of them.
+fn most_of(word: &[u8], wide: bool) -> Option<usize> {
+    match word {
+        [_] | [_, _] | [_, _, _] | [.., b'u', b'8'] => Some(1),
+        [b'0', b'x' | b'X' | b'o' | b'O' | b'b', ..] | [b'x' | b'X', ..] => Some(word.len() / 2),
+        // Octal, and eight bits a byte.
+        [b'0', _, _, _] => Some(2),
+        [b'0' | b'1', ..] if word.len().is_multiple_of(8) => Some(word.len() / 2),
+        // In hex a byte of text begins so, and one of white space.
+        [b'2'..=b'7', ..] | [b'0', b'9' | b'a' | b'd' | b'A' | b'D', ..] => Some(word.len() / 2),
+        [b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', ..] if wide => Some(word.len() / 2),
+        // A cast.
+        _ => (word.len() <= LONGEST_ASIDE && word.iter().all(u8::is_ascii_alphabetic)).then_some(0),
+    }
+}
+
+fn read(tokens: &[&[u8]], radix: (u32, bool), shortest: usize, each: &mut dyn FnMut(usize, &[u8])) {
     let (mut bytes, mut start, mut aside, mut at) = (Zeroizing::new(Vec::new()), 0, 0, 0);
-    for token in text.chunk_by(|a, b| a.is_ascii_alphanumeric() == b.is_ascii_alphanumeric()) {
+    for &token in tokens {
         let from = at;
         at += token.len();
         let is_word = token.first().is_some_and(u8::is_ascii_alphanumeric);
@@ -78,14 +108,19 @@ fn read(text: &[u8], radix: (u32, bool), shortest: usize, each: &mut dyn FnMut(u
 /// Adds what a word says; false, and nothing, where it says none of a text. What is `wide` may have letters beyond ASCII.
 fn add(word: &[u8], (radix, wide): (u32, bool), bytes: &mut Vec<u8>) -> bool {
     let before = bytes.len();
-    let said = match radix {
-        16 => add_hex(word, bytes),
-        2 => add_bits(word, bytes),
-        _ => add_number(word, radix, bytes),
+    let mut last = bytes.last().copied();
+    let mut push = |byte: u8| {
+        let is_said = (wide && byte >= 0x80) || is_text(byte, last.replace(byte).as_ref());
+        if is_said {
+            bytes.push(byte);
+        }
+        is_said
     };
-    let mut last = before.checked_sub(1).and_then(|last| bytes.get(last)).copied();
-    let is_said = |byte: &u8| (wide && *byte >= 0x80) || is_text(*byte, last.replace(*byte).as_ref());
-    let said = said && bytes.get(before..).unwrap_or_default().iter().all(is_said);
+    let said = match radix {
+        16 => push_hex(word, &mut push),
+        2 => push_bits(word, &mut push),
+        _ => push_number(word, radix, &mut push),
+    };
     if !said {
         bytes.truncate(before);
     }
@@ -93,10 +128,10 @@ fn add(word: &[u8], (radix, wide): (u32, bool), bytes: &mut Vec<u8>) -> bool {
 }
 
 /// `67`, `x67`, `67h`, `0x67`, `0x670x68`, and words of whole bytes.
-fn add_hex(word: &[u8], bytes: &mut Vec<u8>) -> bool {
-    let add = |digits: &[u8], bytes: &mut Vec<u8>| {
+fn push_hex(word: &[u8], push: &mut impl FnMut(u8) -> bool) -> bool {
+    let mut all = |digits: &[u8]| {
         let (pairs, rest) = digits.as_chunks::<2>();
-        let said = |[high, low]: &[u8; 2]| hex::pair(*high, *low).map(|byte| bytes.push(byte)).is_some();
+        let said = |[high, low]: &[u8; 2]| hex::pair(*high, *low).is_some_and(&mut *push);
         !pairs.is_empty() && rest.is_empty() && pairs.iter().all(said)
     };
     match word {
@@ -106,21 +141,21 @@ fn add_hex(word: &[u8], bytes: &mut Vec<u8>) -> bool {
             while let Some(digits) = rest.strip_prefix(b"0x") {
                 let end = memchr::memmem::find(digits, b"0x").unwrap_or(digits.len());
                 let (digits, next) = digits.split_at(end);
-                if !add(digits, bytes) {
+                if !all(digits) {
                     return false;
                 }
                 rest = next;
             }
             true
         }
-        [b'x' | b'X', digits @ ..] => add(digits, bytes),
-        [high, low, b'h' | b'H'] => add(&[*high, *low], bytes),
-        digits => add(digits, bytes),
+        [b'x' | b'X', digits @ ..] => all(digits),
+        [high, low, b'h' | b'H'] => all(&[*high, *low]),
+        digits => all(digits),
     }
 }
 
 /// A number of three digits at most, with a sign for octal and with the name of its type, or not.
-fn add_number(word: &[u8], radix: u32, bytes: &mut Vec<u8>) -> bool {
+fn push_number(word: &[u8], radix: u32, push: &mut impl FnMut(u8) -> bool) -> bool {
     let word = word.strip_suffix(b"u8").unwrap_or(word);
     let digits = match (radix, word) {
         (8, [b'0', b'o' | b'O', digits @ ..] | [b'0', digits @ ..]) => digits,
@@ -128,16 +163,16 @@ fn add_number(word: &[u8], radix: u32, bytes: &mut Vec<u8>) -> bool {
     };
     let add = |number: u32, byte: &u8| Some(number * radix + (*byte as char).to_digit(radix)?);
     let number = (1..=3).contains(&digits.len()).then(|| digits.iter().try_fold(0, add)).flatten();
-    number.and_then(|number| u8::try_from(number).ok()).map(|byte| bytes.push(byte)).is_some()
+    number.and_then(|number| u8::try_from(number).ok()).is_some_and(push)
 }
 
 /// Eight digits a byte.
-fn add_bits(word: &[u8], bytes: &mut Vec<u8>) -> bool {
+fn push_bits(word: &[u8], push: &mut impl FnMut(u8) -> bool) -> bool {
     let digits = word.strip_prefix(b"0b").unwrap_or(word);
     let (groups, rest) = digits.as_chunks::<8>();
     let said = |group: &[u8; 8]| {
         let add = |byte: u8, digit: &u8| matches!(digit, b'0' | b'1').then_some(byte << 1 | (digit & 1));
-        group.iter().try_fold(0, add).map(|byte| bytes.push(byte)).is_some()
+        group.iter().try_fold(0, add).is_some_and(&mut *push)
     };
     !groups.is_empty() && rest.is_empty() && groups.iter().all(said)
 }
