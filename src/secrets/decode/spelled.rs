@@ -58,15 +58,19 @@ fn may_say(tokens: &[&[u8]], shortest: usize, wide: bool) -> bool {
 
 /// How many bytes of a text a word says at the most; nothing where it ends a row of them.
 fn most_of(word: &[u8], wide: bool) -> Option<usize> {
-    match word {
+    // In hex.
+    let is_text = |high: u8, low: u8| match high {
+        b'2'..=b'7' => true,
+        b'0' => matches!(low, b'9' | b'a' | b'd' | b'A' | b'D'),
+        _ => wide && high.is_ascii_hexdigit(),
+    };
+    match *word {
         [_] | [_, _] | [_, _, _] | [.., b'u', b'8'] => Some(1),
         [b'0', b'x' | b'X' | b'o' | b'O' | b'b', ..] | [b'x' | b'X', ..] => Some(word.len() / 2),
         // Octal, and eight bits a byte.
         [b'0', _, _, _] => Some(2),
-        [b'0' | b'1', ..] if word.len().is_multiple_of(8) => Some(word.len() / 2),
-        // In hex a byte of text begins so, and one of white space.
-        [b'2'..=b'7', ..] | [b'0', b'9' | b'a' | b'd' | b'A' | b'D', ..] => Some(word.len() / 2),
-        [b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', ..] if wide => Some(word.len() / 2),
+        [b'0' | b'1', b'0' | b'1', b'0' | b'1', ..] if word.len().is_multiple_of(8) => Some(word.len() / 8),
+        [a, b, c, d, ..] if is_text(a, b) && is_text(c, d) => Some(word.len() / 2),
         // A cast.
         _ => (word.len() <= LONGEST_ASIDE && word.iter().all(u8::is_ascii_alphabetic)).then_some(0),
     }
