@@ -43,6 +43,8 @@ mod faults_journal;
 mod faults_origin;
 /// Signals in the midst of work.
 mod faults_process;
+/// Which header fields pass, and how.
+mod fields;
 /// What floods hold of the memory.
 mod floods;
 /// Plain HTTP in absolute form.
@@ -87,6 +89,8 @@ mod pool;
 mod reload;
 /// One command behind a gateway of its own.
 mod run;
+/// The same in bodies.
+mod secret_bodies;
 /// What an operator says about secrets.
 mod secret_settings;
 /// Scanning files, listing rules, rules of the users own.

@@ -1,40 +1,18 @@
 //! Files that load.
 
 use super::super::load::{DEFAULT_POLICY, Wanted, load_with, policy_from_text};
-use super::super::run::{RunOptions, for_run_in};
 use super::super::shapes::{FileShape, PolicyShape};
-use super::super::{Action, Config, RUN_POLICY, SecretSource, file_schema, policy_schema, preset};
-use super::{compile, compile_below, environment};
+use super::super::{Action, SecretSource, file_schema, policy_schema};
+use super::{allows, compile, compile_below, environment, target};
 use crate::ca::TrustRoot;
 use crate::dns::Nameservers;
 use crate::flow::Durability;
-use crate::net::{Authority, Host, Path, Scheme, Target};
-use crate::policy::{Mode, Policy, TlsMode};
-use http::Method;
+use crate::net::{Authority, Host};
+use crate::policy::{Mode, TlsMode};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 const EVERY_KEY: &str = include_str!("../../../config/exeat.yaml");
-
-fn target(method: &str, url: &str) -> Target {
-    let (scheme, rest) = match url.split_once("://").unwrap() {
-        ("http", rest) => (Scheme::Http, rest),
-        (_, rest) => (Scheme::Https, rest),
-    };
-    let path_at = rest.find('/').unwrap();
-    Target {
-        scheme,
-        authority: Authority::parse_or(&rest.as_bytes()[..path_at], scheme.default_port()).unwrap(),
-        method: Method::from_bytes(method.as_bytes()).unwrap(),
-        path: Path::parse(&rest.as_bytes()[path_at..]).unwrap(),
-    }
-}
-
-fn allows(policy: &Policy, method: &str, url: &str) -> bool {
-    let target = target(method, url);
-    let tunnel = target.scheme == Scheme::Http || policy.decide_tunnel(&target.authority).is_ok();
-    tunnel && policy.decide(&target).is_ok()
-}
 
 #[test]
 fn a_whole_file_means_what_it_says() {
@@ -174,131 +152,6 @@ fn without_a_home_the_defaults_have_no_place() {
     assert!(error.contains("neither XDG_DATA_HOME nor HOME names a folder"), "{error}");
 }
 
-#[test]
-fn every_preset_loads_says_where_it_is_documented_and_is_reachable_alone() {
-    let names: Vec<_> = preset::names().collect();
-    assert!(names.is_sorted() && names.len() >= 40, "{names:?}");
-    for required in ["anthropic", "openai", "github", "npm", "pypi", "crates", "go", "debian"] {
-        assert!(names.contains(&required), "{required}");
-    }
-    for name in names {
-        let preset = preset::load(name).unwrap().unwrap_or_else(|errors| panic!("{errors}"));
-        assert_eq!(&*preset.name, name);
-        assert!(preset.description.ends_with('.') && preset.description.len() < 120, "{name}");
-        assert!(preset.documentation.iter().all(|url| url.starts_with("https://")), "{name}");
-        assert!(!preset.documentation.is_empty() && !preset.rules.is_empty(), "{name}");
-        for rule in &preset.rules {
-            assert!(!rule.host.is_wide() && !rule.is_void() && rule.addresses.is_empty(), "{name}: {}", rule.host);
-        }
-        let config = compile(&format!("policies: {{p: {{presets: [{name}]}}}}")).unwrap_or_else(|e| panic!("{e}"));
-        assert!(config.warnings.is_empty(), "{name}");
-    }
-}
-
-#[test]
-fn all_presets_go_together() {
-    let names: Vec<_> = preset::names().collect();
-    let config = compile(&format!("policies: {{p: {{presets: [{}]}}}}", names.join(", "))).unwrap();
-    let policy = &config.rulesets["p"].policy;
-    assert!(!allows(policy, "POST", "https://github.com/a/b/git-receive-pack"), "a preset alone reads");
-    assert!(allows(policy, "GET", "https://registry-1.docker.io/v2/library/debian/manifests/stable"));
-    assert!(!allows(policy, "GET", "https://example.com/"));
-}
-
-/// Every preset is a file of its own, and every file a preset.
-#[test]
-fn the_folder_of_presets_and_the_binary_agree() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/presets");
-    let files: BTreeSet<String> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap().trim_end_matches(".yaml").to_owned())
-        .collect();
-    assert_eq!(files, preset::names().map(str::to_owned).collect());
-}
-
-#[test]
-fn presets_that_only_read_take_no_write() {
-    let config = compile("policies: {p: {presets: [github-read, gitlab-read, bitbucket-read]}}").unwrap();
-    let policy = &config.rulesets["p"].policy;
-    for host in ["github.com", "gitlab.com", "bitbucket.org"] {
-        assert!(allows(policy, "POST", &format!("https://{host}/a/b.git/git-upload-pack")), "{host}");
-        for (method, path) in [
-            ("POST", "/a/b.git/git-receive-pack"),
-            ("POST", "/git-upload-pack/../git-receive-pack"),
-            ("POST", "/a/git-receive-pack?/git-upload-pack"),
-            ("POST", "/a/git-receive-pack%2Fgit-upload-pack"),
-            ("PUT", "/a/b"),
-            ("DELETE", "/a/b"),
-            ("PATCH", "/a/b"),
-        ] {
-            if Path::parse(path.as_bytes()).is_ok() {
-                assert!(!allows(policy, method, &format!("https://{host}{path}")), "{method} {host}{path}");
-            }
-        }
-    }
-    for host in ["api.github.com", "uploads.github.com", "api.bitbucket.org"] {
-        assert!(!allows(policy, "POST", &format!("https://{host}/repos/a/b/issues")), "{host}");
-    }
-}
-
-#[test]
-fn a_preset_goes_as_far_as_its_entry_says_and_no_further() {
-    let text = "policies: {p: {presets: [github, npm-write, {preset: github, access: write, repos: [acme/site, \"acme/t-*\"]}]}}";
-    let config = compile(text).unwrap();
-    let policy = &config.rulesets["p"].policy;
-    for (method, url, expected) in [
-        ("POST", "https://github.com/a/b.git/git-upload-pack", true),
-        ("POST", "https://github.com/acme/site.git/git-receive-pack", true),
-        ("POST", "https://github.com/acme/t-x/git-receive-pack", true),
-        ("POST", "https://github.com/acme/other/git-receive-pack", false),
-        ("POST", "https://github.com/evil/site/git-receive-pack", false),
-        ("PUT", "https://api.github.com/repos/acme/site/contents/x", true),
-        ("PUT", "https://api.github.com/repos/evil/site/contents/x", false),
-        ("POST", "https://api.github.com/repos/acme/site/hooks", false),
-        ("POST", "https://uploads.github.com/repos/acme/site/releases/1/assets?name=x", true),
-        ("PUT", "https://github-cloud.s3.amazonaws.com/alambic/x", false),
-        ("PUT", "https://registry.npmjs.org/left-pad", true),
-    ] {
-        assert_eq!(allows(policy, method, url), expected, "{method} {url}");
-    }
-    let graphql = policy.decide(&target("POST", "https://api.github.com/graphql")).unwrap();
-    assert!(graphql.provided().is_some(), "a write of some repositories is no mutation of any");
-    let denial = policy.decide(&target("POST", "https://github.com/evil/x.git/git-receive-pack")).unwrap_err();
-    assert_eq!(denial.rule.as_deref(), Some("github-write.allow[0]"));
-    assert_eq!(denial.permitted_by.as_deref(), Some("github-write:evil/x"));
-}
-
-#[test]
-fn the_command_line_takes_presets_as_policies_do() {
-    let allowing = |allow: &[&str]| {
-        let allow: Vec<String> = allow.iter().map(|text| (*text).to_owned()).collect();
-        for_run_in(RunOptions { allow: &allow, ..RunOptions::default() }, &environment)
-    };
-    let config = allowing(&["github-write:acme/site", "npm-write", "ghcr", "npm.example.test", "npm:8080"]).unwrap();
-    let policy = &config.rulesets[RUN_POLICY].policy;
-    for (method, url, expected) in [
-        ("POST", "https://github.com/acme/site.git/git-receive-pack", true),
-        ("POST", "https://github.com/acme/other.git/git-receive-pack", false),
-        ("POST", "https://github.com/any/other.git/git-upload-pack", true),
-        ("PUT", "https://registry.npmjs.org/left-pad", true),
-        ("GET", "https://ghcr.io/v2/acme/x/manifests/latest", true),
-        ("PUT", "https://ghcr.io/v2/acme/x/manifests/latest", false),
-        ("GET", "https://npm.example.test/", true),
-        ("GET", "https://npm:8080/", true),
-    ] {
-        assert_eq!(allows(policy, method, url), expected, "{method} {url}");
-    }
-    for (wrong, told) in [
-        ("github-write:acme", "OWNER/REPO"),
-        ("debian-write", "for reading only"),
-        ("debian:acme/x", "for reading only"),
-        ("github:acme/x?", "a name has letters"),
-    ] {
-        let errors = allowing(&[wrong]).unwrap_err().to_string();
-        assert!(errors.contains(told), "{wrong}: {errors}");
-    }
-}
-
 /// The lines that an example stands behind a `#` in are keys too.
 fn with_examples(text: &str) -> String {
     let example = |line: &str| {
@@ -418,88 +271,6 @@ fn the_policy_for_coding_agents_is_a_policy_file() {
     let (ruleset, warnings) = policy_from_text("agent", "p.yaml".into(), DEFAULT_POLICY, base).unwrap();
     assert!(warnings.is_empty());
     assert_eq!(ruleset.secrets.action, Action::Block);
-}
-
-fn for_run(policy: Option<&str>, allow: &[&str]) -> Result<Config, String> {
-    let allow: Vec<String> = allow.iter().map(|text| (*text).to_owned()).collect();
-    let options = RunOptions { config: None, policy, allow: &allow };
-    for_run_in(options, &environment).map_err(|errors| errors.to_string())
-}
-
-#[test]
-fn a_run_listens_on_free_ports_and_takes_hosts_from_the_command_line() {
-    let allow = ["a.test", "b.test:8443", "*.c.test", "127.0.0.1:8080", "localhost:9000", "[::1]:7000", "d.test"];
-    let config = for_run(None, &allow).unwrap();
-    assert_eq!((config.listen.proxy.port(), config.listen.control.port()), (0, 0));
-    let policy = &config.rulesets[RUN_POLICY].policy;
-    for (url, expected) in [
-        ("https://a.test/", true),
-        ("http://a.test/", true),
-        ("https://a.test:444/", false),
-        ("https://b.test:8443/", true),
-        ("https://b.test/", false),
-        ("https://x.c.test/", true),
-        ("https://c.test/", false),
-        ("http://127.0.0.1:8080/", true),
-        ("http://127.0.0.1:8081/", false),
-        ("http://localhost:9000/", true),
-        ("http://[::1]:7000/", true),
-        ("https://registry.npmjs.org/x", true),
-    ] {
-        assert_eq!(allows(policy, "GET", url), expected, "{url}");
-    }
-    let permit = policy.decide(&target("GET", "http://localhost:9000/")).unwrap();
-    assert!(permit.names_address("127.0.0.1".parse().unwrap()) && permit.names_address("::1".parse().unwrap()));
-    assert_eq!(permit.rule().as_ref(), "--allow localhost:9000");
-    assert!(!permit.names_address("10.0.0.1".parse().unwrap()));
-}
-
-#[test]
-fn a_run_takes_its_policy_from_a_file_or_by_name() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        std::fs::write(folder.path().join(name), text).unwrap();
-        folder.path().join(name).to_str().unwrap().to_owned()
-    };
-    let policy = file("mine.yaml", "allow: [{host: a.test, tls: tunnel}]\ndeny: [{host: b.test}]\n");
-    let config = for_run(Some(&policy), &["a.test"]).unwrap();
-    let run = &config.rulesets[RUN_POLICY].policy;
-    let permit = run.decide_tunnel(&Authority::parse(b"a.test:443").unwrap()).unwrap();
-    assert_eq!((permit.rule().as_ref(), permit.tls()), ("mine.allow[0]", TlsMode::Tunnel));
-
-    // The token of another session is no business of a run.
-    let text =
-        "policies: {one: {allow: [{host: c.test}]}}\nsessions: [{id: a, policy: one, token: \"env:NOT_THERE\"}]\n";
-    let config = std::path::PathBuf::from(file("exeat.yaml", text));
-    let named = |policy| for_run_in(RunOptions { config: Some(&config), policy, allow: &[] }, &environment);
-    for policy in [Some("one"), None] {
-        assert!(allows(&named(policy).unwrap().rulesets[RUN_POLICY].policy, "GET", "https://c.test/"), "{policy:?}");
-    }
-    let error = named(Some("oen")).unwrap_err().to_string();
-    assert!(error.contains("there is no policy oen") && error.contains("did you mean `one`?"), "{error}");
-}
-
-#[test]
-fn a_bad_argument_of_a_run_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("p.yaml");
-    std::fs::write(&file, "deny: [{host: \"**.b.test\"}]\nallow: [{host: a.test}]\n").unwrap();
-    let file = file.to_str().unwrap();
-    for (policy, allow, told) in [
-        (None, "https://a.test", "`https://a.test`: a host is written without scheme, port or path"),
-        (None, "a.test:0", "the port is not a number from 1 to 65535"),
-        (None, "a.test:443:443", "without scheme, port or path"),
-        (None, "*", "`*`"),
-        (None, "", "the host is empty"),
-        (Some(file), "x.b.test", "x.b.test is denied by p.deny[0]"),
-        (Some("npm"), "a.test", "npm is a preset"),
-        (Some("./none.yaml"), "a.test", "can't be read"),
-    ] {
-        let error = for_run(policy, &[allow]).unwrap_err();
-        assert!(error.contains(told), "{allow}: {error}");
-    }
-    let two = for_run(None, &["a b", "c d"]).unwrap_err();
-    assert_eq!(two.matches("error: --allow").count(), 2, "{two}");
 }
 
 #[test]
