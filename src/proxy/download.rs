@@ -47,7 +47,11 @@ impl Download {
             if !wants_more && client.queued() < QUEUED_MAX {
                 continue;
             }
-            if let Err(error) = ready!(client.poll_flush(cx)) {
+            let Poll::Ready(flushed) = client.poll_flush(cx) else {
+                origin.gather(cx);
+                return Poll::Pending;
+            };
+            if let Err(error) = flushed {
                 return Poll::Ready(Err(Error::ClientGone(Some(error))));
             }
             if wants_more {

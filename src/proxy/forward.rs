@@ -88,7 +88,9 @@ async fn send(
     loop {
         // A WebSocket takes a connection for itself, whatever it came in.
         let version = if admitted.handshake.is_some() { Version::Http11 } else { client.version() };
-        let Reached { upstream, is_reused } = reach(shared, version, again, interrupt, recorder, admitted).await?;
+        let reached = reach(shared, version, again, interrupt, recorder, admitted);
+        let reached = if exchange.upload.is_empty() { reached.await } else { client.gathering(reached).await };
+        let Reached { upstream, is_reused } = reached?;
         let Upstream { link, address, tls, by_name } = upstream;
         let streams = match &link {
             Link::Http2(streams) if admitted.handshake.is_some() => {

@@ -3,7 +3,7 @@
 use super::headers::passes_as_trailer;
 use super::translate::{append, fields_of};
 use crate::http1::{Fields, FieldsError, Frame};
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use h2::{Reason, RecvStream, SendStream};
 use http::HeaderMap;
 use std::collections::VecDeque;
@@ -14,10 +14,52 @@ use std::task::{Context, Poll, ready};
 pub(super) struct Incoming {
     stream: RecvStream,
     frame: Option<Frame>,
-    /// Bytes that were read and not yet given back to the peer's window: they are given back when more is wanted,
+    /// What was read before anybody wanted it.
+    ahead: Ahead,
+    /// Bytes that were handed out and not yet given back to the peer's window: they are given back when more is wanted,
     /// which is when they have been passed on.
     taken: usize,
     is_done: bool,
+}
+
+/// Pieces of a body, small ones put together: the library bounds how many small frames wait in it, and costs of its own
+/// and of ours hang on each. The peer's window bounds how much it is.
+#[derive(Default)]
+struct Ahead {
+    pieces: VecDeque<Bytes>,
+    small: BytesMut,
+}
+
+/// Frames below this are small; so much of them is put together.
+const SMALL: usize = 1024;
+const TOGETHER: usize = 16 * 1024;
+
+impl Ahead {
+    fn push(&mut self, data: &Bytes) {
+        if data.len() >= SMALL {
+            self.close();
+            self.pieces.push_back(data.clone());
+            return;
+        }
+        self.small.extend_from_slice(data);
+        if self.small.len() >= TOGETHER {
+            self.close();
+        }
+    }
+
+    /// No more is put to the last small ones.
+    fn close(&mut self) {
+        if !self.small.is_empty() {
+            self.pieces.push_back(std::mem::take(&mut self.small).freeze());
+        }
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        if self.pieces.is_empty() {
+            self.close();
+        }
+        self.pieces.pop_front()
+    }
 }
 
 /// Why a body that comes in is cut.
@@ -33,7 +75,7 @@ pub(super) enum Cut {
 
 impl Incoming {
     pub(super) fn new(stream: RecvStream) -> Self {
-        Self { stream, frame: None, taken: 0, is_done: false }
+        Self { stream, frame: None, ahead: Ahead::default(), taken: 0, is_done: false }
     }
 
     /// The stream, of which nothing was read.
@@ -56,14 +98,14 @@ impl Incoming {
             let _ = self.stream.flow_control().release_capacity(self.taken);
             self.taken = 0;
         }
-        while let Some(data) = ready!(self.stream.poll_data(cx)) {
-            let data = data?;
-            // Empty frames say nothing; the library bounds how many come.
-            if !data.is_empty() {
-                self.taken += data.len();
-                self.frame = Some(Frame::Data(data));
-                return Poll::Ready(Ok(()));
-            }
+        let piece = match self.ahead.pop() {
+            Some(piece) => Some(piece),
+            None => ready!(self.poll_piece(cx))?,
+        };
+        if let Some(data) = piece {
+            self.taken = data.len();
+            self.frame = Some(Frame::Data(data));
+            return Poll::Ready(Ok(()));
         }
         let trailers = match ready!(self.stream.poll_trailers(cx))? {
             Some(map) => fields_of(&map, TRAILERS_MAX)?,
@@ -72,6 +114,37 @@ impl Incoming {
         self.is_done = true;
         self.frame = Some(Frame::End(trailers));
         Poll::Ready(Ok(()))
+    }
+
+    /// The next piece that the library has, a small one with those that have come behind it; none at the end.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, h2::Error>> {
+        let Some(first) = ready!(self.poll_frame(cx))? else { return Poll::Ready(Ok(None)) };
+        if first.len() >= SMALL {
+            return Poll::Ready(Ok(Some(first)));
+        }
+        // What else there is, end or fault, the next look tells.
+        let Poll::Ready(Ok(Some(second))) = self.poll_frame(cx) else { return Poll::Ready(Ok(Some(first))) };
+        self.ahead.push(&first);
+        self.ahead.push(&second);
+        self.gather(cx);
+        Poll::Ready(Ok(self.ahead.pop()))
+    }
+
+    /// Takes from the library what has come, as far as the peer's window let it.
+    pub(super) fn gather(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Ok(Some(data))) = self.poll_frame(cx) {
+            self.ahead.push(&data);
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, h2::Error>> {
+        loop {
+            let data = ready!(self.stream.poll_data(cx)).transpose()?;
+            // Empty frames say nothing; the library bounds how many come.
+            if data.as_ref().is_none_or(|data| !data.is_empty()) {
+                return Poll::Ready(Ok(data));
+            }
+        }
     }
 }
 

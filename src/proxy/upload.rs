@@ -12,7 +12,7 @@ use crate::policy::{Document, Unreadable};
 use crate::reason::{Denial, Reason};
 use crate::secrets::{BodyContext, BodyScan, Finding, Guard, Messages, Stopped};
 use bytes::Bytes;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -210,7 +210,11 @@ impl Upload {
             self.queue(origin);
             // Written before more is read: what the origin doesn't take, the client may not send.
             self.waits_for = Side::Origin;
-            if let Err(error) = ready!(origin.poll_flush(cx)) {
+            let Poll::Ready(flushed) = origin.poll_flush(cx) else {
+                client.gather(cx);
+                return Poll::Pending;
+            };
+            if let Err(error) = flushed {
                 // The origin may have answered early and closed; its answer decides.
                 tracing::debug!(%error, "the origin takes no more of the body");
                 self.state = State::Abandoned;

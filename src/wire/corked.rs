@@ -13,6 +13,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const MOST: usize = 16 * 1024;
 /// From here on a write is worth a system call of its own, and not worth a copy.
 const LARGE: usize = 4 * 1024;
+/// Bytes that are read before others have their turn: of frames of a few bytes the library takes only some thousands
+/// ahead of who reads them.
+const TURN: usize = 16 * 1024;
 
 /// What a library that speaks a multiplexed protocol writes to. It flushes after every frame; here frames wait until
 /// the [`Cork`] says that whoever had something to send has had a turn: eight answers are one record of TLS and one
@@ -35,6 +38,8 @@ struct Gathered {
     pending: BytesMut,
     /// Something was passed on that the stream may still hold.
     is_unflushed: bool,
+    /// Read since the task last waited.
+    read: usize,
     /// A flush has failed: told at the next write.
     error: Option<io::Error>,
 }
@@ -43,7 +48,7 @@ impl Corked {
     /// The stream, and what lets its bytes out.
     #[must_use]
     pub fn new(stream: Stream) -> (Self, Cork) {
-        let gathered = Gathered { stream, pending: BytesMut::new(), is_unflushed: false, error: None };
+        let gathered = Gathered { stream, pending: BytesMut::new(), is_unflushed: false, read: 0, error: None };
         let gathered = Arc::new(Mutex::new(gathered));
         (Self(gathered.clone()), Cork { gathered, has_yielded: false })
     }
@@ -67,6 +72,7 @@ impl Cork {
     /// run: the task is woken for that.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) {
         let mut gathered = lock(&self.gathered);
+        gathered.read = 0;
         if !gathered.is_waiting() {
             self.has_yielded = false;
         } else if !self.has_yielded {
@@ -115,9 +121,16 @@ impl Gathered {
 impl AsyncRead for Corked {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let gathered = &mut *lock(&self.0);
+        if gathered.read >= TURN {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         // Whoever drives the connection reads at every turn, and most turns are for something else.
         ready!(gathered.stream.poll_readable(cx))?;
-        Pin::new(&mut gathered.stream).poll_read(cx, out)
+        let before = out.filled().len();
+        ready!(Pin::new(&mut gathered.stream).poll_read(cx, out))?;
+        gathered.read += out.filled().len() - before;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -210,6 +223,29 @@ mod tests {
         })
         .await;
         assert_eq!(come, [&b""[..], b"one two three"]);
+    }
+
+    #[tokio::test]
+    async fn who_reads_much_lets_others_have_their_turn() {
+        let (mut corked, mut cork, mut peer) = pair().await;
+        peer.write_all(&vec![b'x'; 4 * TURN]).await.unwrap();
+        let (mut read, mut turns) = (0, 0);
+        let mut room = vec![0; TURN / 4];
+        while read < 4 * TURN {
+            let mut buffer = ReadBuf::new(&mut room);
+            poll_fn(|cx| {
+                let polled = Pin::new(&mut corked).poll_read(cx, &mut buffer);
+                if polled.is_pending() {
+                    turns += 1;
+                    cork.poll_flush(cx);
+                }
+                polled
+            })
+            .await
+            .unwrap();
+            read += buffer.filled().len();
+        }
+        assert!(turns >= 3, "{turns}");
     }
 
     #[tokio::test]

@@ -141,6 +141,51 @@ fn megabytes_pass_both_ways_within_the_windows() {
 }
 
 #[test]
+fn tens_of_thousands_of_tiny_messages_at_once_pass_both_ways() {
+    let origin = Http2Origin::echoing();
+    let world = world(&origin);
+    let agent = Http2Agent::to(&world, HOST);
+    let request = agent.request("POST", "/").body(()).unwrap();
+    let heard = agent.run(async {
+        let (answer, mut out) = agent.sender.clone().send_request(request, false).unwrap();
+        let upload = async {
+            for number in 0..30_000 {
+                send(&mut out, Bytes::from(format!("{number:05}\n"))).await?;
+            }
+            out.send_data(Bytes::new(), true)
+        };
+        tokio::try_join!(upload, hear(answer)).unwrap().1
+    });
+    let expected: String = (0..30_000).map(|number| format!("{number:05}\n")).collect();
+    assert!(heard.body == expected.as_bytes(), "{} bytes came back", heard.body.len());
+}
+
+#[test]
+fn tiny_pieces_of_an_answer_wait_for_a_client_that_does_not_read() {
+    let origin = Http2Origin::raw(|(_, mut respond)| {
+        Box::pin(async move {
+            let mut out = respond.send_response(http::Response::new(()), false).unwrap();
+            for number in 0..60_000 {
+                if send(&mut out, Bytes::from(format!("{number:05}\n"))).await.is_err() {
+                    return;
+                }
+            }
+            let _ = out.send_data(Bytes::new(), true);
+        })
+    });
+    let world = world(&origin);
+    let agent = Http2Agent::to(&world, HOST);
+    let request = agent.request("GET", "/").body(()).unwrap();
+    let heard = agent.run(async {
+        let (answer, _) = agent.sender.clone().send_request(request, true).unwrap();
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        hear(answer).await.unwrap()
+    });
+    let expected: String = (0..60_000).map(|number| format!("{number:05}\n")).collect();
+    assert!(heard.body == expected.as_bytes(), "{} bytes came", heard.body.len());
+}
+
+#[test]
 fn many_streams_share_one_connection_of_their_session_and_no_other_session_s() {
     let origin = echo();
     let world = World::start(Setup::new().session("other", "agent").connect(HOST, &origin.address.to_string()));

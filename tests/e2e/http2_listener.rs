@@ -1,11 +1,15 @@
 //! HTTP/2 to the gateway itself, on its TLS listener: each stream a request or a tunnel that shows who asks.
 
 use crate::support::agent::basic;
-use crate::support::http2::{Heard, send};
+use crate::support::http2::{Heard, hear, send};
+use crate::support::nameserver::Answer;
 use crate::support::*;
 use bytes::Bytes;
 use exeat::wire::Multiplexed;
 use http::Request;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 
@@ -46,6 +50,42 @@ fn each_request_shows_who_asks() {
     let sessions: Vec<_> = records.iter().filter(|r| r.verdict() == "allowed").map(|r| r.text("/session/id")).collect();
     assert_eq!(sessions, [Some("dev"), Some("other")]);
     assert!(records.iter().all(|record| record.text("/downstream/way") == Some("tls")), "{records:#?}");
+}
+
+#[test]
+fn tiny_messages_wait_for_a_name_to_be_looked_up() {
+    let sent = Arc::new(AtomicBool::new(false));
+    let all_sent = sent.clone();
+    let nameserver = Nameserver::start(move |_| {
+        let until = Instant::now() + Duration::from_secs(3);
+        while !all_sent.load(Ordering::Relaxed) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Answer::of(&["127.0.0.1"])
+    });
+    let origin = Origin::plain().echo();
+    let port = origin.address.port();
+    let policy = format!("allow: [{{host: slow.exeat.test, ports: [{port}], addresses: [\"127.0.0.0/8\"]}}]");
+    let setup = Setup::under(&policy).nameserver(&nameserver).listen("tls: {address: \"127.0.0.1:0\"}");
+    let world = World::start(setup);
+    let agent = Http2Agent::to_gateway(&world);
+    let request = Request::post(format!("http://slow.exeat.test:{port}/"));
+    let request = request.header("proxy-authorization", credentials(&world, "dev")).body(()).unwrap();
+    let heard = agent.run(async {
+        let (answer, mut out) = agent.sender.clone().send_request(request, false).unwrap();
+        let upload = async {
+            for number in 0..30_000 {
+                send(&mut out, Bytes::from(format!("{number:05}\n"))).await?;
+            }
+            out.send_data(Bytes::new(), true)?;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            sent.store(true, Ordering::Relaxed);
+            Ok(())
+        };
+        tokio::try_join!(upload, hear(answer)).unwrap().1
+    });
+    assert_eq!(heard.status, 200, "{}", heard.text());
+    assert_eq!(origin.only_request().body.len(), 30_000 * 6);
 }
 
 /// A tunnel in a stream.

@@ -58,6 +58,10 @@ impl Http2Client {
         }))
     }
 
+    pub(super) fn gather(&mut self, cx: &mut Context<'_>) {
+        self.body.gather(cx);
+    }
+
     pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>, _: usize) -> Poll<Result<(), Error>> {
         let reset = if self.is_answered { self.answer.poll_reset(cx) } else { self.respond.poll_reset(cx) };
         Poll::Ready(Err(Error::ClientGone(match ready!(reset) {

@@ -13,8 +13,9 @@ use super::error::Error;
 use super::headers::Nominated;
 use crate::http1::{Field, Fields, Frame, Framing, ResponseHead, Version};
 use bytes::Bytes;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::task::{Context, Poll};
 
 /// The client's end of one request.
@@ -49,6 +50,27 @@ impl Client<'_> {
     /// Reads more of the body.
     pub(super) async fn read(&mut self) -> Result<(), Error> {
         poll_fn(|cx| self.poll_read(cx)).await
+    }
+
+    /// Takes in what has come of the body while nobody wants it yet: of a stream, whose frames are not to pile up in the
+    /// library. In HTTP/1 it waits in the socket.
+    pub(super) fn gather(&mut self, cx: &mut Context<'_>) {
+        if let Client::Http2(inner) = self {
+            inner.gather(cx);
+        }
+    }
+
+    /// Waits for what comes before the body is wanted.
+    pub(super) async fn gathering<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            let done = work.as_mut().poll(cx);
+            if done.is_pending() {
+                self.gather(cx);
+            }
+            done
+        })
+        .await
     }
 
     /// Ready when the client has closed its side, or given up, while it waits for its answer. It keeps up to `ahead`

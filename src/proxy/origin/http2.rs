@@ -127,6 +127,12 @@ impl Http2Origin {
         Ok(frame.map(Part::Body))
     }
 
+    pub(super) fn gather(&mut self, cx: &mut Context<'_>) {
+        if let State::Body(body) = &mut self.state {
+            body.gather(cx);
+        }
+    }
+
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let part = match &mut self.state {
             State::Head(answer) => match answer.poll_informational(cx) {

@@ -94,6 +94,13 @@ impl Origin {
         each!(self, inner => inner.poll_read(cx))
     }
 
+    /// Takes in what has come of the answer's body while the client does not take it.
+    pub(super) fn gather(&mut self, cx: &mut Context<'_>) {
+        if let Origin::Http2(inner) = self {
+            inner.gather(cx);
+        }
+    }
+
     /// Whether nothing of an answer has come.
     pub(super) fn is_untouched(&self) -> bool {
         each!(self, inner => inner.is_untouched())
