@@ -20,7 +20,7 @@ pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: &mut dyn F
     for range in dense(text) {
         tokens.clear();
         let part = text.get(range.clone()).unwrap_or_default();
-        tokens.extend(part.chunk_by(|a, b| a.is_ascii_alphanumeric() == b.is_ascii_alphanumeric()));
+        tokenize(part, &mut tokens);
         if !may_say(&tokens, shortest, wide) {
             continue;
         }
@@ -28,6 +28,18 @@ pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: &mut dyn F
             read(&tokens, (radix, wide), shortest, &mut |at, bytes| each(range.start + at, bytes));
         }
     }
+}
+
+/// Words, and the signs between them.
+fn tokenize<'a>(text: &'a [u8], tokens: &mut Vec<&'a [u8]>) {
+    let (mut start, mut is_word) = (0, text.first().is_some_and(u8::is_ascii_alphanumeric));
+    for (at, byte) in text.iter().enumerate() {
+        if byte.is_ascii_alphanumeric() != is_word {
+            tokens.extend(text.get(start..at));
+            (start, is_word) = (at, !is_word);
+        }
+    }
+    tokens.extend(text.get(start..).filter(|rest| !rest.is_empty()));
 }
 
 /// The parts of a text that have many digits, each with a block beside it: a byte of text has one in every radix.

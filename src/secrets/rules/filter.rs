@@ -55,9 +55,9 @@ pub(in crate::secrets) fn is_placeholder(variable: &[u8]) -> bool {
         return false;
     }
     let head = variable.get(..256).unwrap_or(variable);
-    let mut seen = [false; 256];
-    head.iter().for_each(|byte| seen[usize::from(byte.to_ascii_lowercase())] = true);
-    let distinct = seen.iter().filter(|seen| **seen).count();
+    let mut seen = [0u64; 4];
+    head.iter().map(u8::to_ascii_lowercase).for_each(|byte| seen[usize::from(byte >> 6)] |= 1 << (byte & 63));
+    let distinct = seen.iter().map(|seen| seen.count_ones()).sum::<u32>();
     if distinct < 4 || longest_run(head) * 2 > head.len() {
         return true;
     }
