@@ -158,11 +158,10 @@ impl Guard {
     /// was found.
     fn scan_pieces(&self, head: &HeadView<'_>, known: Option<&Known<'_>>) -> (Vec<Finding>, bool) {
         let mut is_clean = true;
-        let decode = |text| Cow::from(percent_encoding::percent_decode_str(text));
-        let segments = || head.path.split('/').map(decode).collect();
-        let value = |parameter: &'_ str| parameter.find('=').map_or(0, |at| at + 1);
+        let decode = |text| Cow::from(percent_encoding::percent_decode(text));
+        let segments = || head.path.as_bytes().split(|byte| *byte == b'/').map(decode).collect();
         let query = head.query.unwrap_or_default();
-        let values = || query.split('&').map(|text| decode(text.get(value(text)..).unwrap_or_default())).collect();
+        let values = || parameters(query).map(decode).collect();
         let own = || head.fields.iter().zip(0..).filter(|(field, _)| is_own(field.0)).map(|(field, at)| (at, field.1));
         let seen = |surface, sent: &str| known.and_then(|known| known.seen.part(surface, true, sent.as_bytes()));
         let mut join = |found: (Vec<Finding>, bool)| {
@@ -349,6 +348,13 @@ fn compose<'a>(head: &HeadView<'a>, address: Option<&str>, known: Option<&Known<
         }
     }
     all
+}
+
+/// The values of a query's parameters, as sent.
+pub(super) fn parameters(query: &str) -> impl Iterator<Item = &[u8]> {
+    let value = |parameter: &'_ [u8]| memchr::memchr(b'=', parameter).map_or(0, |equals| equals + 1);
+    let parts = query.as_bytes().split(|byte| *byte == b'&');
+    parts.map(move |parameter| parameter.get(value(parameter)..).unwrap_or_default())
 }
 
 /// The value of an item of a list, or of a cookie.

@@ -135,8 +135,7 @@ impl Slots {
 
     /// The pieces under a name that there is a slot for.
     fn known(&mut self, name: Name<'_>) -> Option<&mut Row> {
-        let place = self.find(name)?;
-        self.slots.get_mut(place).map(|slot| &mut slot.row)
+        self.find(name).and_then(|place| self.slots.get_mut(place)).map(|slot| &mut slot.row)
     }
 
     fn find(&self, name: Name<'_>) -> Option<usize> {
@@ -232,7 +231,7 @@ impl<'a> Recall<'a> {
         if idle && is_plain && !begins && !self.seams.may_begin_known(value) {
             return;
         }
-        let inner: Vec<u8> = [kind.as_bytes(), b" ", name].concat();
+        let inner = if is_plain { Vec::new() } else { [kind.as_bytes(), b" ", name].concat() };
         if let Some((before, value)) = &framed {
             let name = Name::new(FRAMED, &inner);
             if self.slots.known(name).is_none() {

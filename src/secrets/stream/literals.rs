@@ -169,6 +169,10 @@ impl Stream {
         const LONGEST: usize = 512;
         let rest = self.buffer.get(start..).unwrap_or_default();
         let near = rest.get(..LONGEST).unwrap_or(rest);
+        // Most have none for long, whatever they end with.
+        if near.len() == LONGEST && memchr::memchr(b'@', near).is_none() {
+            return false;
+        }
         match near.get(self.walked.count(&USERINFO, self.base + start as u64, near)) {
             Some(byte) => *byte == b'@',
             None => near.len() < LONGEST && !ended,
