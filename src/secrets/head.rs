@@ -3,7 +3,7 @@
 use super::finding::{Disposition, Finding, Surface};
 use super::guard::{At, Guard};
 use super::recall::memory::{SessionMemory, is_own};
-use super::recall::seen::{self, Clean, Halves};
+use super::recall::seen::{self, Clean, Fields, Halves};
 use super::rules::home::Spot;
 use super::settings::special;
 use super::shards::Row;
@@ -44,7 +44,14 @@ pub(super) struct Part<'a> {
     /// What begins behind this is told elsewhere.
     last: usize,
     pub(super) surface: Surface,
-    pub(super) field: Option<&'a str>,
+    field: Option<&'a [u8]>,
+}
+
+impl<'a> Part<'a> {
+    /// The field that it is, if that has a name.
+    pub(super) fn field(&self) -> Option<&'a str> {
+        self.field.and_then(|name| std::str::from_utf8(name).ok())
+    }
 }
 
 /// What is to be said of a session's request before it goes up.
@@ -79,7 +86,9 @@ impl Guard {
     }
 
     fn scan_new(&self, head: &HeadView<'_>, seen: Option<&Clean>) -> Screened {
-        let halves = seen.and_then(|seen| Some((seen, Halves::of(head, seen)?)));
+        let seen = seen.map(|seen| Known { seen, fields: Fields::of(head, seen) });
+        let seen = seen.as_ref();
+        let halves = seen.and_then(|known| Some((known.seen, Halves::of(head, &known.fields, known.seen)?)));
         let (has_fields, is_known) = halves.map_or((false, false), |(seen, halves)| halves.are_in(seen));
         if is_known {
             return Screened { findings: Vec::new(), is_clean: true };
@@ -116,7 +125,7 @@ impl Guard {
             Stream::new(0).feed(&mut scan, &|at| at, &text, true);
         }
         is_clean &= !work.is_exhausted() && !work.is_too_deep;
-        if let Some(seen) = seen.filter(|_| is_clean) {
+        if let Some(Known { seen, .. }) = seen.filter(|_| is_clean) {
             let holds_none =
                 |bytes: &Range<u64>| !hits.iter().any(|(from, to)| *from <= bytes.end && bytes.start <= *to);
             fresh.into_iter().filter(|(bytes, _)| holds_none(bytes)).for_each(|(_, part)| seen.remember(part));
@@ -147,46 +156,43 @@ impl Guard {
 
     /// Secrets in pieces: over the segments of the path, the values of the query, the fields; and whether nothing at all
     /// was found.
-    fn scan_pieces(&self, head: &HeadView<'_>, seen: Option<&Clean>) -> (Vec<Finding>, bool) {
+    fn scan_pieces(&self, head: &HeadView<'_>, known: Option<&Known<'_>>) -> (Vec<Finding>, bool) {
         let mut is_clean = true;
-        let decode = |text| Cow::from(percent_encoding::percent_decode_str(text));
-        let segments = || head.path.split('/').map(decode).collect();
-        let value = |parameter: &'_ str| parameter.find('=').map_or(0, |at| at + 1);
+        let decode = |text| Cow::from(percent_encoding::percent_decode(text));
+        let segments = || head.path.as_bytes().split(|byte| *byte == b'/').map(decode).collect();
         let query = head.query.unwrap_or_default();
-        let values = || query.split('&').map(|text| decode(text.get(value(text)..).unwrap_or_default())).collect();
-        let own = || head.fields.iter().filter(|field| is_own(field.0)).map(|field| field.1);
+        let values = || parameters(query).map(decode).collect();
+        let own = || head.fields.iter().zip(0..).filter(|(field, _)| is_own(field.0)).map(|(field, at)| (at, field.1));
+        let seen = |surface, sent: &str| known.and_then(|known| known.seen.part(surface, true, sent.as_bytes()));
         let mut join = |found: (Vec<Finding>, bool)| {
             is_clean &= found.1;
             found.0
         };
-        let mut found = join(self.join_pieces(head, Surface::Path, seen, head.path.as_bytes(), segments));
-        found.extend(join(self.join_pieces(head, Surface::Query, seen, query.as_bytes(), values)));
-        let mut sent = Vec::with_capacity(256);
-        own().for_each(|value| {
-            sent.extend_from_slice(value);
-            sent.push(SEPARATOR);
-        });
-        let fields = || own().map(Cow::from).collect();
-        found.extend(join(self.join_pieces(head, Surface::Header, seen, &sent, fields)));
-        for value in own() {
+        let clean = known.map(|known| known.seen);
+        let part = |surface, sent| clean.zip(seen(surface, sent));
+        let mut found = join(self.join_pieces(head, Surface::Path, part(Surface::Path, head.path), segments));
+        found.extend(join(self.join_pieces(head, Surface::Query, part(Surface::Query, query), values)));
+        let all = known.and_then(|known| known.fields.joined(head, known.seen, is_own));
+        let fields = || own().map(|(_, value)| Cow::from(value)).collect();
+        found.extend(join(self.join_pieces(head, Surface::Header, clean.zip(all), fields)));
+        for (place, value) in own() {
             let items = || value.split(|byte| matches!(byte, b',' | b';')).map(item).map(Cow::from).collect();
             if memchr::memchr2(b',', b';', value).is_some() {
-                found.extend(join(self.join_pieces(head, Surface::Header, seen, value, items)));
+                let part = known.and_then(|known| Some(known.seen.items(known.fields.part(head, place)?)));
+                found.extend(join(self.join_pieces(head, Surface::Header, clean.zip(part), items)));
             }
         }
         (found, is_clean)
     }
 
-    /// The same over one surface, of which `sent` tells all that its pieces are made of.
+    /// The same over one surface; `known` tells all that its pieces are made of.
     fn join_pieces<'a>(
         &self,
         head: &HeadView<'_>,
         surface: Surface,
-        seen: Option<&Clean>,
-        sent: &[u8],
+        known: Option<(&Clean, seen::Part)>,
         texts: impl FnOnce() -> Vec<Cow<'a, [u8]>>,
     ) -> (Vec<Finding>, bool) {
-        let known = seen.and_then(|seen| seen.part(surface, true, sent).map(|part| (seen, part)));
         if known.is_some_and(|(seen, part)| seen.holds(part)) {
             return (Vec::new(), true);
         }
@@ -256,6 +262,12 @@ impl Guard {
     }
 }
 
+/// What a session sent before that held nothing, and what tells of a head's fields whether they are among it.
+struct Known<'a> {
+    seen: &'a Clean,
+    fields: Fields,
+}
+
 /// A head as one text: its parts, each behind a separator that nothing goes over.
 #[derive(Default)]
 struct Composed<'a> {
@@ -267,61 +279,82 @@ struct Composed<'a> {
 
 impl<'a> Composed<'a> {
     /// Adds a part, unless it was seen.
-    fn add(&mut self, seen: Option<&Clean>, surface: Surface, field: Option<&'a [u8]>, pieces: &[&[u8]]) {
+    fn add(&mut self, known: Option<&Known<'_>>, surface: Surface, pieces: &[&[u8]]) {
+        let start = self.push(pieces);
+        let bytes = self.text.get(start..).unwrap_or_default();
+        let part = known.and_then(|known| Some((known.seen, known.seen.part(surface, false, bytes)?)));
+        if part.is_some_and(|(seen, part)| seen.holds(part)) {
+            return self.text.truncate(start - 1);
+        }
+        self.end(start, part.map(|(_, part)| part), surface, None);
+    }
+
+    /// Adds a field, which is told by its digest.
+    fn add_field(&mut self, known: Option<(&Clean, seen::Part)>, surface: Surface, (name, value): (&'a [u8], &[u8])) {
+        if !known.is_some_and(|(seen, part)| seen.holds(part)) {
+            let start = self.push(&[name, b": ", value]);
+            self.end(start, known.map(|(_, part)| part), surface, Some(name));
+        }
+    }
+
+    fn push(&mut self, pieces: &[&[u8]]) -> usize {
         self.text.push(SEPARATOR);
         let start = self.text.len();
         pieces.iter().for_each(|piece| self.text.extend_from_slice(piece));
-        let bytes = self.text.get(start..).unwrap_or_default();
-        if let Some(seen) = seen
-            && let Some(part) = seen.part(surface, false, bytes)
-        {
-            if seen.holds(part) {
-                return self.text.truncate(start - 1);
-            }
-            self.fresh.push((start as u64..self.text.len() as u64, part));
-        }
-        let field = field.and_then(|name| std::str::from_utf8(name).ok());
+        start
+    }
+
+    fn end(&mut self, start: usize, fresh: Option<seen::Part>, surface: Surface, field: Option<&'a [u8]>) {
+        self.fresh.extend(fresh.map(|part| (start as u64..self.text.len() as u64, part)));
         self.parts.push(Part { start, last: usize::MAX, surface, field });
     }
 }
 
 /// `address` is the host's name where addresses may be credentials.
-fn compose<'a>(head: &HeadView<'a>, address: Option<&str>, seen: Option<&Clean>) -> Composed<'a> {
+fn compose<'a>(head: &HeadView<'a>, address: Option<&str>, known: Option<&Known<'_>>) -> Composed<'a> {
     let mut all = Composed { text: Vec::with_capacity(512), ..Composed::default() };
     if !head.trailers {
         if let Some(name) = head.host.as_name() {
-            all.add(seen, Surface::Host, None, &[name.as_bytes()]);
+            all.add(known, Surface::Host, &[name.as_bytes()]);
             // A label holds 63 bytes: what is longer comes in several (T07).
             let labels: Vec<&[u8]> = name.split('.').map(str::as_bytes).collect();
             if let [labels @ .., _, _] = labels.as_slice()
                 && labels.len() > 1
             {
-                all.add(seen, Surface::Host, None, labels);
+                all.add(known, Surface::Host, labels);
             }
         }
-        all.add(seen, Surface::Method, None, &[head.method.as_bytes()]);
-        all.add(seen, Surface::Path, None, &[head.path.as_bytes()]);
+        all.add(known, Surface::Method, &[head.method.as_bytes()]);
+        all.add(known, Surface::Path, &[head.path.as_bytes()]);
         if let Some(name) = address {
             let before = all.parts.len();
-            all.add(seen, Surface::Path, None, &[name.as_bytes(), head.path.as_bytes()]);
+            all.add(known, Surface::Path, &[name.as_bytes(), head.path.as_bytes()]);
             all.parts.iter_mut().skip(before).for_each(|part| part.last = part.start + name.len());
         }
         if let Some(query) = head.query {
-            all.add(seen, Surface::Query, None, &[query.as_bytes()]);
+            all.add(known, Surface::Query, &[query.as_bytes()]);
             // A plus is one, or a space as forms write it.
             if query.contains('+') {
-                all.add(seen, Surface::Query, None, &[query.replace('+', "%20").as_bytes()]);
+                all.add(known, Surface::Query, &[query.replace('+', "%20").as_bytes()]);
             }
         }
     }
     let surface = if head.trailers { Surface::Trailer } else { Surface::Header };
-    for (name, value) in head.fields {
+    for (place, (name, value)) in head.fields.iter().enumerate() {
         // The session's own token: the gateway reads and strips it.
         if !name.eq_ignore_ascii_case(b"proxy-authorization") {
-            all.add(seen, surface, Some(name), &[name, b": ", value]);
+            let part = known.and_then(|known| Some((known.seen, known.fields.part(head, place)?)));
+            all.add_field(part, surface, (name, value));
         }
     }
     all
+}
+
+/// The values of a query's parameters, as sent.
+pub(super) fn parameters(query: &str) -> impl Iterator<Item = &[u8]> {
+    let value = |parameter: &'_ [u8]| memchr::memchr(b'=', parameter).map_or(0, |equals| equals + 1);
+    let parts = query.as_bytes().split(|byte| *byte == b'&');
+    parts.map(move |parameter| parameter.get(value(parameter)..).unwrap_or_default())
 }
 
 /// The value of an item of a list, or of a cookie.
@@ -344,7 +377,7 @@ fn place<'a>(part: &Part<'a>, before: &'a [u8], value: &'a [u8]) -> (Spot<'a>, O
         let start = name.iter().rposition(|byte| opens.contains(byte)).map_or(0, |at| at + 1);
         std::str::from_utf8(name.get(start..)?).ok()
     };
-    match (part.surface, part.field) {
+    match (part.surface, part.field()) {
         (Surface::Query, _) => match own(b"&?").or_else(|| parameter(b"&?;\n", b'=')) {
             Some(name) => (Spot::Query(name), Some(name.into())),
             None => (Spot::Content, None),

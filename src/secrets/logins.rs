@@ -107,12 +107,7 @@ impl Inner {
     fn foreign_kind(&self, secret: &[u8], host: &Host) -> Option<&Rule> {
         let (front, numbers) = self.scanner.fronts.of(secret)?;
         let rest = secret.get(front.len()..).unwrap_or_default();
-        let is_key = rest.len() >= SHORTEST_REST
-            && rest.iter().any(u8::is_ascii_digit)
-            && !is_identifier(rest)
-            && !is_placeholder(rest)
-            && !self.scanner.examples.may_go(secret, host);
-        if !is_key {
+        if rest.len() < SHORTEST_REST || !rest.iter().any(u8::is_ascii_digit) {
             return None;
         }
         let mut kind = None;
@@ -123,7 +118,8 @@ impl Inner {
             }
             kind = kind.or(Some(rule));
         }
-        kind
+        let is_key = || !is_identifier(rest) && !is_placeholder(rest) && !self.scanner.examples.may_go(secret, host);
+        kind.filter(|_| is_key())
     }
 
     /// Whether a value logged in to a host of somebody else before.

@@ -25,6 +25,7 @@ pub mod known;
 mod lists;
 mod logins;
 mod loose;
+mod named;
 mod odd;
 mod own;
 mod parts;

@@ -55,7 +55,7 @@ impl Guard {
         let ends = parts.iter().skip(1).map(|part| part.start.saturating_sub(1)).chain([text.len()]);
         for (part, end) in parts.iter().zip(ends) {
             let whole = text.get(part.start..end).unwrap_or_default();
-            match (part.surface, part.field) {
+            match (part.surface, part.field()) {
                 (Surface::Query, _) => {
                     let mut start = part.start;
                     for parameter in whole.split(|byte| *byte == b'&') {

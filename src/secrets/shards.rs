@@ -7,6 +7,7 @@ use super::decode::escape::{self, Unit};
 use super::finding::{Finding, Surface};
 use super::guard::{At, Guard};
 use super::joins::is_token;
+use super::named::{first_name, has_names};
 use super::recall::frame;
 use super::recall::seams::Seams;
 use super::rules::generic::is_wordy;
@@ -14,8 +15,6 @@ use super::rules::home::Spot;
 use super::rules::rule::Candidate;
 use super::stream::{Hit, SEPARATOR, Scan, Stream, Work, is_whole};
 use crate::net::Host;
-use aho_corasick::AhoCorasick;
-use std::sync::LazyLock;
 use zeroize::Zeroizing;
 
 /// Longer pieces are none.
@@ -28,32 +27,6 @@ const LONGEST_RUN: usize = 128;
 const STRINGS: u8 = 3;
 /// What stands between lines, and between the cells of one.
 const SIGNS: [&[u8]; 8] = [b"\n", b"\\\n", b", ", b"|", b"\t", b",", b";", b" "];
-
-/// Names that values stand behind, and what keys and addresses are told by.
-static NAMES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-    let names = [
-        "password",
-        "passwd",
-        "secret",
-        "_auth",
-        "-----begin",
-        "access_key",
-        "api_key",
-        "apikey",
-        "bearer ",
-        "iban",
-        "credit card",
-        "card_number",
-        "mnemonic",
-        "seed phrase",
-    ];
-    AhoCorasick::builder().ascii_case_insensitive(true).build(names).ok()
-});
-
-/// Whether a name stands in a text that values stand behind.
-pub(super) fn has_names(text: &[u8]) -> bool {
-    NAMES.as_ref().is_some_and(|names| names.is_match(text))
-}
 
 /// Pieces in their order, as one text, and where each ends in it.
 #[derive(Default, PartialEq, Eq)]
@@ -140,7 +113,7 @@ impl Guard {
         let Row { text, edges } = row;
         let mut findings = Vec::new();
         // What stands before the piece that a name begins in is no part of it.
-        let name = NAMES.as_ref().and_then(|names| names.find(&**text)).map_or(0, |found| found.start());
+        let name = first_name(text).unwrap_or(0);
         let piece = edges.partition_point(|edge| *edge <= name);
         let front = piece.checked_sub(1).and_then(|before| edges.get(before).copied());
         for from in [Some(0), front].into_iter().flatten() {

@@ -4,7 +4,7 @@
 use super::decode::{numbers, spelled};
 use super::finding::{Finding, Surface};
 use super::guard::{At, Guard};
-use super::head::HeadView;
+use super::head::{HeadView, parameters};
 use super::known;
 use super::recall::memory::is_own;
 use super::rules::home::Spot;
@@ -54,10 +54,8 @@ impl Guard {
     /// The same for the values of a head, and what they hold backwards beyond what the head itself tells: words of a
     /// path, and what is escaped or named.
     pub(super) fn scan_spelled_head(&self, head: &HeadView<'_>, is_clean: &mut bool) -> Vec<Finding> {
-        let value = |parameter: &'_ str| parameter.find('=').map_or(0, |equals| equals + 1);
-        let value = |parameter| str::get(parameter, value(parameter)..).unwrap_or_default().as_bytes();
-        let path = head.path.split('/').map(str::as_bytes).collect();
-        let query = head.query.unwrap_or_default().split('&').map(value).collect();
+        let path = head.path.as_bytes().split(|byte| *byte == b'/').collect();
+        let query = parameters(head.query.unwrap_or_default()).collect();
         let fields = head.fields.iter().filter(|field| is_own(field.0)).map(|field| field.1).collect();
         let field = if head.trailers { Surface::Trailer } else { Surface::Header };
         let mut findings = Vec::new();

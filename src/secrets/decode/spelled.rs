@@ -1,6 +1,7 @@
 //! Bytes spelled out as numbers, whatever stands between them: `#67 #68`, `67/68`, `x'67' x'68'`, `0x670x68`,
 //! `(byte)0x67`, many bytes a word (`6768705f63306e52`), octal, binary. In small texts only: there is no end to the ways.
 
+use super::super::search::classes::Class;
 use super::{hex, is_text, numbers};
 use std::ops::Range;
 use zeroize::Zeroizing;
@@ -20,7 +21,7 @@ pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: &mut dyn F
     for range in dense(text) {
         tokens.clear();
         let part = text.get(range.clone()).unwrap_or_default();
-        tokens.extend(part.chunk_by(|a, b| a.is_ascii_alphanumeric() == b.is_ascii_alphanumeric()));
+        tokenize(part, &mut tokens);
         if !may_say(&tokens, shortest, wide) {
             continue;
         }
@@ -28,6 +29,35 @@ pub(in crate::secrets) fn streaks(text: &[u8], shortest: usize, each: &mut dyn F
             read(&tokens, (radix, wide), shortest, &mut |at, bytes| each(range.start + at, bytes));
         }
     }
+}
+
+/// What words are made of.
+const LETTERS: Class = Class::new({
+    let mut has = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        has[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    has
+});
+
+/// Words, and the signs between them.
+fn tokenize<'a>(text: &'a [u8], tokens: &mut Vec<&'a [u8]>) {
+    let (mut start, mut last) = (0, text.first().is_some_and(|byte| LETTERS.has(*byte)));
+    for (base, block) in (0..).step_by(BLOCK).zip(text.chunks(BLOCK)) {
+        let letters = LETTERS.short_mask(block);
+        let there = u64::MAX >> (BLOCK - block.len());
+        let mut turns = (letters ^ (letters << 1 | u64::from(last))) & there;
+        last = letters >> (block.len() - 1) & 1 == 1;
+        while turns != 0 {
+            let at = base + turns.trailing_zeros() as usize;
+            tokens.extend(text.get(start..at));
+            start = at;
+            turns &= turns - 1;
+        }
+    }
+    tokens.extend(text.get(start..).filter(|rest| !rest.is_empty()));
 }
 
 /// The parts of a text that have many digits, each with a block beside it: a byte of text has one in every radix.
@@ -184,6 +214,17 @@ fn push_bits(word: &[u8], push: &mut impl FnMut(u8) -> bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_text_is_parted_where_words_begin_and_end(text in "[a ,0-9]{0,90}(a{0,80}|,{0,80})[a-z-]{0,90}") {
+            let mut tokens = Vec::new();
+            tokenize(text.as_bytes(), &mut tokens);
+            let parted = text.as_bytes().chunk_by(|a, b| a.is_ascii_alphanumeric() == b.is_ascii_alphanumeric());
+            prop_assert_eq!(tokens, parted.collect::<Vec<_>>());
+        }
+    }
 
     const TEXT: &str = "ghp_c0nR53vbNwvZ57YiuPRr";
 

@@ -62,8 +62,15 @@ pub(in crate::secrets) fn decoded_short(piece: &[u8]) -> Option<Zeroizing<Vec<u8
 }
 
 fn read(coding: &data_encoding::Encoding, text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let is_text = |bytes: &[u8]| bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    // The first letters tell of most that it is none.
+    let mut front = [0; 3];
+    let letters = text.get(..4).filter(|_| coding.bit_width() == 6);
+    if letters.is_some_and(|letters| coding.decode_mut(letters, &mut front).is_err() || !is_text(&front)) {
+        return None;
+    }
     let bytes = Zeroizing::new(coding.decode(text).ok()?);
-    bytes.iter().all(|byte| matches!(byte, b' '..=b'~')).then_some(bytes)
+    is_text(&bytes).then_some(bytes)
 }
 
 #[cfg(test)]

@@ -77,11 +77,12 @@ struct Slots {
     scanner: Weak<Scanner>,
 }
 
-/// What a piece was sent under.
+/// What a piece was sent under, and what that comes to.
 #[derive(Clone, Copy)]
 struct Name<'a> {
     kind: &'static str,
     name: &'a [u8],
+    tag: u64,
 }
 
 /// What may complete something, in the order in which it was sent.
@@ -134,43 +135,40 @@ impl Slots {
 
     /// The pieces under a name that there is a slot for.
     fn known(&mut self, name: Name<'_>) -> Option<&mut Row> {
-        let place = self.find(name, name.tag())?;
-        self.slots.get_mut(place).map(|slot| &mut slot.row)
+        self.find(name).and_then(|place| self.slots.get_mut(place)).map(|slot| &mut slot.row)
     }
 
-    fn find(&self, name: Name<'_>, tag: u64) -> Option<usize> {
-        self.tags.iter().zip(&self.slots).position(|(known, slot)| *known == tag && slot.is(name))
+    fn find(&self, name: Name<'_>) -> Option<usize> {
+        self.tags.iter().zip(&self.slots).position(|(known, slot)| *known == name.tag && slot.is(name))
     }
 
     /// Where the slot of a name is: its own, a new one, or that of the name that was used longest ago.
     fn place(&mut self, name: Name<'_>, now: Instant) -> usize {
-        let tag = name.tag();
-        if let Some(place) = self.find(name, tag) {
+        if let Some(place) = self.find(name) {
             return place;
         }
         let slot = Slot::new(name, now);
         if self.slots.len() < MOST_SLOTS {
             self.slots.push(slot);
-            self.tags.push(tag);
+            self.tags.push(name.tag);
             return self.slots.len() - 1;
         }
         let oldest = self.slots.iter().enumerate().min_by_key(|(_, slot)| slot.turn).map_or(0, |(place, _)| place);
-        (self.slots[oldest], self.tags[oldest]) = (slot, tag);
+        (self.slots[oldest], self.tags[oldest]) = (slot, name.tag);
         oldest
     }
 }
 
-impl Name<'_> {
-    /// A number that equal names have in common, whatever their case.
-    fn tag(self) -> u64 {
+impl<'a> Name<'a> {
+    fn new(kind: &'static str, name: &'a [u8]) -> Self {
         let mix = |tag: u64, word: u64| (tag ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-        let mut tag = mix(self.kind.len() as u64, self.kind.bytes().next().map_or(0, u64::from));
-        for part in self.name.chunks(8) {
+        let mut tag = mix(kind.len() as u64, kind.bytes().next().map_or(0, u64::from));
+        for part in name.chunks(8) {
             let mut word = [0; 8];
             word.iter_mut().zip(part).for_each(|(to, byte)| *to = byte | 0x20);
             tag = mix(tag, u64::from_le_bytes(word));
         }
-        tag
+        Self { kind, name, tag }
     }
 }
 
@@ -218,12 +216,13 @@ impl<'a> Recall<'a> {
         if value.is_empty() || value.len() > LONGEST || (value.len() < SHORTEST && idle) {
             return;
         }
+        let own = Name::new(kind, name);
         let (is_new, framed) = {
-            let before = self.slots.known(Name { kind, name }).and_then(|row| row.last());
+            let before = self.slots.known(own).and_then(|row| row.last());
             let framed = before.filter(|before| *before != value).and_then(|before| frame::inside(before, value));
             (before != Some(value), framed.map(|(before, value)| (Zeroizing::new(before.to_vec()), value)))
         };
-        let begins = self.add_piece(surface, kind, name, value);
+        let begins = self.add_piece(surface, own, value);
         if frame::is_id(value) || (!is_new && !self.slots.trail.was_complete(value)) {
             return;
         }
@@ -232,15 +231,16 @@ impl<'a> Recall<'a> {
         if idle && is_plain && !begins && !self.seams.may_begin_known(value) {
             return;
         }
-        let inner: Vec<u8> = [kind.as_bytes(), b" ", name].concat();
+        let inner = if is_plain { Vec::new() } else { [kind.as_bytes(), b" ", name].concat() };
         if let Some((before, value)) = &framed {
-            if self.slots.known(Name { kind: FRAMED, name: &inner }).is_none() {
-                self.add_piece(surface, FRAMED, &inner, before);
+            let name = Name::new(FRAMED, &inner);
+            if self.slots.known(name).is_none() {
+                self.add_piece(surface, name, before);
             }
-            self.add_piece(surface, FRAMED, &inner, value);
+            self.add_piece(surface, name, value);
         }
         if let Some(text) = &decoded {
-            self.add_piece(surface, DECODED, &inner, text);
+            self.add_piece(surface, Name::new(DECODED, &inner), text);
         }
         let inner = decoded.as_deref().map(Vec::as_slice).or(framed.map(|(_, value)| value));
         // A flood of values is not followed to its end.
@@ -253,16 +253,16 @@ impl<'a> Recall<'a> {
     }
 
     /// Remembers a piece; gives whether a token may begin in it.
-    fn add_piece(&mut self, surface: Surface, kind: &'static str, name: &[u8], piece: &[u8]) -> bool {
-        if piece.len() < SHORTEST && self.slots.known(Name { kind, name }).is_none_or(|row| row.is_empty()) {
+    fn add_piece(&mut self, surface: Surface, name: Name<'_>, piece: &[u8]) -> bool {
+        if piece.len() < SHORTEST && self.slots.known(name).is_none_or(|row| row.is_empty()) {
             return false;
         }
-        let row = self.slots.row(Name { kind, name }, self.now);
+        let row = self.slots.row(name, self.now);
         // One that comes again while that isn't decided is held to the same.
         let again = row.is_open && row.ends_in(piece);
         if again || row.add(piece).is_some_and(|edges| self.seams.may_complete(row, &edges)) {
             row.is_open = true;
-            self.found.push(Found { surface, kind, name: name.into(), pieces: row.pieces() });
+            self.found.push(Found { surface, kind: name.kind, name: name.name.into(), pieces: row.pieces() });
         } else if piece.len() < SHORTEST {
             row.take_back(piece);
         }
@@ -281,7 +281,7 @@ impl<'a> Recall<'a> {
             let found = guard.complete(host, surface, &pieces, step);
             let is_refused = found.iter().any(|finding| finding.disposition == Disposition::Blocked);
             let mut slots = self.memory.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            if let (Some(row), Some(piece)) = (slots.known(Name { kind, name: &name }), pieces.last()) {
+            if let (Some(row), Some(piece)) = (slots.known(Name::new(kind, &name)), pieces.last()) {
                 if is_refused {
                     row.take_back(piece);
                 } else if row.ends_in(piece) {

@@ -36,6 +36,57 @@ pub(in crate::secrets) struct Clean {
 #[derive(Clone, Copy)]
 pub(in crate::secrets) struct Part(u64);
 
+/// The digests of a head's fields, each of its name and its value: what is made of several is told by theirs, so that
+/// none is read twice. Nothing for one that is too long.
+pub(in crate::secrets) struct Fields(Vec<Option<Part>>);
+
+impl Fields {
+    pub(in crate::secrets) fn of(head: &HeadView<'_>, seen: &Clean) -> Self {
+        let surface = if head.trailers { Surface::Trailer } else { Surface::Header };
+        let part = |(name, value): &(&[u8], &[u8])| {
+            let mut hasher = seen.key.build_hasher();
+            hasher.write(name);
+            hasher.write(value);
+            hasher.write_u64((name.len() as u64) << 40 | (value.len() as u64) << 16 | (surface as u64) << 8);
+            (name.len() + value.len() <= LONGEST_HALF).then(|| Part(hasher.finish().max(1)))
+        };
+        Self(head.fields.iter().map(part).collect())
+    }
+
+    /// One by its place, unless it is scanned every time.
+    pub(in crate::secrets) fn part(&self, head: &HeadView<'_>, place: usize) -> Option<Part> {
+        let (name, value) = head.fields.get(place)?;
+        self.0.get(place).copied().flatten().filter(|_| name.len() + value.len() <= LONGEST)
+    }
+
+    /// Those that the session may name itself, as pieces that are to be joined.
+    pub(in crate::secrets) fn joined(
+        &self,
+        head: &HeadView<'_>,
+        seen: &Clean,
+        is_one: impl Fn(&[u8]) -> bool,
+    ) -> Option<Part> {
+        let surface = if head.trailers { Surface::Trailer } else { Surface::Header };
+        self.together(head, ((surface as u64) << 8 | Clean::JOINED, LONGEST), seen, is_one)
+    }
+
+    /// Some of them in their order, by what they are called.
+    fn together(
+        &self,
+        head: &HeadView<'_>,
+        (kind, longest): (u64, usize),
+        seen: &Clean,
+        is_one: impl Fn(&[u8]) -> bool,
+    ) -> Option<Part> {
+        let (mut bytes, mut length) = (Vec::with_capacity(8 * self.0.len()), 0);
+        for ((name, value), part) in head.fields.iter().zip(&self.0).filter(|((name, _), _)| is_one(name)) {
+            bytes.extend_from_slice(&(*part)?.0.to_le_bytes());
+            length += name.len() + value.len();
+        }
+        (length <= longest).then(|| seen.digest(kind, &bytes))
+    }
+}
+
 /// A whole head in two parts: its fields, which mostly are those of the request before, and where it goes, in which the
 /// host stands beside all that depends on it.
 #[derive(Clone, Copy)]
@@ -45,8 +96,8 @@ pub(in crate::secrets) struct Halves {
 }
 
 impl Halves {
-    /// Nothing for trailers, which have no target, and for what is too long.
-    pub(in crate::secrets) fn of(head: &HeadView<'_>, seen: &Clean) -> Option<Self> {
+    /// Nothing for trailers, which have no target, and for what is too long. `fields` are those of the head.
+    pub(in crate::secrets) fn of(head: &HeadView<'_>, fields: &Fields, seen: &Clean) -> Option<Self> {
         if head.trailers {
             return None;
         }
@@ -59,13 +110,8 @@ impl Halves {
         }
         let texts = [head.method, head.path].into_iter().chain(head.query);
         texts.for_each(|text| push(&mut bytes, text.as_bytes()));
-        let target = seen.half(1, &bytes)?;
-        bytes.clear();
-        for (name, value) in head.fields {
-            push(&mut bytes, name);
-            push(&mut bytes, value);
-        }
-        Some(Self { target, fields: seen.half(2, &bytes)? })
+        let target = (bytes.len() <= LONGEST_HALF).then(|| seen.digest(Clean::TARGET, &bytes))?;
+        Some(Self { target, fields: fields.together(head, (Clean::FIELDS, LONGEST_HALF), seen, |_| true)? })
     }
 
     /// Whether the fields were seen, and whether all of it was.
@@ -101,18 +147,25 @@ impl Seen {
 }
 
 impl Clean {
+    /// Kinds of parts, beside the surfaces: no two are told by the same number.
+    const JOINED: u64 = 1;
+    const ITEMS: u64 = 0xff00;
+    const TARGET: u64 = 0xff01;
+    const FIELDS: u64 = 0xff02;
+
     fn new(guard: Arc<Inner>) -> Self {
         Self { guard, key: RandomState::new(), sets: [const { [const { AtomicU64::new(0) }; IN_SET] }; SETS] }
     }
 
     /// A part's digest, unless it is too long. `joined`: its pieces are to be joined.
     pub(in crate::secrets) fn part(&self, surface: Surface, joined: bool, bytes: &[u8]) -> Option<Part> {
-        (bytes.len() <= LONGEST).then(|| self.digest((surface as u64) << 8 | u64::from(joined), bytes))
+        let joined = if joined { Self::JOINED } else { 0 };
+        (bytes.len() <= LONGEST).then(|| self.digest((surface as u64) << 8 | joined, bytes))
     }
 
-    /// The digest of one half of a head; no kind of part is told by the same number.
-    fn half(&self, number: u64, bytes: &[u8]) -> Option<Part> {
-        (bytes.len() <= LONGEST_HALF).then(|| self.digest(0xff00 | number, bytes))
+    /// The same for the pieces of a field, of which only the digest is read.
+    pub(in crate::secrets) fn items(&self, field: Part) -> Part {
+        self.digest(Self::ITEMS, &field.0.to_le_bytes())
     }
 
     fn digest(&self, kind: u64, bytes: &[u8]) -> Part {

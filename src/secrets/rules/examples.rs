@@ -1,5 +1,6 @@
 //! Credentials that documentation prints for everyone: no one's secret where people read and write documentation.
 
+use super::super::search::heads::Heads;
 use super::catalogue::ExamplesSpec;
 use super::home::{BadHome, Home};
 use crate::net::Host;
@@ -14,17 +15,20 @@ const AROUND: usize = 16;
 #[derive(Default)]
 pub(in crate::secrets) struct Examples {
     by_head: HashMap<Box<[u8]>, Vec<Box<[u8]>>>,
+    /// The first three bytes of all of them.
+    fronts: Heads,
     hosts: Box<[Home]>,
 }
 
 impl Examples {
     pub(in crate::secrets) fn new(spec: &ExamplesSpec) -> Result<Self, BadHome> {
-        let mut by_head: HashMap<Box<[u8]>, Vec<Box<[u8]>>> = HashMap::new();
+        let (mut by_head, mut fronts) = (HashMap::<Box<[u8]>, Vec<Box<[u8]>>>::new(), Heads::default());
         for value in spec.values.iter().map(String::as_bytes) {
             let head = value.get(..HEAD).unwrap_or(value);
+            fronts.insert(front_of(value));
             by_head.entry(head.into()).or_default().push(value.into());
         }
-        Ok(Self { by_head, hosts: spec.hosts.iter().map(|host| Home::parse(host)).collect::<Result<_, _>>()? })
+        Ok(Self { by_head, fronts, hosts: spec.hosts.iter().map(|host| Home::parse(host)).collect::<Result<_, _>>()? })
     }
 
     /// Whether a match is an example on its way to a host that examples may go to. Elsewhere it is what it looks like:
@@ -35,7 +39,8 @@ impl Examples {
 
     fn has(&self, value: &[u8]) -> bool {
         let starts = 0..=AROUND.min(value.len());
-        starts.filter_map(|at| value.get(at..)).any(|rest| {
+        let rests = starts.filter_map(|at| value.get(at..)).filter(|rest| self.fronts.has(front_of(rest)));
+        rests.into_iter().any(|rest| {
             let head = rest.get(..HEAD).unwrap_or(rest);
             let Some(examples) = self.by_head.get(head) else { return false };
             examples.iter().any(|example| {
@@ -43,6 +48,11 @@ impl Examples {
             })
         })
     }
+}
+
+/// The first bytes of a text, of which there may be fewer.
+fn front_of(text: &[u8]) -> [u8; 3] {
+    text.first_chunk().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -55,9 +55,9 @@ pub(in crate::secrets) fn is_placeholder(variable: &[u8]) -> bool {
         return false;
     }
     let head = variable.get(..256).unwrap_or(variable);
-    let mut seen = [false; 256];
-    head.iter().for_each(|byte| seen[usize::from(byte.to_ascii_lowercase())] = true);
-    let distinct = seen.iter().filter(|seen| **seen).count();
+    let mut seen = [0u64; 4];
+    head.iter().map(u8::to_ascii_lowercase).for_each(|byte| seen[usize::from(byte >> 6)] |= 1 << (byte & 63));
+    let distinct = seen.iter().map(|seen| seen.count_ones()).sum::<u32>();
     if distinct < 4 || longest_run(head) * 2 > head.len() {
         return true;
     }
@@ -69,7 +69,9 @@ pub(in crate::secrets) fn is_placeholder(variable: &[u8]) -> bool {
 
 /// The password in an address (`://user:password@host`).
 fn password_of(value: &[u8]) -> Option<&[u8]> {
-    let rest = value.get(memchr::memmem::find(value.get(..32).unwrap_or(value), b"://")? + 3..)?;
+    let front = value.get(..32).unwrap_or(value);
+    let colon = memchr::memchr_iter(b':', front).find(|at| front.get(at + 1..at + 3) == Some(b"//"))?;
+    let rest = value.get(colon + 3..)?;
     let user = rest.get(..memchr::memrchr(b'@', rest)?)?;
     user.get(memchr::memchr(b':', user)? + 1..)
 }
@@ -156,7 +158,13 @@ fn is_common_password(password: &[u8]) -> bool {
 }
 
 fn longest_run(bytes: &[u8]) -> usize {
-    bytes.chunk_by(|a, b| a.eq_ignore_ascii_case(b)).map(<[u8]>::len).max().unwrap_or(0)
+    let (mut longest, mut length, mut last) = (0, 0, None);
+    for byte in bytes.iter().map(u8::to_ascii_lowercase) {
+        length = if last == Some(byte) { length + 1 } else { 1 };
+        last = Some(byte);
+        longest = longest.max(length);
+    }
+    longest
 }
 
 /// Most of it counts up: `0123456789`, `abcdefgh`.

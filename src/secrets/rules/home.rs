@@ -148,9 +148,20 @@ const CREDENTIAL_NAMES: [&str; 16] = [
     "private_token",
 ];
 
+/// Whether one of the words of keys stands in a name: `key`, `token`, `secret`, `auth`, `password`.
 fn says_key(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    ["key", "token", "secret", "auth", "password"].iter().any(|word| lower.contains(word))
+    let name = name.as_bytes();
+    name.iter().enumerate().any(|(at, first)| {
+        let word: &[u8] = match first.to_ascii_lowercase() {
+            b'k' => b"key",
+            b't' => b"token",
+            b's' => b"secret",
+            b'a' => b"auth",
+            b'p' => b"password",
+            _ => return false,
+        };
+        name.get(at..at + word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word))
+    })
 }
 
 impl Spot<'_> {

@@ -117,7 +117,10 @@ pub(super) fn is_login_name(name: &str, host: &str) -> bool {
     }
     let folded = fold_context(name.as_bytes());
     let is_host = |word: &[u8]| word.len() >= LEAST && host.split('.').any(|label| label.as_bytes() == word);
-    let is_login = |words: &[&[u8]]| LOGINS.iter().any(|login| login.as_bytes() == words.concat());
+    let is_login = |words: &[&[u8]]| {
+        let name = words.concat();
+        LOGINS.iter().any(|login| login.as_bytes() == name)
+    };
     let mut words = parts(name.as_bytes(), &folded);
     words.retain(|word| *word != b"x");
     is_login(&words) || words.split_first().is_some_and(|(first, rest)| is_host(first) && is_login(rest))

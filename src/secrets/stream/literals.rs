@@ -3,6 +3,7 @@
 use super::{AFTER, BEFORE, Origin, Scan, Stream, Work, is_separator, word_start};
 use crate::secrets::anchors::Sighting;
 use crate::secrets::pieces::Hint;
+use crate::secrets::rules::rule::may_stand_behind;
 use crate::secrets::rules::shape::{Outcome, Progress, Walk};
 use crate::secrets::search::byte_set::ByteSet;
 
@@ -118,7 +119,9 @@ impl Stream {
             for target in without_at.iter().chain(with_at) {
                 for back in target.nearest..=target.farthest {
                     let Some(start) = (sighting.at as usize).checked_sub(usize::from(back)) else { continue };
-                    if self.base + (start as u64) < self.covered {
+                    let before = self.buffer.get(..start).unwrap_or_default();
+                    let is_inside = target.has_left_edge && !may_stand_behind(before);
+                    if self.base + (start as u64) < self.covered || is_inside {
                         continue;
                     }
                     let length = self.try_shape(scan, target.shape, start, ended)?;
@@ -166,6 +169,10 @@ impl Stream {
         const LONGEST: usize = 512;
         let rest = self.buffer.get(start..).unwrap_or_default();
         let near = rest.get(..LONGEST).unwrap_or(rest);
+        // Most have none for long, whatever they end with.
+        if near.len() == LONGEST && memchr::memchr(b'@', near).is_none() {
+            return false;
+        }
         match near.get(self.walked.count(&USERINFO, self.base + start as u64, near)) {
             Some(byte) => *byte == b'@',
             None => near.len() < LONGEST && !ended,

@@ -25,6 +25,16 @@ fn cost(guard: &Guard, body: &[u8], chunk: usize) -> Cost {
     Cost { spent: work.spent, inflated: work.inflated, given: work.given, stopped }
 }
 
+/// The rules of what a body holds.
+fn body_findings(body: &str) -> Vec<String> {
+    let evil = host("evil.example");
+    let context = BodyContext { host: &evil, method: "POST", path: "/", content_type: None, content_encoding: None };
+    let mut scan = observing().body(&context);
+    scan.push(Bytes::copy_from_slice(body.as_bytes())).unwrap();
+    scan.finish().unwrap();
+    scan.take_findings().iter().map(|finding| finding.rule.to_string()).collect()
+}
+
 fn observing() -> Guard {
     guard(Settings { action: Action::Observe, ..Settings::default() })
 }
@@ -56,6 +66,41 @@ fn files_that_begin_in_texts_that_end_are_no_bomb() {
     let body = format!("{head} {}\n", "some words of a text ".repeat(20)).repeat(300);
     let cost = cost(&observing(), body.as_bytes(), 16 << 10);
     assert_eq!((cost.stopped, cost.spent < 44 * cost.given), (None, true));
+}
+
+#[test]
+fn what_the_neighbours_of_a_match_rule_out_is_charged_the_same_however_long_it_is() {
+    // The longest that the rule takes, and a letter behind it.
+    let body = format!("sl.{}\n", "x-7_".repeat(400)).repeat(40);
+    let cost = cost(&observing(), body.as_bytes(), 16 << 10);
+    assert!(cost.spent < 8 * cost.given, "{} {}", cost.spent, cost.given);
+}
+
+#[test]
+fn tables_of_zeroes_in_base64_are_no_bomb() {
+    let mut numbers = (1u32..).map(|number| number.wrapping_mul(0x9e37_79b1).rotate_left(7));
+    let mut table = Vec::new();
+    while table.len() < 96 << 10 {
+        let (zeroes, others) = (numbers.next().unwrap() % 50, numbers.next().unwrap() % 30);
+        table.extend(std::iter::repeat_n(0, zeroes as usize));
+        table.extend(numbers.by_ref().take(others as usize).map(|number| number as u8));
+    }
+    let body = format!(r#"{{"encoding":"base64","content":"{}"}}"#, data_encoding::BASE64.encode(&table));
+    let cost = cost(&observing(), body.as_bytes(), 16 << 10);
+    assert_eq!((cost.stopped, cost.spent < 44 * cost.given), (None, true), "{} {}", cost.spent, cost.given);
+}
+
+#[test]
+fn a_token_that_begins_in_a_row_of_one_letter_is_found_however_long_the_row_is() {
+    let tail = "4MhTsWDYPbRAn70VnVy4Lq6%2F7dMia1U0LZrCp4ClEOKfoo4TzpMSFyt0b2LYqJAMkTvUW9iIFaRI2BM3CfN9Xb";
+    let missed = |own: usize| {
+        (0..45).filter(move |more| {
+            let body = format!("{{\"bearer\": \"{}{tail}\"}}", "A".repeat(own + more));
+            !body_findings(&body).iter().any(|rule| rule.starts_with("twitter-bearer"))
+        })
+    };
+    let missed: Vec<_> = (19..=22).flat_map(|own| missed(own).map(move |more| (own, more))).collect();
+    assert!(missed.is_empty(), "{missed:?}");
 }
 
 #[test]
