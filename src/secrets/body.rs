@@ -110,6 +110,14 @@ impl Guard {
         }
     }
 
+    /// What a small text holds in pieces, and in ways that only who hides something writes.
+    pub(super) fn scan_small(&self, host: &Host, surface: Surface, text: &[u8]) -> Vec<Finding> {
+        let mut found = self.scan_rows(host, surface, text);
+        found.extend(self.scan_shards(host, surface, text));
+        found.extend(self.scan_odd(host, surface, text));
+        found
+    }
+
     /// Begins the scan of one WebSocket message.
     #[must_use]
     pub fn message(&self, host: &Host) -> BodyScan {
@@ -156,9 +164,7 @@ impl BodyScan {
             let guard = Guard { inner: self.guard.clone() };
             let text = self.content.plain(&small, SMALL_BODY).unwrap_or_default();
             let others = self.without_at_home(&text);
-            let mut found = guard.scan_rows(&self.host, self.surface, &others);
-            found.extend(guard.scan_shards(&self.host, self.surface, &others));
-            found.extend(guard.scan_odd(&self.host, self.surface, &others));
+            let mut found = guard.scan_small(&self.host, self.surface, &others);
             let spelled = guard.scan_spelled(&self.host, self.surface, &others, &mut true);
             let told = |new: &Finding| {
                 let mut told = self.findings.iter().chain(&found);

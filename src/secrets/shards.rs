@@ -35,6 +35,9 @@ static NAMES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
         "password",
         "passwd",
         "secret",
+        "private_key",
+        "privatekey",
+        "preshared",
         "_auth",
         "-----begin",
         "access_key",
@@ -42,8 +45,7 @@ static NAMES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
         "apikey",
         "bearer ",
         "iban",
-        "credit card",
-        "card_number",
+        "card",
         "mnemonic",
         "seed phrase",
     ];
@@ -158,7 +160,8 @@ impl Guard {
                 if is_whole(&self.inner.scanner, hit.rules, first, &mut 0, candidate) {
                     return;
                 }
-                if hit.known.is_some() || is_token(hit) || holds_random(hit.candidate.value) {
+                let is_financial = self.inner.scanner.is_financial(hit.rules);
+                if hit.known.is_some() || is_token(hit) || is_financial || holds_random(hit.candidate.value) {
                     let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
                     findings.extend(self.inner.judge(hit, at));
                 }
@@ -235,7 +238,7 @@ fn strings(text: &[u8], deep: u8, rows: &mut Vec<Row>) {
 }
 
 /// A string up to its quote, without its escapes; gives how long it is with them.
-fn unquote(text: &[u8], quote: u8, out: &mut Vec<u8>) -> Option<usize> {
+pub(super) fn unquote(text: &[u8], quote: u8, out: &mut Vec<u8>) -> Option<usize> {
     let mut at = 0;
     loop {
         let rest = text.get(at..)?;

@@ -70,7 +70,7 @@ fn backslash(rest: &[u8]) -> Option<Unit> {
         [b'u', digits @ ..] => match number(digits.get(..4)?, 16) {
             Some(high @ 0xd800..=0xdbff) => surrogates(high, digits.get(4..)?, b"\\u"),
             Some(code) => Some(character(6, code)),
-            None => Some(Unit::Plain),
+            None => Some(rich_text(digits)),
         },
         [b'U', digits @ ..] => Some(number(digits.get(..8)?, 16).map_or(Unit::Plain, |code| character(10, code))),
         [b'x' | b'X', digits @ ..] => match number(digits.get(..2)?, 16) {
@@ -92,6 +92,17 @@ fn backslash(rest: &[u8]) -> Option<Unit> {
         [byte @ (b'\\' | b'/' | b'"' | b'\'' | b'`'), ..] => escape(2, *byte),
         [_, ..] => Some(Unit::Plain),
         [] => None,
+    }
+}
+
+/// A letter of RTF: its number in decimal, and what stands for it where it is not known.
+fn rich_text(digits: &[u8]) -> Unit {
+    match digits {
+        [a, b, b'?', ..] if a.is_ascii_digit() => number(&[*a, *b], 10).map_or(Unit::Plain, |code| character(5, code)),
+        [a, b, c, b'?', ..] if a.is_ascii_digit() => {
+            number(&[*a, *b, *c], 10).map_or(Unit::Plain, |code| character(6, code))
+        }
+        _ => Unit::Plain,
     }
 }
 
@@ -279,6 +290,7 @@ mod tests {
             "g=\\nhp_",
             "ghp&#95",
             "ghp&#x5F",
+            "\\u103?hp\\u95?",
         ] {
             assert_eq!(all(text), "ghp_", "{text}");
         }
