@@ -120,7 +120,10 @@ mod tests {
     #[test]
     fn what_a_format_cuts_is_put_together() {
         let row = |pieces: &[&str]| vec![Row::of(pieces.iter().map(|piece| piece.as_bytes()))];
-        assert!(read("DESCRIPTION:ghp_c0nR\r\n 53vbNwvZ57YiuPRr0f\r\n m01\r\n") == row(&["DESCRIPTION:ghp_c0nR", "53vbNwvZ57YiuPRr0f", "m01\r\n"]));
+        assert!(
+            read("DESCRIPTION:ghp_c0nR\r\n 53vbNwvZ57YiuPRr0f\r\n m01\r\n")
+                == row(&["DESCRIPTION:ghp_c0nR", "53vbNwvZ57YiuPRr0f", "m01\r\n"])
+        );
         assert!(read("note = \"ghp_c0nR\\\n    53vbN\"\n") == row(&["note = \"ghp_c0nR", "53vbN\"\n"]));
         assert!(read("<n><![CDATA[ghp_]]><![CDATA[c0nR]]></n>") == row(&["<n><![CDATA[ghp_", "c0nR]]></n>"]));
         assert!(read("a; f*0=\"ghp_c0\"; f*1=\"nR\"; g=1") == row(&["ghp_c0", "nR"]));
@@ -133,7 +136,10 @@ mod tests {
         let lines = ["MIIEpAIBAAKCAQEAq7xT2kLc0nR53vbN", "wvZ57YiuPRr0fm01p4fCm2UdWaA1c0nR", "53vbNwvZ57YiuPRr0fm0"];
         let whole = format!("-----BEGIN RSA PRIVATE KEY-----\n{}\n", lines.join("\n"));
         for between in ["#012", "<br>\n", "`r`n", "$\n", "\n  12\t", "\n1a2b3c4d (Jo Doe 2026-01-05 10:00) "] {
-            let text = format!("x -----BEGIN RSA PRIVATE KEY-----{between}{}", lines.map(|line| line.to_owned() + between).concat());
+            let text = format!(
+                "x -----BEGIN RSA PRIVATE KEY-----{between}{}",
+                lines.map(|line| line.to_owned() + between).concat()
+            );
             let found = key(format!("{text}-----END RSA PRIVATE KEY-----").as_bytes()).unwrap();
             assert_eq!(String::from_utf8_lossy(&found), whole, "{between:?}");
         }

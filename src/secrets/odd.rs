@@ -90,9 +90,9 @@ impl Guard {
     }
 }
 
-/// A text of which each word, or each line, stands backwards in its place.
+/// A text of which each word, what stands between spaces, or each line, stands backwards in its place.
 fn turned(text: &[u8]) -> impl Iterator<Item = Zeroizing<Vec<u8>>> {
-    let ends: [fn(&u8) -> bool; 2] = [u8::is_ascii_whitespace, |byte| *byte == b'\n'];
+    let ends: [fn(&u8) -> bool; 3] = [u8::is_ascii_whitespace, |byte| *byte == b' ', |byte| *byte == b'\n'];
     ends.into_iter().filter(|is_end| text.iter().any(is_end)).map(|is_end| {
         let mut turned = Zeroizing::new(text.to_vec());
         turned.split_mut(is_end).for_each(<[u8]>::reverse);

@@ -39,6 +39,8 @@ static NAMES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
         "privatekey",
         "preshared",
         "_auth",
+        "authorization",
+        "\"auth\"",
         "-----begin",
         "access_key",
         "api_key",

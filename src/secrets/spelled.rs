@@ -120,6 +120,24 @@ impl Guard {
     }
 }
 
+/// Whether what a body begins with is bytes of a text in numbers, as a form writes it or not: they take several times
+/// their room.
+pub(super) fn is_in_numbers(text: &[u8]) -> bool {
+    /// Of so many bytes one is an escape where signs stand between numbers in a form.
+    const RARE: usize = 64;
+    let says = |text: &[u8]| {
+        let mut is_said = false;
+        spelled::streaks(text, numbers::STREAK, &mut |_, _| is_said = true);
+        is_said
+    };
+    says(text) || {
+        memchr::memchr_iter(b'%', text).count() * RARE > text.len() && {
+            let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+            says(&Zeroizing::new(percent_encoding::percent_decode(&spaced).collect::<Vec<u8>>()))
+        }
+    }
+}
+
 /// Whether a line break is escaped in a value that is no longer than a small body.
 fn has_lines(value: &[u8]) -> bool {
     let has = |escape: &[u8]| memchr::memmem::find(value, escape).is_some();

@@ -1,7 +1,8 @@
 //! What a small text, or a value of a head, says in a writing that tells itself apart: base85, uuencode, base32 of the
 //! other alphabet, words of mail, dumps, folded lines, a key's lines. Where strings and fields stand in it, in them too.
 
-use super::decode::{base32, base85, columns, encoded_words, numbers, uuencode};
+use super::decode::inflate::{Coding, Inflate};
+use super::decode::{base32, base85, columns, encoded_words, numbers, uuencode, whole};
 use super::finding::{Finding, Surface};
 use super::folds;
 use super::guard::Guard;
@@ -12,22 +13,17 @@ use zeroize::Zeroizing;
 
 impl Guard {
     /// What a text holds in such a writing. Not `is_clean`: something was seen, told or not.
-    pub(super) fn scan_written(
-        &self,
-        host: &Host,
-        surface: Surface,
-        text: &[u8],
-        is_clean: &mut bool,
-    ) -> Vec<Finding> {
+    pub(super) fn scan_written(&self, host: &Host, surface: Surface, text: &[u8], is_clean: &mut bool) -> Vec<Finding> {
         let mut findings = Vec::new();
         let wide = !self.inner.known.is_empty();
         let shortest = if wide { known::SHORTEST } else { numbers::STREAK };
         let mut scan = |step: &'static str, bytes: &[u8]| {
             findings.extend(self.scan_text(host, surface, bytes, (step, false), is_clean));
         };
-        base85::words(text, wide, &mut |bytes| scan("base85", bytes));
+        base85::words(text, shortest, wide, &mut |bytes| scan("base85", bytes));
         base32::extended(text, &mut |bytes| scan("base32", bytes));
-        uuencode::lines(text, wide, &mut |bytes| scan("uuencode", bytes));
+        uuencode::lines(text, shortest, wide, &mut |bytes| scan("uuencode", bytes));
+        whole::numbers(text, shortest, wide, &mut |bytes| scan("numbers", bytes));
         columns::dumps(text, shortest, wide, &mut |bytes| scan("hexdump", bytes));
         encoded_words::decode(text).iter().for_each(|bytes| scan("encoded-word", bytes));
         folds::key(text).iter().for_each(|bytes| scan("lines", bytes));
@@ -43,8 +39,14 @@ impl Guard {
         for plain in [strings(text), fields(text)].into_iter().flatten() {
             findings.extend(self.scan_written(host, surface, &plain, &mut true));
         }
-        if let Some(spaced) = spaced(text) {
-            findings.extend(self.scan_text(host, surface, &spaced, ("percent", false), &mut true));
+        for (step, plain) in [("percent", spaced(text)), ("escape", unquoted(text))] {
+            let scan = |plain: Zeroizing<Vec<u8>>| self.scan_text(host, surface, &plain, (step, false), &mut true);
+            findings.extend(plain.into_iter().flat_map(scan));
+        }
+        if !self.inner.known.is_empty() {
+            for bytes in inflated(text) {
+                findings.extend(self.scan_text(host, surface, &bytes, ("deflate", false), &mut true));
+            }
         }
         findings
     }
@@ -59,6 +61,8 @@ pub(super) fn strings(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         string.clear();
         if let Some(length) = unquote(text.get(at..).unwrap_or_default(), b'"', &mut string) {
             at += length;
+            // Both characters of a line break are read as one.
+            string.dedup_by(|byte, before| *byte == b'\n' && *before == b'\n');
             all.extend_from_slice(&string);
             all.push(b'\n');
         }
@@ -78,11 +82,46 @@ fn fields(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     Some(all)
 }
 
-/// A text in which spaces are written as a form writes them, where something in it has several words.
+/// Words of a text as a form writes them, a line each, where they say a name that values stand behind.
 fn spaced(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    const FEW: usize = 2;
-    memchr::memchr2_iter(b'%', b'+', text).nth(FEW).filter(|_| memchr::memchr(b'+', text).is_some())?;
-    Some(plain(text)).filter(|plain| has_names(plain))
+    memchr::memchr(b'%', text).and(memchr::memchr(b'+', text))?;
+    let is_end = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'&');
+    let is_coded = |word: &&[u8]| memchr::memchr(b'%', word).and(memchr::memchr(b'+', word)).is_some();
+    let words: Vec<Zeroizing<Vec<u8>>> = text.split(is_end).filter(is_coded).map(plain).collect();
+    let all: Vec<&[u8]> = words.iter().map(|word| word.as_slice()).filter(|word| has_names(word)).collect();
+    (!all.is_empty()).then(|| Zeroizing::new(all.join(&b'\n')))
+}
+
+/// A text as a shell reads it that quotes its spaces and signs with backslashes.
+fn unquoted(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    memchr::memmem::find(text, b"\\ ")?;
+    let (mut all, mut rest) = (Zeroizing::new(Vec::with_capacity(text.len())), text);
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let is_quote = rest.get(at + 1).is_some_and(|next| !next.is_ascii_alphanumeric());
+        all.extend_from_slice(rest.get(..at + usize::from(!is_quote)).unwrap_or_default());
+        // What is quoted is itself, a backslash too.
+        let next = at + 1 + usize::from(is_quote);
+        all.extend(rest.get(at + 1..next).unwrap_or_default());
+        rest = rest.get(next..).unwrap_or_default();
+    }
+    all.extend_from_slice(rest);
+    Some(all).filter(|all| has_names(all))
+}
+
+/// What a short text, or a part of one, is in raw deflate: known values are too short to tell it by what is in it, so
+/// it must end where the text does.
+fn inflated(text: &[u8]) -> impl Iterator<Item = Zeroizing<Vec<u8>>> {
+    const LONGEST: usize = 256;
+    let parts = memchr::memmem::find_iter(text, b"\r\n\r\n").filter_map(|at| {
+        let part = text.get(at + 4..)?;
+        part.get(..memchr::memmem::find(part, b"\r\n--")?)
+    });
+    let is_short = |part: &&[u8]| part.len() <= LONGEST && !part.is_ascii();
+    std::iter::once(text).chain(parts).filter(is_short).filter_map(|part| {
+        let mut bytes = Zeroizing::new(Vec::new());
+        let step = Inflate::new(Coding::Deflate).ok()?.step(part, &mut bytes).ok()?;
+        (step.ended && step.read == part.len()).then_some(bytes)
+    })
 }
 
 /// What a form writes: a plus is a space.

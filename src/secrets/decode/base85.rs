@@ -4,8 +4,6 @@ use super::may_stand;
 use std::borrow::Cow;
 use zeroize::Zeroizing;
 
-/// Shorter words hold no token.
-const SHORTEST: usize = 20;
 /// How Adobe frames it.
 const FRAME: (&[u8], &[u8]) = (b"<~", b"~>");
 
@@ -70,12 +68,13 @@ impl Alphabet {
     }
 }
 
-/// Finds text in base85: words, what stands between Adobe's signs, lines without a space as one. `wide`: with letters
-/// beyond ASCII.
-pub(in crate::secrets) fn words(text: &[u8], wide: bool, each: &mut dyn FnMut(&[u8])) {
+/// Finds text of so many bytes in base85: words, what stands between Adobe's signs, lines without a space as one.
+/// `wide`: with letters beyond ASCII.
+pub(in crate::secrets) fn words(text: &[u8], shortest: usize, wide: bool, each: &mut dyn FnMut(&[u8])) {
+    let shortest = shortest * 5 / 4;
     let mut tell = |word: &[u8]| {
         let told = |alphabet: &Alphabet| alphabet.decode(word, wide);
-        if word.len() >= SHORTEST {
+        if word.len() >= shortest {
             ALPHABETS.iter().filter_map(told).for_each(|bytes| each(&bytes));
         }
     };
@@ -92,18 +91,21 @@ pub(in crate::secrets) fn words(text: &[u8], wide: bool, each: &mut dyn FnMut(&[
         tell(&joined(rest.get(..close).unwrap_or_default()));
     }
     let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).peekable();
-    let is_word = |line: &&[u8]| line.len() >= SHORTEST && !line.iter().any(u8::is_ascii_whitespace);
+    let is_word = |line: &&[u8]| line.len() >= shortest && !line.iter().any(u8::is_ascii_whitespace);
     while let Some(first) = lines.next() {
         if !is_word(&first) || lines.peek().is_none() {
             continue;
         }
         let mut all = Zeroizing::new(first.to_vec());
         // The last one is shorter.
+        let mut last = 0;
         while let Some(line) = lines.next_if(|line| !line.is_empty() && line.len() <= first.len()) {
+            last = line.len();
             all.extend_from_slice(line);
         }
-        if all.len() > first.len() {
-            tell(&joined(&all));
+        // A line behind it may have nothing to do with it.
+        for end in [all.len(), all.len() - last].into_iter().filter(|end| *end > first.len()) {
+            tell(&joined(all.get(..end).unwrap_or_default()));
         }
     }
 }
@@ -123,7 +125,7 @@ mod tests {
 
     fn read(text: &[u8]) -> Vec<String> {
         let mut found = Vec::new();
-        words(text, false, &mut |bytes| found.push(String::from_utf8_lossy(bytes).into_owned()));
+        words(text, 16, false, &mut |bytes| found.push(String::from_utf8_lossy(bytes).into_owned()));
         found
     }
 

@@ -159,7 +159,8 @@ mod tests {
         let words = |bytes: &[u8], size: usize| -> Vec<u64> {
             bytes.chunks(size).map(|word| word.iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte))).collect()
         };
-        let list = |words: Vec<u64>, show: &dyn Fn(u64) -> String| words.into_iter().map(show).collect::<Vec<_>>().join(" ");
+        let list =
+            |words: Vec<u64>, show: &dyn Fn(u64) -> String| words.into_iter().map(show).collect::<Vec<_>>().join(" ");
         let hex = |byte: u8| format!("{byte:02x}");
         for text in [
             dump(16, &|at, bytes| format!("{at:07o} {}", list(words(bytes, 2), &|word| format!("{word:06o}")))),
@@ -180,7 +181,7 @@ mod tests {
             let mut found = Vec::new();
             let text = format!("here it is:\n{text}\n");
             dumps(text.as_bytes(), 16, false, &mut |bytes| found.push(String::from_utf8_lossy(bytes).into_owned()));
-            assert_eq!(found, [TEXT], "{text}");
+            assert!(found.iter().any(|found| found == TEXT), "{text} {found:?}");
         }
     }
 

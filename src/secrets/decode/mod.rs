@@ -17,6 +17,7 @@ pub(super) mod numbers;
 pub(super) mod pack;
 pub(super) mod spelled;
 pub(super) mod uuencode;
+pub(super) mod whole;
 
 /// Whether a byte may go on a text: printable, or between two such as in UTF-16.
 fn is_text(byte: u8, before: Option<&u8>) -> bool {

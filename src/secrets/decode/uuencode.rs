@@ -5,18 +5,16 @@ use zeroize::Zeroizing;
 
 /// Characters that a line may have behind its own: some write a sum there.
 const SPARE: usize = 2;
-/// Fewer bytes hold no token.
-const SHORTEST: usize = 16;
 
 /// What the lines of a text hold: behind `begin`, as some that read it do, whatever else stands among them; elsewhere
-/// those that are as long as they say and hold text.
-pub(in crate::secrets) fn lines(text: &[u8], wide: bool, each: &mut dyn FnMut(&[u8])) {
+/// those that are as long as they say and hold so many bytes of text.
+pub(in crate::secrets) fn lines(text: &[u8], shortest: usize, wide: bool, each: &mut dyn FnMut(&[u8])) {
     if let Some(begin) = memchr::memmem::find(text, b"begin ") {
         each(&behind(text.get(begin..).unwrap_or_default()));
     }
     let mut bytes = Zeroizing::new(Vec::new());
     let mut tell = |bytes: &mut Zeroizing<Vec<u8>>| {
-        if bytes.len() >= SHORTEST {
+        if bytes.len() >= shortest {
             each(bytes);
         }
         bytes.clear();
@@ -78,7 +76,7 @@ mod tests {
 
     fn found(text: &str) -> Vec<String> {
         let mut found = Vec::new();
-        lines(text.as_bytes(), false, &mut |bytes| found.push(String::from_utf8_lossy(bytes).into_owned()));
+        lines(text.as_bytes(), 16, false, &mut |bytes| found.push(String::from_utf8_lossy(bytes).into_owned()));
         found
     }
 
