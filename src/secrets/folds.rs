@@ -32,7 +32,7 @@ fn lines(text: &[u8]) -> Option<Vec<&[u8]>> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let next = text.get(end + 1..).unwrap_or_default();
         let escaped = line.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
-        let is_wide = width.is_none_or(|width: usize| width.abs_diff(line.len()) <= 1);
+        let is_wide = width.map_or_else(|| is_property(line), |width: usize| width.abs_diff(line.len()) <= 1);
         let is_folded = matches!(next, [b' ' | b'\t', first, ..] if !first.is_ascii_whitespace()) && is_wide;
         if escaped {
             pieces.push(text.get(from..start + line.len() - 1).unwrap_or_default());
@@ -47,6 +47,15 @@ fn lines(text: &[u8]) -> Option<Vec<&[u8]>> {
     }
     pieces.push(text.get(from..).unwrap_or_default());
     (folds > 0).then_some(pieces)
+}
+
+/// Whether a line begins with a name and a colon, as those do that are folded: of an event, an entry, a card, a mail.
+fn is_property(line: &[u8]) -> bool {
+    const LONGEST_NAME: usize = 64;
+    let front = line.get(..LONGEST_NAME).unwrap_or(line);
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b';' | b'=' | b'.' | b'/');
+    let name = front.iter().take_while(|byte| is_name(byte)).count();
+    name > 0 && front.get(name) == Some(&b':')
 }
 
 /// The parts of a parameter that is cut: `name*0="…"; name*1="…"`.
@@ -129,6 +138,7 @@ mod tests {
         assert!(read("a; f*0=\"ghp_c0\"; f*1=\"nR\"; g=1") == row(&["ghp_c0", "nR"]));
         assert!(read("a; f*0*=utf-8''ghp%5F; f*1*=c0nR") == row(&["utf-8''ghp%5F", "c0nR"]));
         assert!(read("fn a() {\n    b();\n}\n").is_empty());
+        assert!(read("/**\n * A note,\n * and one more.\n */\n").is_empty());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::finding::{Finding, Surface};
 use super::guard::{At, Guard};
 use super::joins::is_token;
 use super::recall::seams::Seams;
+use super::rules::catalogue::Group;
 use super::rules::home::Spot;
 use super::shards::{has_names, holds_random};
 use super::stream::{Hit, Scan, Stream, Work};
@@ -62,29 +63,36 @@ impl Guard {
         let reversed: Zeroizing<Vec<u8>> = Zeroizing::new(text.iter().rev().copied().collect());
         let mut seams = Seams::new(&self.inner);
         let (named, coded) = (has_names(&reversed), is_coded(&reversed));
-        if !named && !coded && self.inner.known.is_empty() && seams.places(&reversed).is_empty() {
+        let tells = named || coded || !seams.places(&reversed).is_empty();
+        if !tells && self.inner.known.is_empty() {
             return Vec::new();
         }
         let mut findings = Vec::new();
-        let mut report = |hit: &Hit<'_>| {
-            *is_clean = false;
-            let is_sure = hit.known.is_some()
-                || is_token(hit)
-                || self.inner.scanner.is_financial(hit.rules)
-                || holds_random(hit.candidate.value);
-            let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
-            findings.extend(is_sure.then(|| self.inner.judge(hit, at)).flatten());
-        };
-        let mut read = |text: &[u8]| {
+        let mut read = |text: &[u8], is_turned: bool| {
             let mut work = Work::new();
             work.given = text.len() as u64;
             let (scanner, known) = (&self.inner.scanner, &self.inner.known);
+            let mut report = |hit: &Hit<'_>| {
+                *is_clean = false;
+                // Of words that are turned in their places some say what a digest beside them would be.
+                let is_named = !is_turned || scanner.is_of(Group::Generic, hit.rules);
+                let is_sure = hit.known.is_some()
+                    || is_token(hit)
+                    || scanner.is_of(Group::Financial, hit.rules)
+                    || (is_named && holds_random(hit.candidate.value));
+                let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
+                findings.extend(is_sure.then(|| self.inner.judge(hit, at)).flatten());
+            };
             let mut scan = Scan { scanner, known, report: &mut report, work: &mut work, path: vec!["reversed"] };
             Stream::new(1).feed(&mut scan, &|at| at, text, true);
         };
-        read(&reversed);
-        for text in [Some(text), strings(text).as_deref().map(Vec::as_slice)].into_iter().flatten() {
-            turned(text).for_each(|text| read(&text));
+        read(&reversed, false);
+        // Known values have their letters in a row: what goes over several words has names.
+        if tells {
+            let strings = strings(text);
+            [Some(text), strings.as_deref().map(Vec::as_slice)].into_iter().flatten().for_each(|text| {
+                turned(text).for_each(|text| read(&text, true));
+            });
         }
         findings
     }

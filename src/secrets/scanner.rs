@@ -219,9 +219,9 @@ impl Scanner {
         rules.iter().filter_map(|rule| self.rules.get(*rule as usize)).any(Rule::is_telling)
     }
 
-    /// Whether one of these rules is of what a bank or a wallet checks: cards, accounts, seed phrases.
-    pub(super) fn is_financial(&self, rules: &[u32]) -> bool {
-        rules.iter().filter_map(|rule| self.rules.get(*rule as usize)).any(|rule| rule.group == Group::Financial)
+    /// Whether one of these rules is of a group.
+    pub(super) fn is_of(&self, group: Group, rules: &[u32]) -> bool {
+        rules.iter().filter_map(|rule| self.rules.get(*rule as usize)).any(|rule| rule.group == group)
     }
 
     /// Whether addresses at a host may be credentials as a whole: webhooks.

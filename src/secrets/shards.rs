@@ -9,6 +9,7 @@ use super::guard::{At, Guard};
 use super::joins::is_token;
 use super::recall::frame;
 use super::recall::seams::Seams;
+use super::rules::catalogue::Group;
 use super::rules::generic::is_wordy;
 use super::rules::home::Spot;
 use super::rules::rule::Candidate;
@@ -39,15 +40,17 @@ static NAMES: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
         "privatekey",
         "preshared",
         "_auth",
-        "authorization",
-        "\"auth\"",
         "-----begin",
         "access_key",
         "api_key",
         "apikey",
         "bearer ",
         "iban",
-        "card",
+        "card ",
+        "card:",
+        "card\"",
+        "card_n",
+        "cardn",
         "mnemonic",
         "seed phrase",
     ];
@@ -162,7 +165,7 @@ impl Guard {
                 if is_whole(&self.inner.scanner, hit.rules, first, &mut 0, candidate) {
                     return;
                 }
-                let is_financial = self.inner.scanner.is_financial(hit.rules);
+                let is_financial = self.inner.scanner.is_of(Group::Financial, hit.rules);
                 if hit.known.is_some() || is_token(hit) || is_financial || holds_random(hit.candidate.value) {
                     let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
                     findings.extend(self.inner.judge(hit, at));

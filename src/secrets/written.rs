@@ -20,10 +20,17 @@ impl Guard {
         let mut scan = |step: &'static str, bytes: &[u8]| {
             findings.extend(self.scan_text(host, surface, bytes, (step, false), is_clean));
         };
-        base85::words(text, shortest, wide, &mut |bytes| scan("base85", bytes));
-        base32::extended(text, &mut |bytes| scan("base32", bytes));
+        let longest = Longest::of(text);
+        if longest.word >= shortest {
+            base85::words(text, shortest, wide, &mut |bytes| scan("base85", bytes));
+        }
+        if longest.alphanumeric >= base32::SHORTEST {
+            base32::extended(text, &mut |bytes| scan("base32", bytes));
+        }
+        if longest.number > shortest {
+            whole::numbers(text, shortest, wide, &mut |bytes| scan("numbers", bytes));
+        }
         uuencode::lines(text, shortest, wide, &mut |bytes| scan("uuencode", bytes));
-        whole::numbers(text, shortest, wide, &mut |bytes| scan("numbers", bytes));
         columns::dumps(text, shortest, wide, &mut |bytes| scan("hexdump", bytes));
         encoded_words::decode(text).iter().for_each(|bytes| scan("encoded-word", bytes));
         folds::key(text).iter().for_each(|bytes| scan("lines", bytes));
@@ -49,6 +56,29 @@ impl Guard {
             }
         }
         findings
+    }
+}
+
+/// The longest stretches of a text, of characters of a kind.
+#[derive(Default)]
+struct Longest {
+    number: usize,
+    alphanumeric: usize,
+    word: usize,
+}
+
+impl Longest {
+    fn of(text: &[u8]) -> Self {
+        let (mut longest, mut now) = (Self::default(), Self::default());
+        for byte in text {
+            now.number = if byte.is_ascii_digit() { now.number + 1 } else { 0 };
+            now.alphanumeric = if byte.is_ascii_alphanumeric() { now.alphanumeric + 1 } else { 0 };
+            now.word = if byte.is_ascii_whitespace() { 0 } else { now.word + 1 };
+            longest.number = longest.number.max(now.number);
+            longest.alphanumeric = longest.alphanumeric.max(now.alphanumeric);
+            longest.word = longest.word.max(now.word);
+        }
+        longest
     }
 }
 
@@ -88,7 +118,9 @@ fn spaced(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let is_end = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'&');
     let is_coded = |word: &&[u8]| memchr::memchr(b'%', word).and(memchr::memchr(b'+', word)).is_some();
     let words: Vec<Zeroizing<Vec<u8>>> = text.split(is_end).filter(is_coded).map(plain).collect();
-    let all: Vec<&[u8]> = words.iter().map(|word| word.as_slice()).filter(|word| has_names(word)).collect();
+    let is_login = |word: &[u8]| memchr::memmem::find(&word.to_ascii_lowercase(), b"auth").is_some();
+    let is_named = |word: &&[u8]| has_names(word) || is_login(word);
+    let all: Vec<&[u8]> = words.iter().map(|word| word.as_slice()).filter(is_named).collect();
     (!all.is_empty()).then(|| Zeroizing::new(all.join(&b'\n')))
 }
 
@@ -105,7 +137,7 @@ fn unquoted(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         rest = rest.get(next..).unwrap_or_default();
     }
     all.extend_from_slice(rest);
-    Some(all).filter(|all| has_names(all))
+    Some(all).filter(|all| has_names(all) || memchr::memmem::find(all, b"Authorization").is_some())
 }
 
 /// What a short text, or a part of one, is in raw deflate: known values are too short to tell it by what is in it, so

@@ -85,10 +85,12 @@ pub(in crate::secrets) fn words(text: &[u8], shortest: usize, wide: bool, each: 
         }
     }
     let mut rest = text;
-    while let Some(open) = memchr::memmem::find(rest, FRAME.0) {
-        rest = rest.get(open + FRAME.0.len()..).unwrap_or_default();
-        let Some(close) = memchr::memmem::find(rest, FRAME.1) else { break };
-        tell(&joined(rest.get(..close).unwrap_or_default()));
+    while let Some(close) = memchr::memmem::find(rest, FRAME.1) {
+        let before = rest.get(..close).unwrap_or_default();
+        if let Some(open) = memchr::memmem::rfind(before, FRAME.0) {
+            tell(&joined(before.get(open + FRAME.0.len()..).unwrap_or_default()));
+        }
+        rest = rest.get(close + FRAME.1.len()..).unwrap_or_default();
     }
     let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).peekable();
     let is_word = |line: &&[u8]| line.len() >= shortest && !line.iter().any(u8::is_ascii_whitespace);

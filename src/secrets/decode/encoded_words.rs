@@ -5,6 +5,8 @@ use zeroize::Zeroizing;
 
 /// Longer names of a charset, with a language, are none.
 const LONGEST_CHARSET: usize = 40;
+/// Nor longer words, though they should be far shorter (section 2).
+const LONGEST: usize = 4096;
 
 /// A text as it reads with its encoded words decoded; nothing where it has none.
 pub(in crate::secrets) fn decode(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
@@ -33,12 +35,13 @@ pub(in crate::secrets) fn decode(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 
 /// Decodes the word at the front; gives how long it is.
 fn word(text: &[u8], out: &mut Vec<u8>) -> Option<usize> {
-    let charset = memchr::memchr(b'?', text.get(2..)?).filter(|length| (1..=LONGEST_CHARSET).contains(length))?;
+    let name = text.get(2..)?;
+    let charset = memchr::memchr(b'?', name.get(..=LONGEST_CHARSET).unwrap_or(name)).filter(|length| *length > 0)?;
     let (coding, coded) = match text.get(2 + charset + 1..)? {
         [coding, b'?', coded @ ..] => (coding, coded),
         _ => return None,
     };
-    let end = memchr::memmem::find(coded, b"?=")?;
+    let end = memchr::memmem::find(coded.get(..LONGEST).unwrap_or(coded), b"?=")?;
     let coded = coded.get(..end)?;
     match coding {
         b'B' | b'b' => {

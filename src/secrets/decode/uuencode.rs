@@ -10,7 +10,11 @@ const SPARE: usize = 2;
 /// those that are as long as they say and hold so many bytes of text.
 pub(in crate::secrets) fn lines(text: &[u8], shortest: usize, wide: bool, each: &mut dyn FnMut(&[u8])) {
     if let Some(begin) = memchr::memmem::find(text, b"begin ") {
-        each(&behind(text.get(begin..).unwrap_or_default()));
+        let bytes = behind(text.get(begin..).unwrap_or_default());
+        // Of other lines chance makes no text.
+        if bytes.split(|byte| !may_stand(*byte, wide)).any(|part| part.len() >= shortest) {
+            each(&bytes);
+        }
     }
     let mut bytes = Zeroizing::new(Vec::new());
     let mut tell = |bytes: &mut Zeroizing<Vec<u8>>| {

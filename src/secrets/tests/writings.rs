@@ -112,6 +112,9 @@ fn names_are_read_backwards_word_by_word_and_with_a_form_s_or_a_shell_s_spaces()
     let text = "the client_secret is client_secret: \"hVmkk2GpQ1zPgyAP3oPr6anQpLe8xBL\" ok";
     let words: Vec<String> = text.split(' ').map(|word| word.chars().rev().collect()).collect();
     assert!(found(&words.join(" ")));
+    // A digest beside a word that is a kind's name backwards is none.
+    let digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    assert!(!found(&format!("the maker of client_secret is {digest} and its terces_tneilc")));
     let login = "Authorization: Basic c3ZjX2FwcDpoVm1razJHcFExelBneUFQM29Q";
     assert!(found(&format!("see {} there", login.replace(": ", "%3A+").replace(' ', "+"))));
     assert!(found(&login.replace(' ', "\\ ")));
