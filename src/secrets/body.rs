@@ -5,6 +5,7 @@ use super::finding::{Disposition, Finding, Fingerprint, Surface};
 use super::guard::{At, Guard, Inner};
 use super::recall::memory::{SMALL_BODY, SessionMemory};
 use super::settings::special;
+use super::spelled::is_in_numbers;
 use super::spots::Kind;
 use super::stream::{Hit, SEPARATOR, Scan, Work};
 use crate::net::Host;
@@ -20,6 +21,8 @@ const UNMASKABLE: [&str; 10] =
     ["gzip", "zlib", "deflate", "zstd", "br", "git-pack", "joined", "letters", "hexdump", "numbers"];
 /// So much of what is held is copied together while the body rests.
 const COPIED: usize = 16 * 1024;
+/// Bodies in numbers are held up to this size, as small ones are.
+const IN_NUMBERS: usize = 32 * 1024;
 /// Findings told for one body; more of them change nothing.
 const MOST_FINDINGS: usize = 64;
 
@@ -76,6 +79,17 @@ pub struct BodyScan {
     small: Option<Zeroizing<Vec<u8>>>,
 }
 
+/// Keeps what came of a body as long as it is small, or what it begins with says that all of it is in numbers; gives
+/// whether it is.
+fn keep(small: &mut Vec<u8>, chunk: &[u8]) -> bool {
+    let (front, rest) = chunk.split_at(chunk.len().min(SMALL_BODY.saturating_sub(small.len())));
+    small.extend_from_slice(front);
+    let goes_on = |small: &[u8]| small.len() > SMALL_BODY || is_in_numbers(small);
+    let is_kept = rest.is_empty() || (small.len() + rest.len() <= IN_NUMBERS && goes_on(small));
+    small.extend_from_slice(rest);
+    is_kept
+}
+
 /// What is written over: a secret, and behind an encoded one the characters that hold its last bits.
 struct Mask {
     start: u64,
@@ -110,6 +124,14 @@ impl Guard {
         }
     }
 
+    /// What a small text holds in pieces, and in ways that only who hides something writes.
+    pub(super) fn scan_small(&self, host: &Host, surface: Surface, text: &[u8]) -> Vec<Finding> {
+        let mut found = self.scan_rows(host, surface, text);
+        found.extend(self.scan_shards(host, surface, text));
+        found.extend(self.scan_odd(host, surface, text));
+        found
+    }
+
     /// Begins the scan of one WebSocket message.
     #[must_use]
     pub fn message(&self, host: &Host) -> BodyScan {
@@ -140,11 +162,7 @@ impl BodyScan {
         self.work.given += chunk.len() as u64;
         self.held.push_back(chunk.clone());
         self.rests = false;
-        if let Some(small) = self.small.as_mut().filter(|small| small.len() + chunk.len() <= SMALL_BODY) {
-            small.extend_from_slice(&chunk);
-        } else {
-            self.small = None;
-        }
+        self.small.take_if(|small| !keep(small, &chunk));
         self.feed(&chunk, false)
     }
 
@@ -154,11 +172,10 @@ impl BodyScan {
         self.feed(&[], true)?;
         if let (Some((memory, now)), Some(small)) = (self.session.take(), self.small.take()) {
             let guard = Guard { inner: self.guard.clone() };
-            let text = self.content.plain(&small, SMALL_BODY).unwrap_or_default();
+            let text = self.content.plain(&small, SMALL_BODY.max(small.len())).unwrap_or_default();
+            let is_small = small.len() <= SMALL_BODY;
             let others = self.without_at_home(&text);
-            let mut found = guard.scan_rows(&self.host, self.surface, &others);
-            found.extend(guard.scan_shards(&self.host, self.surface, &others));
-            found.extend(guard.scan_odd(&self.host, self.surface, &others));
+            let mut found = if is_small { guard.scan_small(&self.host, self.surface, &others) } else { Vec::new() };
             let spelled = guard.scan_spelled(&self.host, self.surface, &others, &mut true);
             let told = |new: &Finding| {
                 let mut told = self.findings.iter().chain(&found);
@@ -166,7 +183,9 @@ impl BodyScan {
             };
             let spelled: Vec<Finding> = spelled.into_iter().filter(|finding| !told(finding)).collect();
             found.extend(spelled);
-            found.extend(guard.recall_body(&self.host, &text, &memory, now));
+            if is_small {
+                found.extend(guard.recall_body(&self.host, &text, &memory, now));
+            }
             if found.iter().any(|finding| finding.disposition == Disposition::Blocked) {
                 self.stopped = Some(Reason::SecretInRequest);
             }

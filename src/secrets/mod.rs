@@ -14,6 +14,7 @@ mod dull;
 mod embedded;
 mod escapes;
 mod finding;
+mod folds;
 #[doc(hidden)]
 pub mod fuzzing;
 mod grpc;
@@ -47,6 +48,7 @@ mod survey;
 mod tests;
 mod tokens;
 mod unpack;
+mod written;
 
 pub use body::{BodyContext, BodyScan, Stopped};
 pub use finding::{Disposition, Finding, Fingerprint, Severity, Surface};

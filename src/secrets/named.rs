@@ -6,10 +6,13 @@ use aho_corasick::AhoCorasick;
 use std::sync::LazyLock;
 
 /// The names, folded.
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 20] = [
     "password",
     "passwd",
     "secret",
+    "private_key",
+    "privatekey",
+    "preshared",
     "_auth",
     "-----begin",
     "access_key",
@@ -17,8 +20,11 @@ const WORDS: [&str; 14] = [
     "apikey",
     "bearer ",
     "iban",
-    "credit card",
-    "card_number",
+    "card ",
+    "card:",
+    "card\"",
+    "card_n",
+    "cardn",
     "mnemonic",
     "seed phrase",
 ];
@@ -28,9 +34,9 @@ static NAMES: LazyLock<Option<AhoCorasick>> =
 
 /// Four letters of each of them, in either case, of which most texts have none.
 static LETTERS: LazyLock<Teddy<2>> = LazyLock::new(|| {
-    const PARTS: [&[u8; 4]; 13] = [
-        b"assw", b"secr", b"_aut", b"----", b"s_ke", b"i_ke", b"ikey", b"eare", b"iban", b"dit ", b"d_nu", b"nemo",
-        b"d ph",
+    const PARTS: [&[u8; 4]; 14] = [
+        b"assw", b"secr", b"vate", b"resh", b"_aut", b"----", b"s_ke", b"i_ke", b"ikey", b"eare", b"iban", b"card",
+        b"nemo", b"d ph",
     ];
     let letter = |byte: u8, is_upper: bool| Some(if is_upper { byte.to_ascii_uppercase() } else { byte });
     let written = |[a, b, c, d]: [u8; 4], case: u8| {

@@ -219,6 +219,11 @@ impl Scanner {
         rules.iter().filter_map(|rule| self.rules.get(*rule as usize)).any(Rule::is_telling)
     }
 
+    /// Whether one of these rules is of a group.
+    pub(super) fn is_of(&self, group: Group, rules: &[u32]) -> bool {
+        rules.iter().filter_map(|rule| self.rules.get(*rule as usize)).any(|rule| rule.group == group)
+    }
+
     /// Whether addresses at a host may be credentials as a whole: webhooks.
     pub(super) fn has_addresses_at(&self, host: &str) -> bool {
         self.address_homes.contains(last_labels(host))

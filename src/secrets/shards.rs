@@ -10,6 +10,7 @@ use super::joins::is_token;
 use super::named::{first_name, has_names};
 use super::recall::frame;
 use super::recall::seams::Seams;
+use super::rules::catalogue::Group;
 use super::rules::generic::is_wordy;
 use super::rules::home::Spot;
 use super::rules::rule::Candidate;
@@ -131,7 +132,8 @@ impl Guard {
                 if is_whole(&self.inner.scanner, hit.rules, first, &mut 0, candidate) {
                     return;
                 }
-                if hit.known.is_some() || is_token(hit) || holds_random(hit.candidate.value) {
+                let is_financial = self.inner.scanner.is_of(Group::Financial, hit.rules);
+                if hit.known.is_some() || is_token(hit) || is_financial || holds_random(hit.candidate.value) {
                     let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
                     findings.extend(self.inner.judge(hit, at));
                 }
@@ -208,7 +210,7 @@ fn strings(text: &[u8], deep: u8, rows: &mut Vec<Row>) {
 }
 
 /// A string up to its quote, without its escapes; gives how long it is with them.
-fn unquote(text: &[u8], quote: u8, out: &mut Vec<u8>) -> Option<usize> {
+pub(super) fn unquote(text: &[u8], quote: u8, out: &mut Vec<u8>) -> Option<usize> {
     let mut at = 0;
     loop {
         let rest = text.get(at..)?;

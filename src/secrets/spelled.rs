@@ -6,7 +6,7 @@ use super::finding::{Finding, Surface};
 use super::guard::{At, Guard};
 use super::head::{HeadView, parameters};
 use super::known;
-use super::recall::memory::is_own;
+use super::recall::memory::{SMALL_BODY, is_own};
 use super::rules::home::Spot;
 use super::runs::is_value;
 use super::stream::{Hit, Scan, Stream, Work};
@@ -66,7 +66,14 @@ impl Guard {
                 continue;
             }
             let text = joined(surface, &values);
+            // A value of several lines is a text of its own.
+            for value in values.iter().filter(|value| has_lines(value)) {
+                let found = self.scan_small(head.host, surface, &joined(surface, &[value]));
+                *is_clean &= found.is_empty();
+                findings.extend(found);
+            }
             findings.extend(self.scan_spelled(head.host, surface, &text, is_clean));
+            findings.extend(self.scan_written(head.host, surface, &text, is_clean));
             values.retain(|value| self.may_be_backwards(surface, value));
             if !values.is_empty() {
                 findings.extend(self.scan_backwards(head.host, surface, &joined(surface, &values), is_clean));
@@ -86,7 +93,7 @@ impl Guard {
     }
 
     /// What a text holds that is written so; `coded`: only what is written another way once more.
-    fn scan_text(
+    pub(super) fn scan_text(
         &self,
         host: &Host,
         surface: Surface,
@@ -109,6 +116,30 @@ impl Guard {
         Stream::new(1).feed(&mut scan, &|at| at, text, true);
         findings
     }
+}
+
+/// Whether what a body begins with is bytes of a text in numbers, as a form writes it or not: they take several times
+/// their room.
+pub(super) fn is_in_numbers(text: &[u8]) -> bool {
+    /// Of so many bytes one is an escape where signs stand between numbers in a form.
+    const RARE: usize = 64;
+    let says = |text: &[u8]| {
+        let mut is_said = false;
+        spelled::streaks(text, numbers::STREAK, &mut |_, _| is_said = true);
+        is_said
+    };
+    says(text) || {
+        memchr::memchr_iter(b'%', text).count() * RARE > text.len() && {
+            let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+            says(&Zeroizing::new(percent_encoding::percent_decode(&spaced).collect::<Vec<u8>>()))
+        }
+    }
+}
+
+/// Whether a line break is escaped in a value that is no longer than a small body.
+fn has_lines(value: &[u8]) -> bool {
+    let has = |escape: &[u8]| memchr::memmem::find(value, escape).is_some();
+    value.len() <= 3 * SMALL_BODY && (has(b"%0A") || has(b"%0a"))
 }
 
 /// Values of a head, a line each, as they are without their escapes.

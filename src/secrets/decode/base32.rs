@@ -1,6 +1,7 @@
 //! Base32 (RFC 4648), of either case, at every alignment.
 
 use crate::secrets::search::classes::Class;
+use zeroize::Zeroizing;
 
 /// Bytes of text in a row that make a streak.
 const STREAK: usize = 14;
@@ -52,6 +53,24 @@ pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8]
             decode(values.get(alignment..).unwrap_or_default(), start + alignment, &mut bytes, &mut told);
         }
     }
+}
+
+/// Finds text in the alphabet that goes from digits to `V` (section 7): in words, of one case, that are no hex.
+pub(in crate::secrets) fn extended(text: &[u8], each: &mut dyn FnMut(&[u8])) {
+    for word in text.split(|byte| !byte.is_ascii_alphanumeric()) {
+        let beyond = |first: u8| word.iter().any(|byte| (6..22).contains(&byte.wrapping_sub(first)));
+        let all = |first: u8| word.iter().all(|byte| byte.is_ascii_digit() || byte.wrapping_sub(first) < 22);
+        if word.len() >= SHORTEST && ((beyond(b'A') && all(b'A')) || (beyond(b'a') && all(b'a'))) {
+            let plain: Zeroizing<Vec<u8>> = Zeroizing::new(word.iter().map(|byte| plain(*byte)).collect());
+            streaks(&plain, &mut |_, bytes| each(bytes));
+        }
+    }
+}
+
+/// The character of the usual alphabet that has the value of one of the other.
+const fn plain(byte: u8) -> u8 {
+    let value = if byte.is_ascii_digit() { byte - b'0' } else { byte.to_ascii_uppercase() - b'A' + 10 };
+    if value < 26 { b'A' + value } else { b'2' + value - 26 }
 }
 
 /// Whether a run begins like base32 of gzip, zip or zstd.
@@ -212,5 +231,17 @@ mod tests {
             }
         }
         streaks(b"internationalizationsupportedlanguages", &mut |_, bytes| panic!("{bytes:?}"));
+    }
+
+    #[test]
+    fn text_in_the_other_alphabet_is_read_and_digests_are_not() {
+        let token = b"ghp_c0nR53vbNwvZ57YiuPRr";
+        let coded = data_encoding::BASE32HEX_NOPAD.encode(token);
+        for text in [coded.clone(), coded.to_lowercase(), format!("see '{coded}===' ok")] {
+            let mut found = false;
+            extended(text.as_bytes(), &mut |bytes| found |= bytes == token);
+            assert!(found, "{text}");
+        }
+        extended(b"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c internationalisation", &mut |_| panic!());
     }
 }

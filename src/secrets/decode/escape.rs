@@ -60,12 +60,19 @@ fn percent(rest: &[u8]) -> Option<Unit> {
 
 fn backslash(rest: &[u8]) -> Option<Unit> {
     match rest {
-        [b'u', b'{', digits @ ..] => {
+        [b'u' | b'x', b'{', digits @ ..] => {
             let Some(close) = digits.iter().take(8).position(|byte| *byte == b'}') else {
                 return (digits.len() >= 8).then_some(Unit::Plain);
             };
             let code = digits.get(..close).and_then(|digits| number(digits, 16));
             Some(code.map_or(Unit::Plain, |code| character(close + 4, code)))
+        }
+        // Of RTF: a letter's number in decimal, and what stands for it where that is not known.
+        [b'u', a @ b'0'..=b'9', b @ b'0'..=b'9', b'?', ..] => {
+            Some(number(&[*a, *b], 10).map_or(Unit::Plain, |code| character(5, code)))
+        }
+        [b'u', a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'?', ..] => {
+            Some(number(&[*a, *b, *c], 10).map_or(Unit::Plain, |code| character(6, code)))
         }
         [b'u', digits @ ..] => match number(digits.get(..4)?, 16) {
             Some(high @ 0xd800..=0xdbff) => surrogates(high, digits.get(4..)?, b"\\u"),
@@ -279,6 +286,8 @@ mod tests {
             "g=\\nhp_",
             "ghp&#95",
             "ghp&#x5F",
+            "\\x{67}hp_",
+            "\\u103?hp\\u95?",
         ] {
             assert_eq!(all(text), "ghp_", "{text}");
         }

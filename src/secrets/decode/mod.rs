@@ -3,9 +3,11 @@
 
 pub(super) mod base32;
 pub(super) mod base64;
-
+pub(super) mod base85;
+pub(super) mod columns;
 pub(super) mod deflate;
 mod delta;
+pub(super) mod encoded_words;
 pub(super) mod escape;
 pub(super) mod fold;
 pub(super) mod gates;
@@ -14,10 +16,17 @@ pub(super) mod inflate;
 pub(super) mod numbers;
 pub(super) mod pack;
 pub(super) mod spelled;
+pub(super) mod uuencode;
+pub(super) mod whole;
 
 /// Whether a byte may go on a text: printable, or between two such as in UTF-16.
 fn is_text(byte: u8, before: Option<&u8>) -> bool {
     (0x20..0x7f).contains(&byte) || byte.is_ascii_whitespace() || (byte == 0 && before != Some(&0))
+}
+
+/// Whether a byte may stand in a text that a decoder made; `wide`: also one of a letter beyond ASCII.
+const fn may_stand(byte: u8, wide: bool) -> bool {
+    matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n' | 0) || (wide && byte >= 0x80)
 }
 
 /// So much of what may be text beyond ASCII is looked at.

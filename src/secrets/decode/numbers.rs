@@ -163,6 +163,8 @@ fn of_word(word: &[u8], radix: u32) -> Option<u8> {
     let word = word.get(front..word.len() - word.iter().rev().take_while(|byte| is_sign(byte)).count())?;
     let (digits, radix) = match (word, radix) {
         ([b'0', b'x' | b'X', digits @ ..], 10) => (digits, 16),
+        // Of Basic: `&H67`.
+        ([b'H', digits @ ..], 10) if digits.len() == 2 => (digits, 16),
         ([b'0', b'o' | b'O', digits @ ..], 10) => (digits, 8),
         ([b'0', b'b' | b'B', digits @ ..], 10) => (digits, 2),
         (digits, radix) => (digits, radix),

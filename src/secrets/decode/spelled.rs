@@ -1,5 +1,5 @@
 //! Bytes spelled out as numbers, whatever stands between them: `#67 #68`, `67/68`, `x'67' x'68'`, `0x670x68`,
-//! `(byte)0x67`, many bytes a word (`6768705f63306e52`), octal, binary. In small texts only: there is no end to the ways.
+//! `(byte)0x67`, `Chr(&H67)`, many bytes a word (`6768705f63306e52`), octal, binary. In small texts only: there is no end to the ways.
 
 use super::super::search::classes::Class;
 use super::{hex, is_text, numbers};
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 /// Signs between two numbers, and words: a cast.
 const BETWEEN: usize = 8;
 const ASIDE: usize = 2;
-const LONGEST_ASIDE: usize = 5;
+const LONGEST_ASIDE: usize = 8;
 /// A text is looked at in blocks, of which those with so many digits are read.
 const BLOCK: usize = 64;
 const DENSE: usize = 8;
@@ -182,7 +182,7 @@ fn push_hex(word: &[u8], push: &mut impl FnMut(u8) -> bool) -> bool {
             }
             true
         }
-        [b'x' | b'X', digits @ ..] => all(digits),
+        [b'x' | b'X' | b'H', digits @ ..] => all(digits),
         [high, low, b'h' | b'H'] => all(&[*high, *low]),
         digits => all(digits),
     }
@@ -243,6 +243,8 @@ mod tests {
             each(&|byte| format!("0o{byte:o}"), ", "),
             each(&|byte| format!("{byte:08b}"), ""),
             each(&|byte| format!("0b{byte:08b}"), ", "),
+            each(&|byte| format!("ChrW(&H{byte:X})"), " & "),
+            each(&|byte| format!("ZEICHEN({byte})"), "&"),
             TEXT.as_bytes().chunks(8).map(|eight| data_encoding::HEXLOWER.encode(eight)).collect::<Vec<_>>().join(" "),
         ] {
             let (mut found, text) = (Vec::new(), format!("see here: {text}; so it is"));

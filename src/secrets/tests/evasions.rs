@@ -222,7 +222,7 @@ fn nearly_every_token_is_found_behind_two_steps() {
 }
 
 /// What a small body of a session holds, and a head that carries the same in its path, its query and a field.
-fn in_session(text: &str) -> [bool; 4] {
+pub(super) fn in_session(text: &str) -> [bool; 4] {
     let guard = observing();
     let evil = host("evil.example");
     let context = BodyContext { host: &evil, method: "POST", path: "/", content_type: None, content_encoding: None };

@@ -16,6 +16,7 @@ mod splits;
 mod surfaces;
 mod trails;
 mod ways;
+mod writings;
 mod written;
 
 use super::*;

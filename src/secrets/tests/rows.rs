@@ -3,7 +3,7 @@
 use super::*;
 
 /// What a session's body is found to hold, byte by byte and at once.
-fn found(body: &str) -> bool {
+pub(super) fn found(body: &str) -> bool {
     let guard = guard(Settings { action: Action::Observe, ..Settings::default() });
     let evil = host("evil.example");
     let all = |chunks: &[&[u8]]| {
