@@ -4,7 +4,7 @@
 //! those three, of the others a Teddy tells where they may be; what stands there is then looked up by its bytes.
 
 use super::rules::anchor::{Anchor, LONGEST_LITERAL, delimiter_of, is_delimiter};
-use super::rules::rule::{may_begin, may_stand_behind};
+use super::rules::rule::may_begin;
 use super::scanner::SEARCHED_RUN;
 use super::search::keys::{Key, Keys};
 use super::search::teddy::{Teddy, weight};
@@ -31,8 +31,6 @@ pub(super) struct Target {
     pub(super) farthest: u16,
     /// It holds an `@`: most addresses don't.
     pub(super) has_at: bool,
-    /// It stands at one place, before which no word may be.
-    pub(super) has_left_edge: bool,
 }
 
 #[derive(Debug)]
@@ -43,18 +41,15 @@ struct Entry {
     mask: u64,
     /// Where its key's last byte stands.
     key: u8,
-    /// Every target begins so far before it, and with no word before that.
-    edge: Option<u16>,
+    /// Every target begins with it, and with no word before it.
+    edge: bool,
     /// First those without an `@`, which are so many.
     targets: Box<[Target]>,
     without_at: usize,
 }
 
 impl Entry {
-    fn new(literal: Vec<u8>, mut targets: Vec<Target>) -> Self {
-        let first = targets.first().map_or(0, |target| target.nearest);
-        let is_edge = |target: &Target| target.has_left_edge && target.nearest == first;
-        let edge = targets.iter().all(is_edge).then_some(first);
+    fn new(literal: Vec<u8>, mut targets: Vec<Target>, edge: bool) -> Self {
         targets.sort_by_key(|target| target.has_at);
         let without_at = targets.partition_point(|target| !target.has_at);
         let front = |byte: &dyn Fn(u8) -> u8| {
@@ -70,11 +65,7 @@ impl Entry {
     fn stands_at(&self, hay: &[u8], start: usize) -> bool {
         let Some(rest) = hay.get(start..) else { return false };
         let front = rest.first_chunk::<8>().is_none_or(|eight| u64::from_le_bytes(*eight) & self.mask == self.front);
-        let begins = |back: u16| {
-            let before = start.checked_sub(back.into()).and_then(|from| hay.get(..from));
-            before.is_some_and(|before| if back == 0 { may_begin(before) } else { may_stand_behind(before) })
-        };
-        front && rest.starts_with(&self.literal) && self.edge.is_none_or(begins)
+        front && rest.starts_with(&self.literal) && (!self.edge || may_begin(hay.get(..start).unwrap_or_default()))
     }
 
     fn key(&self) -> Key {
@@ -135,14 +126,13 @@ pub(super) struct Anchors {
     in_runs: Teddy<2>,
 }
 
-/// A row of one character that is longer than those that tokens begin with.
-const ROW: usize = LONGEST_LITERAL;
+/// A row of one character, half of it.
+const ROW: usize = 32;
 
-/// Whether a place is inside a row of one character that goes on for long. What may begin there begins nearer to the
-/// row's end, or where it begins.
+/// Whether a place is deep inside a row of one character. What may begin there begins nearer to its end.
 fn is_in_row(hay: &[u8], at: usize) -> bool {
-    let row = at.checked_sub(1).and_then(|from| hay.get(from..at + ROW));
-    row.is_some_and(|row| row.get(1..) == row.get(..ROW))
+    let row = at.checked_sub(ROW).and_then(|from| hay.get(from..at + ROW));
+    row.is_some_and(|row| row.get(1..) == row.get(..2 * ROW - 1))
 }
 
 impl Anchors {
@@ -150,8 +140,7 @@ impl Anchors {
         let mut by_literal: BTreeMap<Vec<u8>, Vec<Target>> = BTreeMap::new();
         for (Anchor { literal, nearest, farthest }, shape) in anchors {
             let targets = by_literal.entry(literal).or_default();
-            let has_left_edge = nearest == farthest && (traits.has_left_edge)(shape);
-            let target = Target { shape, nearest, farthest, has_at: (traits.has_at)(shape), has_left_edge };
+            let target = Target { shape, nearest, farthest, has_at: (traits.has_at)(shape) };
             if !targets.contains(&target) {
                 targets.push(target);
             }
@@ -159,8 +148,9 @@ impl Anchors {
         let (mut entries, mut keys) = (Vec::with_capacity(by_literal.len()), Keys::default());
         let (mut everywhere, mut in_runs) = (Vec::new(), Vec::new());
         for (literal, targets) in by_literal {
+            let edge = targets.iter().all(|target| target.farthest == 0 && (traits.has_left_edge)(target.shape));
             let lies_in_runs = targets.iter().all(|target| (traits.lies_in_a_run)(target.shape));
-            let entry = Entry::new(literal, targets);
+            let entry = Entry::new(literal, targets, edge);
             let key = entry.key();
             keys.add(key, entries.len() as u32);
             if delimiter_of(&entry.literal).is_none() {
@@ -168,8 +158,6 @@ impl Anchors {
             }
             entries.push(entry);
         }
-        // What is looked for everywhere is found in runs too.
-        in_runs.retain(|key| !everywhere.contains(key));
         Self { entries, keys, everywhere: Teddy::new(&everywhere), in_runs: Teddy::new(&in_runs) }
     }
 

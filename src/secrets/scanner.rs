@@ -154,7 +154,7 @@ impl Scanner {
                             this.first_pieces.add(*head, anchor.literal.clone().into());
                         }
                     }
-                    anchors.extend(found.into_iter().map(|anchor| (anchor.with_its_row(steps), shape)));
+                    anchors.extend(found.into_iter().map(|anchor| (anchor, shape)));
                 } else if spec.context.is_some() || spec.checksum.is_some() {
                     this.loose.add(shape, this.rules.last().and_then(|rule| rule.context.as_ref()), steps);
                 } else {

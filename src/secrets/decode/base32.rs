@@ -43,14 +43,8 @@ pub(in crate::secrets) fn streaks(text: &[u8], each: &mut dyn FnMut(usize, &[u8]
         values.clear();
         let run = text.get(start..end).unwrap_or_default();
         values.extend(run.iter().map(|character| value(*character).unwrap_or(0)));
-        // Rows of one character are zeroes, mostly.
-        let mut told = |at: usize, bytes: &[u8]| {
-            if bytes.iter().filter(|byte| **byte != 0).nth(STREAK / 2 - 1).is_some() {
-                each(at, bytes);
-            }
-        };
         for alignment in 0..8 {
-            decode(values.get(alignment..).unwrap_or_default(), start + alignment, &mut bytes, &mut told);
+            decode(values.get(alignment..).unwrap_or_default(), start + alignment, &mut bytes, each);
         }
     }
 }

@@ -17,32 +17,6 @@ pub(in crate::secrets) struct Anchor {
     pub(in crate::secrets) farthest: u16,
 }
 
-impl Anchor {
-    /// The same with as much as there is of the row of one character that it begins, for texts in which such rows are
-    /// common: tables of zeroes in base64.
-    pub(in crate::secrets) fn with_its_row(mut self, steps: &[Step]) -> Self {
-        let Some(&byte) = self.literal.first().filter(|_| self.nearest == self.farthest) else { return self };
-        if self.literal.iter().any(|other| *other != byte) {
-            return self;
-        }
-        let (one, mut at, mut row) = (ByteSet::of([byte]), 0, 0);
-        for step in steps {
-            let from = u32::from(self.nearest).saturating_sub(at);
-            at = at.saturating_add(step.min);
-            if from < step.min && step.set == one {
-                row += step.min - from;
-            } else if row > 0 {
-                break;
-            }
-            if step.min != step.max {
-                break;
-            }
-        }
-        self.literal.resize(self.literal.len().max((row as usize).min(LONGEST_LITERAL)), byte);
-        self
-    }
-}
-
 /// Most prefixes hold one (`ghp_`, `sk-ant-`, `SG.`).
 pub(in crate::secrets) const fn is_delimiter(byte: u8) -> bool {
     matches!(byte, b'_' | b'-' | b'.')
@@ -169,20 +143,6 @@ mod tests {
         assert_eq!(anchors("ghp_[A-Za-z0-9]{36}"), [("ghp_".into(), 0, 0)]);
         assert_eq!(anchors("gh[po]_[A-Za-z0-9]{36}"), [("gho_".into(), 0, 0), ("ghp_".into(), 0, 0)]);
         assert_eq!(anchors("sk-[a-z]{20}T3BlbkFJ[a-z]{20}"), [("sk-".into(), 0, 0)]);
-    }
-
-    #[test]
-    fn a_row_of_one_character_is_as_long_as_it_is() {
-        let rows = |pattern: &str| {
-            let parts = Parts::parse(pattern).unwrap();
-            let steps = parts.alternatives.first().unwrap();
-            let rows = anchors_of(steps).into_iter().map(|anchor| anchor.with_its_row(steps));
-            rows.map(|anchor| (anchor.literal.len(), anchor.nearest)).collect::<Vec<_>>()
-        };
-        assert_eq!(rows("A{19}[A-Z]{80}"), [(19, 0)]);
-        assert_eq!(rows("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA[A-Z]{80}"), [(LONGEST_LITERAL, 0)]);
-        assert_eq!(rows("[a-z]{11}A{10}[a-z]{43}"), [(10, 11)]);
-        assert_eq!(rows("ghp_[a-z]{36}"), [(4, 0)]);
     }
 
     #[test]

@@ -51,8 +51,7 @@ pub(in crate::secrets) struct Rule {
 #[derive(Debug)]
 pub(in crate::secrets) struct Context {
     pub(in crate::secrets) keywords: Box<[Box<[u8]>]>,
-    /// Each with the letters that are in it.
-    finders: Box<[(Letters, Finder<'static>)]>,
+    finders: Box<[Finder<'static>]>,
     pub(in crate::secrets) within: usize,
 }
 
@@ -246,26 +245,6 @@ fn assigned_of(spec: &RuleSpec) -> Option<Assigned> {
     Some(Assigned { names: names.into(), digest, named })
 }
 
-/// The letters of a text in either case, a bit for each; other bytes may set some too.
-#[derive(Clone, Copy, Debug)]
-struct Letters(u32);
-
-impl Letters {
-    fn of(text: &[u8]) -> Self {
-        Self(text.iter().fold(0, |letters, byte| letters | 1 << (byte & 31)))
-    }
-
-    /// Those of a word, whose signs may be written otherwise.
-    fn of_word(word: &[u8]) -> Self {
-        let letters = word.iter().filter(|byte| byte.is_ascii_alphabetic());
-        Self(letters.fold(0, |letters, byte| letters | 1 << (byte & 31)))
-    }
-
-    const fn has(self, letters: Self) -> bool {
-        self.0 & letters.0 == letters.0
-    }
-}
-
 impl Context {
     /// Words of one sign ask for a neighbour only, which `boundary` does.
     fn new(spec: &ContextSpec) -> Option<Self> {
@@ -274,20 +253,16 @@ impl Context {
         }
         let keywords: Box<[Box<[u8]>]> =
             spec.keywords.iter().map(|word| fold_context(word.as_bytes()).into()).collect();
-        let finders = keywords.iter().map(|word| (Letters::of_word(word), Finder::new(word).into_owned())).collect();
+        let finders = keywords.iter().map(|word| Finder::new(word).into_owned()).collect();
         Some(Self { keywords, finders, within: usize::from(spec.within) })
     }
 
     fn stands_before(&self, before: &[u8]) -> bool {
         let window = before.get(before.len().saturating_sub(self.within)..).unwrap_or(before);
-        // Few words are made of the letters of a row, or of a table in base64.
-        let letters = Letters::of(window);
-        let mut words = self.finders.iter().filter(|(own, _)| letters.has(*own)).map(|(_, word)| word).peekable();
-        if words.peek().is_none() {
-            return false;
-        }
         let window = fold_context(window);
-        words.any(|word| word.find_iter(&window).any(|at| !is_by_chance(&window, at, word.needle().len())))
+        let stands =
+            |word: &Finder<'_>| word.find_iter(&window).any(|at| !is_by_chance(&window, at, word.needle().len()));
+        self.finders.iter().any(stands)
     }
 }
 
@@ -349,13 +324,6 @@ pub(in crate::secrets) fn may_begin(before: &[u8]) -> bool {
         _ => false,
     };
     is_left_edge(before) || may_be_field()
-}
-
-/// Whether a value that no word may precede may stand behind this, whatever its length.
-pub(in crate::secrets) fn may_stand_behind(before: &[u8]) -> bool {
-    is_left_edge(before)
-        || matches!(before, [.., tag, _] if is_tag(*tag))
-        || matches!(before, [.., tag, _, _] if is_long_tag(*tag))
 }
 
 /// Whether a value may end here: no word character behind, or the next head of a zip, whose entry is stored as it is.

@@ -3,7 +3,6 @@
 use super::{AFTER, BEFORE, Origin, Scan, Stream, Work, is_separator, word_start};
 use crate::secrets::anchors::Sighting;
 use crate::secrets::pieces::Hint;
-use crate::secrets::rules::rule::may_stand_behind;
 use crate::secrets::rules::shape::{Outcome, Progress, Walk};
 use crate::secrets::search::byte_set::ByteSet;
 
@@ -119,9 +118,7 @@ impl Stream {
             for target in without_at.iter().chain(with_at) {
                 for back in target.nearest..=target.farthest {
                     let Some(start) = (sighting.at as usize).checked_sub(usize::from(back)) else { continue };
-                    let before = self.buffer.get(..start).unwrap_or_default();
-                    let is_inside = target.has_left_edge && !may_stand_behind(before);
-                    if self.base + (start as u64) < self.covered || is_inside {
+                    if self.base + (start as u64) < self.covered {
                         continue;
                     }
                     let length = self.try_shape(scan, target.shape, start, ended)?;
