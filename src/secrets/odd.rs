@@ -41,7 +41,7 @@ impl Guard {
             let mut report = |hit: &Hit<'_>| {
                 let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
                 // Of any letters in another order some make a value with a name.
-                findings.extend(hit.joins.then(|| self.inner.judge(hit, at)).flatten());
+                findings.extend(hit.is_believed().then(|| self.inner.judge(hit, at)).flatten());
             };
             let (scanner, known) = (&self.inner.scanner, &self.inner.known);
             let mut scan = Scan { scanner, known, report: &mut report, work: &mut work, path: vec![step] };
@@ -90,7 +90,8 @@ impl Guard {
         work.given = reversed.len() as u64;
         let mut report = |hit: &Hit<'_>| {
             *is_clean = false;
-            let is_sure = hit.known.is_some() || is_token(hit) || holds_random(hit.candidate.value);
+            let is_sure = is_token(hit) || (hit.is_likely && holds_random(hit.candidate.value));
+            let is_sure = hit.known.is_some() || is_sure;
             let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
             findings.extend(is_sure.then(|| self.inner.judge(hit, at)).flatten());
         };

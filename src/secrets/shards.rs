@@ -158,7 +158,8 @@ impl Guard {
                 if is_whole(&self.inner.scanner, hit.rules, first, &mut 0, candidate) {
                     return;
                 }
-                if hit.known.is_some() || is_token(hit) || holds_random(hit.candidate.value) {
+                let is_random = || hit.is_likely && holds_random(hit.candidate.value);
+                if hit.known.is_some() || is_token(hit) || is_random() {
                     let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
                     findings.extend(self.inner.judge(hit, at));
                 }
