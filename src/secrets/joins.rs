@@ -101,7 +101,7 @@ pub(super) struct Joined {
 pub(super) fn is_token(hit: &Hit<'_>) -> bool {
     let value = hit.candidate.value;
     let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
-    hit.joins && (digits * 8 >= value.len() || !is_wordy(value))
+    hit.is_believed() && (digits * 8 >= value.len() || !is_wordy(value))
 }
 
 impl Joined {
@@ -164,7 +164,7 @@ impl Joined {
                 edge.0 < end && !(hit.path.len() == steps && is_placeholder(scanner, hit.rules, piece()))
             });
             let tells = match told {
-                Told::Values => hit.joins && across,
+                Told::Values => hit.is_believed() && across,
                 Told::Across => across && (hit.path.len() > steps || hit.known.is_some() || is_token(hit)),
                 Told::All => true,
             };

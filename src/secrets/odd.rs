@@ -31,7 +31,7 @@ impl Guard {
             let mut report = |hit: &Hit<'_>| {
                 let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
                 // Of any letters in another order some make a value with a name.
-                findings.extend(hit.joins.then(|| self.inner.judge(hit, at)).flatten());
+                findings.extend(hit.is_believed().then(|| self.inner.judge(hit, at)).flatten());
             };
             let (scanner, known) = (&self.inner.scanner, &self.inner.known);
             let mut scan = Scan { scanner, known, report: &mut report, work: &mut work, path: vec![step] };
@@ -80,7 +80,7 @@ impl Guard {
                 let is_sure = hit.known.is_some()
                     || is_token(hit)
                     || scanner.is_of(Group::Financial, hit.rules)
-                    || (is_named && holds_random(hit.candidate.value));
+                    || (is_named && hit.is_likely && holds_random(hit.candidate.value));
                 let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
                 findings.extend(is_sure.then(|| self.inner.judge(hit, at)).flatten());
             };

@@ -120,6 +120,7 @@ impl Scanner {
             if let Some(rule) = this.rules.last_mut() {
                 rule.joins &= parts.alternatives.iter().all(|steps| tells(steps) && !is_name(steps));
                 rule.is_exact = parts.alternatives.iter().all(|steps| leeway(steps) <= LEEWAY);
+                rule.is_mixed = parts.alternatives.iter().all(|steps| has_both_cases(steps));
             }
             this.address_homes.extend(this.rules.last().into_iter().flat_map(Rule::address_homes));
             let generic = this.rules.last().filter(|rule| rule.group == Group::Generic);
@@ -370,6 +371,12 @@ pub(super) fn run_length(steps: &[Step]) -> (u32, u32) {
 /// By how much values of a shape may differ in length.
 fn leeway(steps: &[Step]) -> u32 {
     steps.iter().fold(0, |leeway, step| leeway.saturating_add(step.max - step.min))
+}
+
+/// Whether what values of a shape differ in has letters of both cases, beyond those of hex.
+fn has_both_cases(steps: &[Step]) -> bool {
+    let differs = steps.iter().max_by_key(|step| step.min);
+    differs.is_some_and(|step| step.min > 1 && step.set.has(b'z') && step.set.has(b'Z'))
 }
 
 /// Whether names begin with it too (`secret-store`, `test_login`): with a digest put behind one, they look like tokens.

@@ -133,7 +133,8 @@ impl Guard {
                     return;
                 }
                 let is_financial = self.inner.scanner.is_of(Group::Financial, hit.rules);
-                if hit.known.is_some() || is_token(hit) || is_financial || holds_random(hit.candidate.value) {
+                let is_random = || hit.is_likely && holds_random(hit.candidate.value);
+                if hit.known.is_some() || is_token(hit) || is_financial || is_random() {
                     let at = At { host, surface, place: None, spot: Spot::Content, offset: 0, maskable: false };
                     findings.extend(self.inner.judge(hit, at));
                 }

@@ -48,7 +48,7 @@ impl Guard {
             *is_clean = false;
             // What is not encoded is left to the pass that knows where pieces end.
             let whole = hit.path == [step];
-            if whole || !hit.joins || edge.is_some_and(|edge| hit.start >= edge || hit.end <= edge) {
+            if whole || !hit.is_believed() || edge.is_some_and(|edge| hit.start >= edge || hit.end <= edge) {
                 return;
             }
             // Words that have only their order in common make names by chance.

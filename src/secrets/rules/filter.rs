@@ -40,13 +40,10 @@ static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
 /// a word that says so. `variable` is the value without its prefix.
 pub(in crate::secrets) fn is_placeholder(variable: &[u8]) -> bool {
     if let Some(password) = password_of(variable) {
-        let plain: Vec<u8> = percent_encoding::percent_decode(password).collect();
-        // Only the escapes had a digit in them.
-        let words = plain.len() < password.len() && plain.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b' ');
-        return words || is_common_password(password);
+        return is_of_words(password) || is_common_password(password);
     }
     if let Some(password) = assigned_password(variable) {
-        return is_common_password(password) || is_expression(password);
+        return is_common_password(password) || is_expression(password) || is_of_words(password);
     }
     if netrc_password(variable).is_some_and(is_template) {
         return true;
@@ -99,8 +96,21 @@ fn assigned_password(value: &[u8]) -> Option<&[u8]> {
     [&b"password"[..], b"passwd", b"pwd"].iter().any(says).then(|| rest.get(1..).unwrap_or_default().trim_ascii())
 }
 
-/// Whether a password is no value but where one comes from: `self.db_password`, `getPassword`.
+/// Whether a password is words, and only the escapes between them had a digit in them.
+fn is_of_words(password: &[u8]) -> bool {
+    let plain: Vec<u8> = percent_encoding::percent_decode(password).collect();
+    plain.len() < password.len() && plain.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b' ')
+}
+
+/// Whether a password is no value but where one comes from: `self.db_password`, `this.readUInt8`, `getPassword`.
 fn is_expression(password: &[u8]) -> bool {
+    let of_itself = password.strip_prefix(b"this.").or_else(|| password.strip_prefix(b"self."));
+    let is_member = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'?');
+    of_itself.is_some_and(|member| member.iter().all(is_member) && is_wordy(member)) || is_name(password)
+}
+
+/// Whether a password is a name in code.
+fn is_name(password: &[u8]) -> bool {
     password.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.' | b'?')) && is_wordy(password)
 }
 
@@ -177,7 +187,7 @@ fn is_sequence(lower: &[u8]) -> bool {
 pub(in crate::secrets) fn is_identifier(variable: &[u8]) -> bool {
     const LOOKED_AT: usize = 256;
     const MANY_WORDS: usize = 5;
-    let variable = variable.get(..LOOKED_AT).unwrap_or(variable);
+    let variable = assigned(variable.get(..LOOKED_AT).unwrap_or(variable));
     let words = variable.split(|byte| matches!(byte, b'_' | b'-')).filter(|word| {
         word.len() >= 2 && word.iter().all(u8::is_ascii_alphanumeric) && word.iter().any(u8::is_ascii_alphabetic)
     });
@@ -186,6 +196,14 @@ pub(in crate::secrets) fn is_identifier(variable: &[u8]) -> bool {
     // So many words are a name, though some have numbers in them (`hs256`).
     let few_digits = digits * if words >= MANY_WORDS { 5 } else { 8 } <= variable.len();
     (words >= 3 && few_digits && is_wordy(variable)) || is_name_of_words(variable)
+}
+
+/// What is assigned to a name (`password = container_registry_password`); all of a text in which nothing is.
+fn assigned(text: &[u8]) -> &[u8] {
+    let Some((name, value)) = memchr::memchr(b'=', text).map(|at| text.split_at(at)) else { return text };
+    let is_name = name.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b' '));
+    let start = value.iter().position(|byte| !matches!(byte, b'=' | b' ' | b'"' | b'\''));
+    start.filter(|_| is_name).and_then(|start| value.get(start..)).unwrap_or(text)
 }
 
 /// Whether an AWS key id is followed by a credential scope (`/20261122/eu-west-1/`): then it stands in a
@@ -203,10 +221,29 @@ pub(in crate::secrets) fn is_inside_base64(before: &[u8], value: &[u8], after: &
     if value.len() < 40 || !matches!(near.last(), Some(b'+' | b'/')) || !near.iter().all(base64) {
         return false;
     }
-    // Base64 has both cases and digits within so many characters; a path seldom has.
-    let mixed = near.iter().any(u8::is_ascii_uppercase) && near.iter().any(u8::is_ascii_digit);
+    // Base64 has both cases and digits within so many characters, or capitals where it has none; a path seldom has.
+    const MANY: usize = 8;
+    let capitals = near.iter().filter(|byte| byte.is_ascii_uppercase()).count();
+    let mixed = capitals >= MANY || (capitals > 0 && near.iter().any(u8::is_ascii_digit));
     let goes_on = after.len() >= AROUND && after.iter().all(base64) && matches!(after.first(), Some(b'+' | b'/'));
     mixed && value.iter().all(base64) && (value.len() >= 100 || goes_on)
+}
+
+/// Whether a value is nothing but hexadecimal digits, as many as a digest has at least.
+pub(in crate::secrets) fn is_digest(value: &[u8]) -> bool {
+    const SHORTEST: usize = 20;
+    value.len() >= SHORTEST && value.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Whether a digest stands in a list of files, as `sha256sum` writes it (the digest, two signs, a name), or behind the
+/// address of what it belongs to (`…/a-1.2.tgz#…`).
+pub(in crate::secrets) fn is_digest_by_place(before: &[u8], value: &[u8], after: &[u8]) -> bool {
+    const LENGTHS: [usize; 6] = [32, 40, 56, 64, 96, 128];
+    let begins_a_line = before.is_empty() || before.ends_with(b"\n") || before.ends_with(b"\\n");
+    let is_named = |name: &u8| name.is_ascii_alphanumeric() || matches!(name, b'.' | b'/' | b'_');
+    let is_line = begins_a_line && matches!(after, [b' ', b' ' | b'*', name, ..] if is_named(name));
+    let is_fragment = || matches!(before, [.., last, b'#'] if last.is_ascii_alphanumeric());
+    LENGTHS.contains(&value.len()) && is_digest(value) && (is_line || is_fragment())
 }
 
 /// Whether a match begins inside a digest in the alphabet of URLs, in which a dash is a letter like others: a list of a
@@ -235,10 +272,24 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_in_a_list_of_files_or_behind_an_address_is_known_by_its_place() {
+        let digest = b"0b59c9cfc314173c6eaeb5dc4d8048bb";
+        assert!(is_digest_by_place(b"kafkajs-1.2.10.tar.gz\n", digest, b"  webpack-1.1.18.tar.gz"));
+        assert!(is_digest_by_place(b"", digest, b" *keycloak.zip"));
+        assert!(is_digest_by_place(b"/kafkajs/-/kafkajs-2.2.4.tgz#", digest, b"\""));
+        assert!(!is_digest_by_place(b"TIKTOK_SECRET=", digest, b"  # of the shop"));
+        assert!(!is_digest_by_place(b"tiktok\n", digest, b"\n"));
+        assert!(!is_digest_by_place(b"tiktok #", digest, b"\n"));
+        assert!(!is_digest_by_place(b"tiktok\n", b"0b59c9cfc314173c6eaeb5dc", b"  a"));
+    }
+
+    #[test]
     fn letters_within_base64_are_no_token() {
         let blob = "H4sIAAAAAAAAA9Q7aXfbRrL5dz0xZ8Kk+2mQp/";
         let long = "EwBYA8l6BAAUx7".repeat(9);
         assert!(is_inside_base64(blob.as_bytes(), long.as_bytes(), b""));
+        assert!(is_inside_base64(b"lh/OZknMPFvOFZrNoDOHmkwxJGXHIhGW+", long.as_bytes(), b""));
+        assert!(!is_inside_base64(b"/srv/www/Hooks/incoming/webhooks/", long.as_bytes(), b""));
         assert!(!is_inside_base64(b"GET /services/hooks/", long.as_bytes(), b""));
         assert!(!is_inside_base64(blob.as_bytes(), b"AKIAEWCGRBFAS73QNT3Y", b"/H4sIAAAAAAAAA9Q7"));
     }
@@ -268,10 +319,15 @@ mod tests {
             "pauseProducingInConnectionMade",
             "generateSecretKeyForPKCS5Scheme2",
             "encode_with_alg_hs256_and_headers_alg_es256",
+            "_password=container_registry_password",
         ] {
             assert!(is_identifier(text.as_bytes()), "{text}");
         }
-        for text in ["vV-oR4Y1-rKXyUyjxuppSTqLfRH1oW7L4J1X5IU", "0OxQbwDU7pI9x1ysiwUNvesRYD6NINzV7vV-1GED40s"] {
+        for text in [
+            "vV-oR4Y1-rKXyUyjxuppSTqLfRH1oW7L4J1X5IU",
+            "0OxQbwDU7pI9x1ysiwUNvesRYD6NINzV7vV-1GED40s",
+            "_password=Zk83hd72KqWn5xTbY0mL",
+        ] {
             assert!(!is_identifier(text.as_bytes()), "{text}");
         }
     }
@@ -283,6 +339,8 @@ mod tests {
             "Pwd=changeme",
             "password=self.DB_PASS",
             "Password = e.getPassword",
+            "password=this._list.readUInt8",
+            "password=secure%20password",
             "://jo%40x.com:a%20secret@www.example.com",
             "machine urs.example.com login {username} password {password}",
             "machine git.acme.dev login bot password ${GIT_PASSWORD}",

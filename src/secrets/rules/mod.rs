@@ -1,6 +1,8 @@
 //! The kinds of credentials: the catalogue as it is written, the rules that it compiles to, and what a match must hold
 //! besides its shape.
 
+mod listed;
+
 pub(super) mod anchor;
 pub(super) mod assigned;
 pub(super) mod catalogue;

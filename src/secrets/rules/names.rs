@@ -164,6 +164,7 @@ fn is_open(folded: &[u8], parts: &[&[u8]]) -> bool {
     let id = folded.ends_with(b"_id") && !folded.ends_with(b"secret_id");
     let is_key_id =
         memchr::memmem::find(folded, b"key_id").is_some() || memchr::memmem::find(folded, b"keyid").is_some();
+    let is_digest = [&b"sha1"[..], b"sha256", b"sha384", b"sha512", b"md5"].iter().any(|name| folded.ends_with(name));
     let open = |part: &&[u8]| {
         let core = || {
             let end = ENDS.iter().find_map(|end| part.strip_suffix(*end));
@@ -173,7 +174,7 @@ fn is_open(folded: &[u8], parts: &[&[u8]]) -> bool {
             || is_one_of(part, &OPEN)
             || is_one_of(core(), &OPEN)
     };
-    id || is_key_id || is_form_token(folded) || parts.iter().any(open)
+    id || is_key_id || is_digest || is_form_token(folded) || parts.iter().any(open)
 }
 
 fn is_one_of(part: &[u8], words: &Words) -> bool {
@@ -239,6 +240,7 @@ mod tests {
             "csrf_token",
             "csrftoken",
             "secret_hash",
+            "SecretService.pysha256",
             "password_file",
             "tokenUrl",
             "tokentype",

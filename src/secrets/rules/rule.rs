@@ -7,7 +7,7 @@ use super::generic::Assigned;
 use super::home::{BadHome, BadPlace, Home, Place, Spot};
 use super::names::is_end;
 use super::shape::ShapeError;
-use super::{filter, generic};
+use super::{filter, generic, listed};
 use crate::net::Host;
 use memchr::memmem::Finder;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub(in crate::secrets) struct Rule {
     pub(in crate::secrets) joins: bool,
     /// Whether all its values are about as long. Of others whatever comes next may be a part.
     pub(in crate::secrets) is_exact: bool,
+    /// Whether its values have small letters and capitals.
+    pub(in crate::secrets) is_mixed: bool,
     aws_key_id: bool,
     /// Its match holds the name of the host.
     address: bool,
@@ -88,6 +90,8 @@ pub(in crate::secrets) struct Candidate<'a> {
 
 /// So few letters in front stand in some digest by chance, where many are listed.
 const FEW_LETTERS: usize = 3;
+/// So short prefixes are made of the ends of words (`cmd-`).
+const SHORT_PREFIX: usize = 4;
 /// So short words stand by chance among random letters.
 const SHORT_WORD: usize = 6;
 
@@ -119,6 +123,7 @@ impl Rule {
             body: seen("body"),
             joins: spec.context.is_none() && spec.group != Group::Generic,
             is_exact: true,
+            is_mixed: false,
             public: false,
             assigned: assigned_of(spec),
             aws_key_id: spec.id.starts_with("aws-") && prefix == 4,
@@ -205,6 +210,13 @@ impl Rule {
         if self.checksum.as_ref().is_some_and(|checksum| !checksum.holds(value)) {
             return false;
         }
+        // Where only words tell whose a value is, they may be a package's name beside its digest.
+        let may_be_digest = || {
+            self.assigned.is_none() && ((self.is_mixed && filter::is_digest(value)) || listed::is_listed(before, value))
+        };
+        if self.context.is_some() && (may_be_digest() || filter::is_digest_by_place(before, value, after)) {
+            return false;
+        }
         if self.aws_key_id && filter::is_credential_scope(after) {
             return false;
         }
@@ -224,6 +236,20 @@ impl Rule {
             return false;
         }
         (self.entropy <= 0.0 || filter::entropy(variable) >= self.entropy) && !filter::is_placeholder(variable)
+    }
+
+    /// Whether chance would have made such a value from the rule's alphabet: words side by side are of one case and have
+    /// few digits. A longer prefix hardly comes about between words; what only a name tells may be a digest.
+    pub(in crate::secrets) fn is_likely(&self, value: &[u8], prefix: usize) -> bool {
+        let variable = value.get(prefix..).unwrap_or_default();
+        let has = |kind: fn(&u8) -> bool| variable.iter().any(kind);
+        let digits = variable.iter().filter(|byte| byte.is_ascii_digit()).count();
+        let is_named = self.context.is_some();
+        let is_random = || digits * if is_named { 8 } else { 4 } >= variable.len() && !generic::is_wordy(variable);
+        !self.is_mixed
+            || prefix > SHORT_PREFIX
+            || (has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase))
+            || (is_random() && !(is_named && filter::is_digest(variable)))
     }
 
     /// Whether a match of the shape was made up to stand for a secret.

@@ -68,6 +68,8 @@ pub(in crate::secrets) struct Hit<'a> {
     pub(in crate::secrets) known: Option<u32>,
     /// Whether it may be believed where pieces were joined.
     pub(in crate::secrets) joins: bool,
+    /// Whether its value looks as chance makes those of its kind.
+    pub(in crate::secrets) is_likely: bool,
     /// The rules that match at this place with this length.
     pub(in crate::secrets) rules: &'a [u32],
     pub(in crate::secrets) candidate: Candidate<'a>,
@@ -75,6 +77,14 @@ pub(in crate::secrets) struct Hit<'a> {
     pub(in crate::secrets) start: u64,
     pub(in crate::secrets) end: u64,
     pub(in crate::secrets) path: &'a [&'static str],
+}
+
+impl Hit<'_> {
+    /// Whether it is believed where pieces were put side by side, or letters in another order: of many words some make a
+    /// value with a short prefix then.
+    pub(in crate::secrets) const fn is_believed(&self) -> bool {
+        self.joins && self.is_likely
+    }
 }
 
 /// Maps a level's offset to the outermost level's.

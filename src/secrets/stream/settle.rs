@@ -17,6 +17,7 @@ impl Stream {
         matches.sort_unstable_by_key(|&(start, length, shape)| (std::cmp::Reverse(length), start, shape));
         let mut best: Option<(usize, usize)> = None;
         let mut rules: Vec<u32> = Vec::new();
+        let mut is_likely = false;
         for (start, length, shape) in matches {
             if best.is_some_and(|best| best != (start, length)) {
                 continue;
@@ -32,6 +33,7 @@ impl Stream {
             if rule.holds(&candidate, usize::from(owner.prefix)) {
                 best = Some((start, length));
                 rules.push(owner.rule);
+                is_likely |= rule.is_likely(candidate.value, usize::from(owner.prefix));
             }
         }
         let (start, length) = best?;
@@ -46,6 +48,7 @@ impl Stream {
         (scan.report)(&Hit {
             known: None,
             joins: rules.iter().filter_map(|rule| scan.scanner.rules.get(*rule as usize)).any(|rule| rule.joins),
+            is_likely,
             rules: &rules,
             candidate: self.candidate(start, length),
             start: start_of,
@@ -95,6 +98,7 @@ impl Stream {
         (scan.report)(&Hit {
             known: Some(secret),
             joins: true,
+            is_likely: true,
             rules: &[],
             candidate: self.candidate(start, length),
             start: start_of,

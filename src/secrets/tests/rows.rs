@@ -226,3 +226,19 @@ fn a_text_is_read_backwards_as_a_whole() {
         assert!(found(&text), "{text}");
     }
 }
+
+#[test]
+fn words_that_stand_in_a_row_are_no_token_of_a_kind_with_a_short_prefix() {
+    for text in [
+        // The classes of a page, of which `md-` begins what looks like a key.
+        "<div class=\"col-lg-2 col-md-2 col-sm-12 d-sm-block px-0\">\n  {% include 'info.j2' %}\n  <div class=\"sticky\">\n    \
+         {% if kind in [\"ResultsPage\"] %}\n      {% include 'card.j2' %}\n    {% endif %}\n  </div>\n</div>\n",
+        // A package whose name is a prefix, in an audit's list.
+        "{\"cmake\": [\"7.17.10\"], \"md-5\": [\"0.4.9\"], \"slack_sdk\": [\"8.19.10\"], \"schannel\": [\"6.8.14\"], \
+         \"zstd-safe\": [\"0.22.16\"]}",
+    ] {
+        assert!(!found(text), "{text}");
+    }
+    let (a, b) = ("md-wvERTdSiS_13", "KNI12WI5MN");
+    assert!(found(&format!("{{\"cmake\": [\"{a}\"], \"md\": [\"{b}\"]}}")));
+}

@@ -8,6 +8,7 @@ mod structure;
 use super::catalogue::ChecksumSpec;
 
 pub(in crate::secrets) use crc::base62_crc;
+pub(super) use structure::is_plain_json;
 pub(in crate::secrets) use structure::jwt_claims;
 
 /// A check, with its parameters.

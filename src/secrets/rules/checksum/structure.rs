@@ -1,5 +1,6 @@
 //! Values that must decode to something: JSON, a macaroon, `user:password`.
 
+use super::super::generic::is_wordy;
 use data_encoding::{BASE32, BASE64_NOPAD, BASE64URL_NOPAD};
 
 /// Base64 of either alphabet, with or without padding; trailing bits don't matter.
@@ -76,6 +77,18 @@ pub(super) fn base64_pair(value: &[u8], prefix: Option<&str>) -> bool {
         let colon = memchr::memchr(b':', &pair);
         colon.is_some_and(|at| pair.len() > at + 3) && pair.iter().all(|byte| (0x20..0x7f).contains(byte))
     })
+}
+
+/// Whether a value is a JSON object in base64 with nothing random in it, as a JWT's header is. What it holds is looked at
+/// by itself.
+pub(in crate::secrets::rules) fn is_plain_json(value: &[u8]) -> bool {
+    const LONGEST_WORD: usize = 12;
+    let is_plain = |word: &[u8]| word.len() <= LONGEST_WORD || is_wordy(word);
+    value.starts_with(b"eyJ")
+        && decode64(value).is_some_and(|json| {
+            serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&json).is_ok()
+                && json.split(|byte| !byte.is_ascii_alphanumeric()).all(is_plain)
+        })
 }
 
 /// A macaroon of version 2: it starts with 2, then its location.
