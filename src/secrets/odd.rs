@@ -63,8 +63,8 @@ impl Guard {
     ) -> Vec<Finding> {
         let reversed: Zeroizing<Vec<u8>> = Zeroizing::new(text.iter().rev().copied().collect());
         let mut seams = Seams::new(&self.inner);
-        let (named, coded) = (has_names(&reversed), is_coded(&reversed));
-        let tells = named || coded || !seams.places(&reversed).is_empty();
+        let named = has_names(&reversed);
+        let tells = named || is_coded(&reversed) || !seams.places(&reversed).is_empty();
         if !tells && self.inner.known.is_empty() {
             return Vec::new();
         }
@@ -88,8 +88,8 @@ impl Guard {
             Stream::new(1).feed(&mut scan, &|at| at, text, true);
         };
         read(&reversed, false);
-        // Known values have their letters in a row: what goes over several words has names.
-        if tells {
+        // What is one word was read with the whole: what goes over several has a name.
+        if named {
             let strings = strings(text);
             [Some(text), strings.as_deref().map(Vec::as_slice)].into_iter().flatten().for_each(|text| {
                 turned(text).for_each(|text| read(&text, true));

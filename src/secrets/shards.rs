@@ -215,6 +215,10 @@ pub(super) fn unquote(text: &[u8], quote: u8, out: &mut Vec<u8>) -> Option<usize
     let mut at = 0;
     loop {
         let rest = text.get(at..)?;
+        let plain = rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\'' | b'`' | b'\n' | b'{' | b'\\')).count();
+        out.extend_from_slice(rest.get(..plain)?);
+        at += plain;
+        let rest = rest.get(plain..)?;
         match *rest.first()? {
             byte if byte == quote => return Some(at + 1),
             // An apostrophe, mostly.

@@ -121,6 +121,9 @@ impl Guard {
 /// Whether what a body begins with is bytes of a text in numbers, as a form writes it or not: they take several times
 /// their room.
 pub(super) fn is_in_numbers(text: &[u8]) -> bool {
+    /// They are there by then, whatever stands before them.
+    const FRONT: usize = 1024;
+    let text = text.get(..FRONT).unwrap_or(text);
     /// Of so many bytes one is an escape where signs stand between numbers in a form.
     const RARE: usize = 64;
     let says = |text: &[u8]| {

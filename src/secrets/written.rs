@@ -8,6 +8,7 @@ use super::folds;
 use super::guard::Guard;
 use super::known;
 use super::named::has_names;
+use super::search::classes::Classes;
 use super::shards::unquote;
 use crate::net::Host;
 use zeroize::Zeroizing;
@@ -21,14 +22,15 @@ impl Guard {
         let mut scan = |step: &'static str, bytes: &[u8]| {
             findings.extend(self.scan_text(host, surface, bytes, (step, false), is_clean));
         };
-        let longest = Longest::of(text);
-        if longest.word >= shortest {
+        let [numbers, letters, words] =
+            STRETCHES.has_runs(text, [2 * shortest, base32::SHORTEST, base85::length(shortest)]);
+        if words {
             base85::words(text, shortest, wide, &mut |bytes| scan("base85", bytes));
         }
-        if longest.alphanumeric >= base32::SHORTEST {
+        if letters {
             base32::extended(text, &mut |bytes| scan("base32", bytes));
         }
-        if longest.number > shortest {
+        if numbers {
             whole::numbers(text, shortest, wide, &mut |bytes| scan("numbers", bytes));
         }
         uuencode::lines(text, shortest, wide, &mut |bytes| scan("uuencode", bytes));
@@ -60,28 +62,19 @@ impl Guard {
     }
 }
 
-/// The longest stretches of a text, of characters of a kind.
-#[derive(Default)]
-struct Longest {
-    number: usize,
-    alphanumeric: usize,
-    word: usize,
-}
-
-impl Longest {
-    fn of(text: &[u8]) -> Self {
-        let (mut longest, mut now) = (Self::default(), Self::default());
-        for byte in text {
-            now.number = if byte.is_ascii_digit() { now.number + 1 } else { 0 };
-            now.alphanumeric = if byte.is_ascii_alphanumeric() { now.alphanumeric + 1 } else { 0 };
-            now.word = if byte.is_ascii_whitespace() { 0 } else { now.word + 1 };
-            longest.number = longest.number.max(now.number);
-            longest.alphanumeric = longest.alphanumeric.max(now.alphanumeric);
-            longest.word = longest.word.max(now.word);
-        }
-        longest
+/// Digits, letters with them, and all but white space: what is written so stands in stretches of them.
+const STRETCHES: Classes<3> = Classes::new({
+    let mut has = [[false; 256]; 3];
+    let mut byte = 0;
+    while byte < 256 {
+        let character = byte as u8;
+        has[0][byte] = character.is_ascii_digit();
+        has[1][byte] = character.is_ascii_alphanumeric();
+        has[2][byte] = !character.is_ascii_whitespace();
+        byte += 1;
     }
-}
+    has
+});
 
 /// The strings of a text, a line each, if some are escaped.
 pub(super) fn strings(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {

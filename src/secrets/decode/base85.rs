@@ -54,28 +54,35 @@ impl Alphabet {
 
     /// A word, if all of it is text.
     fn decode(&self, word: &[u8], wide: bool) -> Option<Zeroizing<Vec<u8>>> {
-        let (mut bytes, mut at) = (Zeroizing::new(Vec::new()), 0);
+        // Nearly all words end at their first group: those need no room.
+        self.part(word, wide)?;
+        let (mut bytes, mut at) = (Zeroizing::new(Vec::with_capacity(word.len())), 0);
         while let Some(rest) = word.get(at..).filter(|rest| !rest.is_empty()) {
-            let (four, count, length) = self.group(rest)?;
-            let said = four.get(..count)?;
-            if !said.iter().all(|byte| may_stand(*byte, wide)) {
-                return None;
-            }
-            bytes.extend_from_slice(said);
+            let (said, count, length) = self.part(rest, wide)?;
+            bytes.extend_from_slice(said.get(..count)?);
             at += length;
         }
         Some(bytes)
     }
+
+    /// The group at the front, if it is text.
+    fn part(&self, rest: &[u8], wide: bool) -> Option<([u8; 4], usize, usize)> {
+        self.group(rest).filter(|(said, count, _)| said.iter().take(*count).all(|byte| may_stand(*byte, wide)))
+    }
+}
+
+/// How many characters so many bytes take.
+pub(in crate::secrets) const fn length(bytes: usize) -> usize {
+    bytes * 5 / 4
 }
 
 /// Finds text of so many bytes in base85: words, what stands between Adobe's signs, lines without a space as one.
 /// `wide`: with letters beyond ASCII.
 pub(in crate::secrets) fn words(text: &[u8], shortest: usize, wide: bool, each: &mut dyn FnMut(&[u8])) {
-    let shortest = shortest * 5 / 4;
+    let shortest = length(shortest);
     let mut tell = |word: &[u8]| {
-        let told = |alphabet: &Alphabet| alphabet.decode(word, wide);
         if word.len() >= shortest {
-            ALPHABETS.iter().filter_map(told).for_each(|bytes| each(&bytes));
+            ALPHABETS.iter().filter_map(|alphabet| alphabet.decode(word, wide)).for_each(|bytes| each(&bytes));
         }
     };
     for line in text.split(u8::is_ascii_whitespace) {
@@ -84,13 +91,16 @@ pub(in crate::secrets) fn words(text: &[u8], shortest: usize, wide: bool, each: 
             line.split(|byte| *byte == b'"').for_each(&mut tell);
         }
     }
-    let mut rest = text;
+    let mut rest = if memchr::memchr(b'~', text).is_some() { text } else { &[] };
     while let Some(close) = memchr::memmem::find(rest, FRAME.1) {
         let before = rest.get(..close).unwrap_or_default();
         if let Some(open) = memchr::memmem::rfind(before, FRAME.0) {
             tell(&joined(before.get(open + FRAME.0.len()..).unwrap_or_default()));
         }
         rest = rest.get(close + FRAME.1.len()..).unwrap_or_default();
+    }
+    if memchr::memchr(b'\n', text).is_none() {
+        return;
     }
     let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).peekable();
     let is_word = |line: &&[u8]| line.len() >= shortest && !line.iter().any(u8::is_ascii_whitespace);

@@ -79,9 +79,13 @@ fn dense(text: &[u8]) -> Vec<Range<usize>> {
 
 /// Whether there may be so many bytes in a row, in any radix.
 fn may_say(tokens: &[&[u8]], shortest: usize, wide: bool) -> bool {
-    let mut said = 0;
+    let (mut said, mut aside) = (0, 0);
     tokens.iter().filter(|token| token.first().is_some_and(u8::is_ascii_alphanumeric)).any(|word| {
-        said = most_of(word, wide).map_or(0, |bytes| said + bytes);
+        match most_of(word, wide) {
+            Some(0) if aside < ASIDE => aside += 1,
+            Some(bytes) if bytes > 0 => (said, aside) = (said + bytes, 0),
+            _ => (said, aside) = (0, 0),
+        }
         said >= shortest
     })
 }
@@ -91,12 +95,17 @@ fn most_of(word: &[u8], wide: bool) -> Option<usize> {
     // In hex.
     let is_text = |high: u8, low: u8| match high {
         b'2'..=b'7' => true,
-        b'0' => matches!(low, b'9' | b'a' | b'd' | b'A' | b'D'),
+        b'0' => matches!(low, b'0' | b'9' | b'a' | b'c' | b'd' | b'A' | b'C' | b'D'),
         _ => wide && high.is_ascii_hexdigit(),
     };
+    let is_hex = |byte: u8| byte.is_ascii_hexdigit();
     match *word {
-        [_] | [_, _] | [_, _, _] | [.., b'u', b'8'] => Some(1),
-        [b'0', b'x' | b'X' | b'o' | b'O' | b'b', ..] | [b'x' | b'X', ..] => Some(word.len() / 2),
+        [a] if a.is_ascii_digit() => Some(1),
+        [a, b] if is_hex(a) && is_hex(b) => Some(1),
+        [a, b, c] if a.is_ascii_digit() && b.is_ascii_digit() && c.is_ascii_digit() => Some(1),
+        [b'x' | b'X' | b'H', a, b] | [a, b, b'h' | b'H'] if is_hex(a) && is_hex(b) => Some(1),
+        [.., b'u', b'8'] => Some(1),
+        [b'0', b'x' | b'X' | b'o' | b'O' | b'b', ..] | [b'x' | b'X' | b'H', ..] => Some(word.len() / 2),
         // Octal, and eight bits a byte.
         [b'0', _, _, _] => Some(2),
         [b'0' | b'1', b'0' | b'1', b'0' | b'1', ..] if word.len().is_multiple_of(8) => Some(word.len() / 8),
@@ -223,6 +232,22 @@ mod tests {
             tokenize(text.as_bytes(), &mut tokens);
             let parted = text.as_bytes().chunk_by(|a, b| a.is_ascii_alphanumeric() == b.is_ascii_alphanumeric());
             prop_assert_eq!(tokens, parted.collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn whatever_says_bytes_is_looked_at(
+            words in proptest::collection::vec(
+                "(0x|x|H|0o|0b|0|)[0-9a-f]{1,8}(h|u8|)|[0-9]{1,4}|[01]{8,16}|[A-Za-z]{1,9}", 1..24),
+            sign in "[ ,#]{1,2}",
+        ) {
+            let text = words.join(&*sign);
+            let mut tokens = Vec::new();
+            tokenize(text.as_bytes(), &mut tokens);
+            let mut found = false;
+            for radix in [16, 10, 8, 2] {
+                read(&tokens, (radix, false), 4, &mut |_, _| found = true);
+            }
+            prop_assert!(!found || may_say(&tokens, 4, false), "{}", text);
         }
     }
 
