@@ -1,5 +1,6 @@
 //! HTTP/2 to the gateway itself, on its TLS listener: each stream a request or a tunnel that shows who asks.
 
+use crate::http2::tiny;
 use crate::support::agent::basic;
 use crate::support::http2::{Heard, hear, send};
 use crate::support::nameserver::Answer;
@@ -57,7 +58,7 @@ fn tiny_messages_wait_for_a_name_to_be_looked_up() {
     let sent = Arc::new(AtomicBool::new(false));
     let all_sent = sent.clone();
     let nameserver = Nameserver::start(move |_| {
-        let until = Instant::now() + Duration::from_secs(3);
+        let until = Instant::now() + Duration::from_secs(4);
         while !all_sent.load(Ordering::Relaxed) && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -74,9 +75,7 @@ fn tiny_messages_wait_for_a_name_to_be_looked_up() {
     let heard = agent.run(async {
         let (answer, mut out) = agent.sender.clone().send_request(request, false).unwrap();
         let upload = async {
-            for number in 0..30_000 {
-                send(&mut out, Bytes::from(format!("{number:05}\n"))).await?;
-            }
+            tiny(&mut out, 30_000).await?;
             out.send_data(Bytes::new(), true)?;
             tokio::time::sleep(Duration::from_millis(300)).await;
             sent.store(true, Ordering::Relaxed);

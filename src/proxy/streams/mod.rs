@@ -35,8 +35,9 @@ const MOST_REQUESTS: usize = MOST_STREAMS as usize * 2;
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// Bytes of one answer that wait for the connection to take them.
 const SEND_BUFFER: usize = 64 * 1024;
-/// The library's bound on small frames that nobody has taken yet: what each lacks of 256 bytes, together. So many come in
-/// some of the connection's turns, and requests that run take theirs at every one of their own.
+/// The library's bound on small frames that nobody has taken yet: what each lacks of 256 bytes, together. A stream's window
+/// may be full of frames of 32 bytes. Of smaller ones so many come in some of the connection's turns, and requests that run
+/// take theirs at every one of their own.
 const SMALL_FRAMES: usize = 2 << 20;
 /// Bytes of a request's header section that the library takes; ours refuses, and records, before that.
 const HEAD_SLACK: usize = 16 * 1024;
