@@ -172,6 +172,34 @@ fn tens_of_thousands_of_tiny_messages_at_once_pass_both_ways() {
 }
 
 #[test]
+fn tiny_messages_wait_for_an_origin_that_does_not_read() {
+    let origin = Http2Origin::raw(|(request, mut respond)| {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let (mut body, mut got) = (request.into_body(), 0);
+            while let Some(Ok(data)) = body.data().await {
+                got += data.len();
+                let _ = body.flow_control().release_capacity(data.len());
+            }
+            let mut out = respond.send_response(http::Response::new(()), false).unwrap();
+            let _ = out.send_data(Bytes::from(got.to_string()), true);
+        })
+    });
+    let world = world(&origin);
+    let agent = Http2Agent::to(&world, HOST);
+    let request = agent.request("POST", "/").body(()).unwrap();
+    let heard = agent.run(async {
+        let (answer, mut out) = agent.sender.clone().send_request(request, false).unwrap();
+        let upload = async {
+            tiny(&mut out, 30_000).await?;
+            out.send_data(Bytes::new(), true)
+        };
+        tokio::try_join!(upload, hear(answer)).unwrap().1
+    });
+    assert_eq!(heard.text(), (30_000 * 6).to_string());
+}
+
+#[test]
 fn tiny_pieces_of_an_answer_wait_for_a_client_that_does_not_read() {
     let origin = Http2Origin::raw(|(_, mut respond)| {
         Box::pin(async move {
